@@ -1,0 +1,57 @@
+# The commands of this project. All they need is make and Python 3.11 or later; PYTHON=... chooses which.
+
+PYTHON ?= python3.13 python3.12 python3.11 python3
+VENV := .venv
+STAMP := $(VENV)/.installed
+BIN := $(VENV)/bin
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help setup demo test check
+
+help:
+	@echo 'make demo    plan today for a sample organisation, which is generated under data/'
+	@echo 'make test    run the tests'
+	@echo 'make check   lint, types and import rules'
+	@echo 'make setup   create $(VENV) and install; the others do this by themselves'
+
+setup: $(STAMP)
+
+# The first candidate that is recent enough and can create environments. An environment that is there
+# already is kept, unless its Python is too old or gone.
+$(STAMP): pyproject.toml
+	@set -e; \
+	is_recent='import sys; sys.exit(sys.version_info < (3, 11))'; \
+	if ! $(BIN)/python -c "import pip; $$is_recent" >/dev/null 2>&1; then \
+		python=; recent=; \
+		for candidate in $(PYTHON); do \
+			"$$candidate" -c "$$is_recent" >/dev/null 2>&1 || continue; \
+			recent=$$candidate; \
+			if "$$candidate" -c 'import ensurepip, venv' >/dev/null 2>&1; then python=$$candidate; break; fi; \
+		done; \
+		if [ -z "$$recent" ]; then \
+			echo 'make setup: needs Python 3.11 or later, tried $(PYTHON); make setup PYTHON=/path/to/python3' >&2; \
+			exit 1; \
+		fi; \
+		if [ -z "$$python" ]; then \
+			echo "make setup: $$recent cannot create virtual environments; on Debian: apt-get install python3-venv" >&2; \
+			exit 1; \
+		fi; \
+		echo "Creating $(VENV) with $$python ..."; \
+		"$$python" -m venv --clear $(VENV); \
+	fi; \
+	echo 'Installing, which takes a few minutes the first time ...'; \
+	$(BIN)/python -m pip install --quiet --quiet --editable '.[dev]'; \
+	touch $@
+
+demo: setup
+	@$(BIN)/email-scheduler demo
+
+test: setup
+	$(BIN)/pytest -n 2
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports

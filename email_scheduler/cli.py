@@ -1,0 +1,245 @@
+"""The ``email-scheduler`` command: parses, calls, prints.
+
+Exit codes: 0 done; 2 bad arguments, configuration or database; 1 anything else.
+"""
+
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from email_scheduler.config.loader import load_config, load_organizations, organization_config
+from email_scheduler.config.schema import SchedulerConfig
+from email_scheduler.errors import EmailSchedulerError, UsageError
+from email_scheduler.operations.planning_run import PlanRun, plan_and_publish, preview_plan, today
+from email_scheduler.operations.sample_data import generate_sample
+from email_scheduler.operations.summary import changes_table, plan_summary
+from email_scheduler.storage.schema import initialise_database
+
+app = typer.Typer(
+    help="Plans which email every contact gets on which day, proves the plan and publishes it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+_log = logging.getLogger("email_scheduler")
+_out = Console(highlight=False)
+_err = Console(stderr=True, highlight=False)
+_CONFIG_DIRECTORY = Path("config")
+_DEMO_ORGANIZATION = "sample"
+_DEMO_CONTACTS = 2_000
+_DEMO_SEED = 1
+
+Database = Annotated[
+    str, typer.Option("--database", metavar="URL", help="The organisation's database: sqlite:///PATH.")
+]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="PATH",
+        help="A YAML file, or a directory of them. [default: config/ if it exists, else the built-in values]",
+    ),
+]
+
+
+def _date(text: str) -> date:
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007 - a day, not a moment
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r}; accepted is a date YYYY-MM-DD") from error
+
+
+AsOf = Annotated[
+    date | None,
+    typer.Option(
+        "--as-of",
+        metavar="DATE",
+        parser=_date,
+        help="The date to plan for, YYYY-MM-DD. [default: today in US Central time]",
+    ),
+]
+
+
+@app.callback()
+def _options(
+    context: typer.Context,
+    debug: Annotated[bool, typer.Option("--debug", help="Show a stack trace when something fails.")] = False,
+) -> None:
+    context.obj = {"debug": debug}
+
+
+@app.command("init-db")
+def init_db(database: Database, config: Config = None) -> None:
+    """Create a database, or bring an older one up to date without losing a row."""
+    change = initialise_database(database, _load(config))
+    _out.print(str(change))
+
+
+@app.command()
+def generate(
+    database: Database,
+    contacts: Annotated[int, typer.Option(min=1, help="How many contacts.")] = _DEMO_CONTACTS,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same contacts.")] = _DEMO_SEED,
+    as_of: AsOf = None,
+    config: Config = None,
+) -> None:
+    """Fill an empty database with a sample organisation: contacts, campaigns, history, clicks, answers."""
+    settings = _load(config)
+    with _progress() as show:
+        rows = generate_sample(
+            database,
+            contacts,
+            seed,
+            as_of or today(),
+            settings,
+            on_progress=lambda done: show("generate", done, contacts),
+        )
+    _out.print(", ".join(f"{table}: {count:,}" for table, count in rows.items()))
+
+
+@app.command()
+def plan(
+    database: Database,
+    config: Config = None,
+    as_of: AsOf = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change; write nothing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
+    allow_older: Annotated[
+        bool, typer.Option("--allow-older", help="Publish although a later plan has been published.")
+    ] = False,
+) -> None:
+    """Plan every email of an organisation, prove the plan, and publish it."""
+    settings = _load(config)
+    run = _run(database, settings, as_of or today(), dry_run=dry_run, allow_older=allow_older)
+    if as_json:
+        for warning in run.warnings:
+            _log.warning(warning)
+        print(json.dumps(as_object(run)))  # noqa: T201 - not for people: rich would wrap it
+    else:
+        _show(run, dry_run=dry_run)
+
+
+@app.command()
+def demo() -> None:
+    """Plan today for a sample organisation under data/, which is generated the first time."""
+    settings = _load(None)
+    organizations = load_organizations(_CONFIG_DIRECTORY / "organizations.yaml")
+    if _DEMO_ORGANIZATION not in organizations:
+        raise UsageError(f"{_CONFIG_DIRECTORY}/organizations.yaml: no organisation named {_DEMO_ORGANIZATION}")
+    organization = organizations[_DEMO_ORGANIZATION]
+    settings = organization_config(_CONFIG_DIRECTORY, organization)
+    database = organization.database_url()
+    path = Path(database.removeprefix("sqlite:///"))
+    if not path.exists():
+        _out.print(f"Generating {_DEMO_CONTACTS:,} sample contacts in {path} ...")
+        generate_sample(database, _DEMO_CONTACTS, _DEMO_SEED, today(), settings)
+    _show(_run(database, settings, today()), dry_run=False)
+    _out.print(f"The plan is in the table email_schedules of {path}.")
+
+
+def as_object(run: PlanRun) -> dict[str, Any]:
+    """Return what ``plan --json`` prints."""
+    schedules, valid = run.plan.schedules, len(run.plan.contacts)
+    statuses = schedules["status"].value_counts()
+    return {
+        "run_id": run.run_id,
+        "as_of": run.plan.as_of.isoformat(),
+        "contacts": {"valid": valid, "invalid": run.plan.contact_count - valid},
+        "rows": {str(status): int(count) for status, count in statuses.items()},
+        "changes": run.changes.totals,
+        "seconds": {phase: round(seconds, 3) for phase, seconds in run.seconds.items()},
+    }
+
+
+def main() -> None:
+    """Run the command; errors are one line, a stack trace only with ``--debug``."""
+    is_debug = "--debug" in sys.argv
+    try:
+        app()
+    except EmailSchedulerError as error:
+        if is_debug:
+            raise
+        _fail(str(error), 2 if isinstance(error, UsageError) else 1)
+    except Exception as error:
+        if is_debug:
+            raise
+        _fail(f"{type(error).__name__}: {error} (--debug before the command shows where)", 1)
+
+
+def _fail(message: str, code: int) -> None:
+    _err.print(f"error: {message}", markup=False, soft_wrap=True)
+    sys.exit(code)
+
+
+def _load(path: Path | None) -> SchedulerConfig:
+    if path is None and _CONFIG_DIRECTORY.is_dir():
+        path = _CONFIG_DIRECTORY
+    settings = load_config(path)
+    _set_up_logging(settings)
+    return settings
+
+
+def _set_up_logging(settings: SchedulerConfig) -> None:
+    """Make logging as the configuration says: to the file if there is one, else to the terminal's stderr."""
+    handler: logging.Handler
+    if settings.logging.file is not None:
+        settings.logging.file.parent.mkdir(parents=True, exist_ok=True)
+        handler = logging.FileHandler(settings.logging.file)
+    else:
+        handler = RichHandler(console=_err, show_time=False, show_level=False, show_path=False, markup=False)
+    handler.setFormatter(logging.Formatter(settings.logging.format))
+    _log.handlers = [handler]
+    _log.setLevel(settings.logging.level)
+    if not settings.logging.enable_db_logs:
+        logging.getLogger("email_scheduler.storage").setLevel(logging.WARNING)
+
+
+def _run(
+    database: str, settings: SchedulerConfig, as_of: date, *, dry_run: bool = False, allow_older: bool = False
+) -> PlanRun:
+    with _progress() as show:
+        if dry_run:
+            return preview_plan(database, settings, as_of, on_phase=show)
+        return plan_and_publish(
+            database,
+            settings,
+            as_of,
+            allow_older=allow_older,
+            on_phase=show,
+            on_progress=lambda done, total: show("write", done, total),
+        )
+
+
+def _show(run: PlanRun, *, dry_run: bool) -> None:
+    _out.print(plan_summary(run.plan, run.changes.totals, run.warnings, is_dry_run=dry_run))
+    if dry_run:
+        _out.print(changes_table(run.changes.by_type()))
+
+
+@contextmanager
+def _progress() -> Iterator[Any]:
+    """Show on a terminal which phase is running and how far it is; elsewhere the log tells it."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=_err, transient=True, disable=not _err.is_terminal) as progress:
+        task = progress.add_task("", total=None)
+
+        def show(phase: str, done: int | None = None, total: int | None = None) -> None:
+            progress.update(task, description=phase, completed=done or 0, total=total)
+
+        yield show

@@ -1,0 +1,208 @@
+"""Reads the configuration: from a file, or from a directory of files."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from email_scheduler.config.organizations import Organization, OrganizationsFile
+from email_scheduler.config.problems import FileOfKey, Key, Problem, problems_of, refuse
+from email_scheduler.config.schema import SchedulerConfig
+from email_scheduler.config.strict_yaml import read_mapping
+from email_scheduler.config.values import WithoutEffect
+from email_scheduler.errors import ConfigurationError
+
+__all__ = ["Organization", "ineffective_keys", "load_config", "load_organizations", "organization_config"]
+
+logger = logging.getLogger(__name__)
+
+ORGANIZATIONS_FILE = "organizations.yaml"
+_NOT_OF_THE_SCHEDULER = {"organizations", "dagster"}
+_SUFFIXES = {".yaml", ".yml"}
+# sections that are taken as written: what they do not name is not there, whatever the defaults are
+_TAKEN_AS_WRITTEN = {"state_rules", "campaign_types"}
+# mappings whose entries replace each other as a whole
+_REPLACED_WHOLE = {"birthday_windows", "effective_date_windows"}
+
+
+def load_config(path: Path | None, overrides: Mapping[str, Any] | None = None) -> SchedulerConfig:
+    """Return the configuration that the file, or the ``*.yaml`` files of the directory, hold.
+
+    In a directory, ``organizations.yaml`` and ``dagster.yaml`` are not read, and a top-level key may stand in
+    one file only. Keys that are in the files without having an effect are named in one warning.
+
+    Args:
+        path: File or directory; None: the defaults.
+        overrides: Keys of the configuration whose values replace those of the files, key by key. Lists, and
+            a state's windows, are replaced as a whole.
+
+    Raises:
+        ConfigurationError: Something is not accepted; one line for each problem, with file, key, value and
+            what is accepted.
+    """
+    return _load(path, overrides or {}, "overrides", ())
+
+
+def organization_config(path: Path | None, organization: Organization) -> SchedulerConfig:
+    """Return the configuration of one organisation: that of ``path`` with the organisation's overrides.
+
+    Raises:
+        ConfigurationError: As for ``load_config``; what is wrong with an override names the file of the
+            organisations.
+    """
+    key = ("organizations", organization.name, "overrides")
+    return _load(path, organization.overrides, organization.file, key)
+
+
+def load_organizations(path: Path) -> dict[str, Organization]:
+    """Return the organisations by name, in the order of the file.
+
+    Args:
+        path: The file, or the directory that holds it as ``organizations.yaml``.
+
+    Raises:
+        ConfigurationError: Something is not accepted; one line for each problem.
+    """
+    file = path / ORGANIZATIONS_FILE if path.is_dir() else path
+    raw, problems = read_mapping(file)
+    try:
+        entries = OrganizationsFile.model_validate(raw).organizations
+    except ValidationError as error:
+        problems += problems_of(error, OrganizationsFile, raw, lambda key: (str(file), key))
+        entries = {}
+    refuse(problems)
+    return {
+        name: Organization(name, str(file), entry.database, entry.database_env, entry.overrides)
+        for name, entry in entries.items()
+    }
+
+
+def ineffective_keys(raw: Mapping[str, Any]) -> dict[str, str]:
+    """Return the keys of a configuration, as written, that are accepted and change nothing.
+
+    The value of each says what counts instead; it is empty where nothing does.
+    """
+    return dict(_ineffective(raw, SchedulerConfig, ""))
+
+
+def _ineffective(raw: Mapping[str, Any], model: type[BaseModel], prefix: str) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    for key, value in raw.items():
+        field = model.model_fields.get(key)
+        if field is None:
+            continue
+        marks = [mark for mark in field.metadata if isinstance(mark, WithoutEffect)]
+        section = field.annotation
+        if marks:
+            found.append((f"{prefix}{key}", marks[0].why))
+        elif isinstance(value, Mapping) and isinstance(section, type) and issubclass(section, BaseModel):
+            found += _ineffective(value, section, f"{prefix}{key}.")
+    return found
+
+
+@dataclass(frozen=True)
+class _Written:
+    """What the files hold: the keys, and the file of each top-level key."""
+
+    raw: dict[str, Any]
+    files: dict[str, str]
+    problems: list[Problem]
+
+
+def _load(
+    path: Path | None, overrides: Mapping[str, Any], overrides_file: str, prefix: Key
+) -> SchedulerConfig:
+    written = _read(path) if path is not None else _Written({}, {}, [])
+
+    def file_of(key: Key) -> tuple[str, Key]:
+        return written.files.get(str(key[0]), str(path)), key
+
+    def file_of_override(key: Key) -> tuple[str, Key]:
+        return (overrides_file, (*prefix, *key)) if _holds(overrides, key) else file_of(key)
+
+    config = _validated(written.raw, written.problems, file_of)
+    if overrides:
+        raw = _merged(written.raw, overrides, SchedulerConfig().model_dump())
+        config = _validated(raw, [], file_of_override)
+    source = overrides_file if path is None else str(path)
+    _warn(source, {**ineffective_keys(written.raw), **ineffective_keys(overrides)})
+    return config
+
+
+def _validated(raw: dict[str, Any], problems: list[Problem], file_of: FileOfKey) -> SchedulerConfig:
+    try:
+        config = SchedulerConfig.model_validate(raw)
+    except ValidationError as error:
+        refuse(problems + problems_of(error, SchedulerConfig, raw, file_of))
+        raise
+    refuse(problems)
+    return config
+
+
+def _read(path: Path) -> _Written:
+    written = _Written({}, {}, [])
+    for file in _files(path):
+        raw, problems = read_mapping(file)
+        written.problems.extend(problems)
+        for key, value in raw.items():
+            if key in written.raw:
+                text = f"stands in {written.files[key]} too: accepted is one of the two files"
+                written.problems.append(Problem(str(file), (key,), text))
+            else:
+                written.raw[key] = value
+                written.files[key] = str(file)
+    return written
+
+
+def _files(path: Path) -> list[Path]:
+    try:
+        if not path.is_dir():
+            return [path]
+        found = sorted(
+            file for file in path.iterdir() if file.suffix in _SUFFIXES and not file.name.startswith(".")
+        )
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"{path}: cannot be read: {error}") from error
+    if not found:
+        raise ConfigurationError(
+            f"{path}: holds no file *.yaml: accepted is a YAML file or a directory of them"
+        )
+    return [file for file in found if file.stem not in _NOT_OF_THE_SCHEDULER]
+
+
+def _merged(
+    base: Mapping[str, Any], overrides: Mapping[str, Any], defaults: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Lay overrides over what is written; a section that is not written has the defaults below them."""
+    merged = dict(base)
+    for key, value in overrides.items():
+        below = base[key] if key in base else defaults.get(key)
+        if not isinstance(value, Mapping) or not isinstance(below, Mapping):
+            merged[key] = value
+        elif key in _REPLACED_WHOLE:
+            merged[key] = {**below, **value}
+        else:
+            defaults_below = {} if key in _TAKEN_AS_WRITTEN else defaults.get(key, {})
+            merged[key] = _merged(below, value, defaults_below)
+    return merged
+
+
+def _holds(overrides: Mapping[str, Any], key: Key) -> bool:
+    """Say whether the value at this key comes from the overrides."""
+    value: Any = overrides
+    for part in key:
+        if not isinstance(value, Mapping):
+            return True
+        if part not in value:
+            return False
+        value = value[part]
+    return bool(key)
+
+
+def _warn(source: str, keys: Mapping[str, str]) -> None:
+    if keys:
+        names = [f"{key} ({why})" if why else key for key, why in keys.items()]
+        logger.warning("%s: these keys are accepted and have no effect here: %s", source, ", ".join(names))

@@ -1,0 +1,86 @@
+"""The organisations: each with its own database, and its own overrides of the configuration."""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Self
+
+from pydantic import Field, PlainValidator, model_validator
+
+from email_scheduler.config.values import Section, name_like, refusal
+from email_scheduler.errors import ConfigurationError
+
+_ACCEPTED_URL = "a database URL, such as sqlite:///data/sample.db or postgresql://user@host/name"
+_DATABASE_URL = re.compile(r"(sqlite|postgresql)(\+[a-z0-9_]+)?://\S*")
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+
+
+@dataclass(frozen=True)
+class Organization:
+    """One tenant.
+
+    Attributes:
+        name: Letters, digits, ``_`` and ``-``; also its partition.
+        file: The file that describes it, for messages.
+        database: The URL of its database, if the file holds it.
+        database_env: The environment variable that holds the URL otherwise.
+        overrides: Keys of the scheduler configuration with this organisation's values, as written.
+    """
+
+    name: str
+    file: str
+    database: str | None = field(default=None, repr=False)
+    database_env: str | None = None
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+
+    def database_url(self) -> str:
+        """Return the URL of the organisation's database.
+
+        Raises:
+            ConfigurationError: The environment variable that should hold it is missing or holds no such URL.
+        """
+        if self.database is not None:
+            return self.database
+        key = f"{self.file}: organizations.{self.name}.database_env: environment variable {self.database_env}"
+        url = os.environ.get(self.database_env or "")
+        if not url:
+            raise ConfigurationError(f"{key} is not set: accepted is {_ACCEPTED_URL}")
+        if not _DATABASE_URL.fullmatch(url):
+            raise ConfigurationError(f"{key}: value (not shown): accepted is {_ACCEPTED_URL}")
+        return url
+
+
+def _database_url(value: object) -> str:
+    if not isinstance(value, str) or not _DATABASE_URL.fullmatch(value):
+        raise refusal(_ACCEPTED_URL, is_secret=True)
+    return value
+
+
+class OrganizationEntry(Section):
+    """What the file says about one organisation."""
+
+    database: Annotated[str, PlainValidator(_database_url)] | None = Field(default=None, repr=False)
+    database_env: Annotated[str, name_like(_VARIABLE, "the name of an environment variable")] | None = None
+    overrides: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _says_where_the_database_is(self) -> Self:
+        if (self.database is None) == (self.database_env is None):
+            raise refusal("either database or database_env, one of the two", is_secret=True)
+        return self
+
+
+class OrganizationsFile(Section):
+    """The whole file."""
+
+    organizations: dict[
+        Annotated[
+            str,
+            name_like(
+                _NAME, "a name of at most 63 lower-case letters, digits, '_' and '-', not beginning with '_'"
+            ),
+        ],
+        OrganizationEntry,
+    ] = Field(default_factory=dict)

@@ -1,0 +1,222 @@
+"""The sections of the configuration that say what is sent and how the program runs, not when."""
+
+import re
+from typing import Annotated
+
+from pydantic import Field
+
+from email_scheduler.config.values import (
+    Count,
+    DaysEitherWay,
+    FilePath,
+    Flag,
+    LogFormat,
+    LogLevel,
+    PositiveCount,
+    Priority,
+    Section,
+    Text,
+    WithoutEffect,
+    name_like,
+    one_of,
+    whole_number,
+)
+
+_SMS_KEY = re.compile(
+    r"birthday|effective_date|aep|post_window|campaign_[a-z0-9][a-z0-9_]{0,62}"
+    r"|followup_(cold|clicked_no_hq|hq_no_conditions|hq_with_conditions)"
+)
+SmsKey = Annotated[
+    str,
+    name_like(
+        _SMS_KEY,
+        "birthday, effective_date, aep, post_window, campaign_<type>, followup_cold, followup_clicked_no_hq, "
+        "followup_hq_no_conditions or followup_hq_with_conditions",
+    ),
+]
+
+
+class Processing(Section):
+    """How a run works.
+
+    Attributes:
+        batch_size: Contacts in one transaction of publishing.
+        max_retry_attempts: How often a step is tried again after a passing failure of the database.
+        retry_delay: Seconds before the first of them.
+        lock_timeout_seconds: How long a planner waits for another one of the same database.
+        lock_stale_after_seconds: A lock whose heartbeat is older is taken over.
+    """
+
+    batch_size: PositiveCount = 10_000
+    enable_streaming: Annotated[Flag, WithoutEffect()] = True
+    max_retry_attempts: Annotated[int, whole_number(0, 100)] = 3
+    retry_delay: Annotated[int, whole_number(0, 3600)] = 5
+    lock_timeout_seconds: Annotated[int, whole_number(0, 86_400)] = 60
+    lock_stale_after_seconds: Annotated[int, whole_number(1, 86_400)] = 900
+
+
+class AnniversaryTemplates(Section):
+    """The email template of each email type that no campaign sets."""
+
+    birthday: Text = "birthday_standard_v1"
+    effective_date: Text = "effective_date_standard_v1"
+    aep: Text = "aep_standard_v1"
+    post_window: Text = "post_window_catchup_v1"
+
+
+class FollowupTemplates(Section):
+    """The email template of each kind of follow-up."""
+
+    cold: Text = "followup_cold_v1"
+    clicked_no_hq: Text = "followup_clicked_v1"
+    hq_no_conditions: Text = "followup_healthy_v1"
+    hq_with_conditions: Text = "followup_conditions_v1"
+
+
+def _default_sms_templates() -> dict[str, str]:
+    return {
+        "birthday": "birthday_sms_v1",
+        "effective_date": "effective_date_sms_v1",
+        "followup_cold": "followup_cold_sms_v1",
+    }
+
+
+class EmailTemplates(Section):
+    """The templates of emails and text messages.
+
+    Attributes:
+        sms: Email type, or ``followup_`` and the kind of follow-up, to template; a list that is given is
+            taken as written.
+    """
+
+    anniversary: AnniversaryTemplates = AnniversaryTemplates()
+    followups: FollowupTemplates = FollowupTemplates()
+    sms: dict[SmsKey, Text] = Field(default_factory=_default_sms_templates)
+
+
+class CampaignType(Section):
+    """A campaign type of the generated sample; see ``campaign_types`` of the planning rules, section 2.
+
+    Attributes:
+        days_before_event: Days from the email to its trigger; negative: the email goes out after it.
+        priority: Lower numbers win.
+    """
+
+    respect_exclusion_windows: Flag = True
+    enable_followups: Flag = True
+    days_before_event: DaysEitherWay = 0
+    target_all_contacts: Flag = False
+    priority: Priority = 5
+    active: Flag = True
+
+
+def default_campaign_types() -> dict[str, CampaignType]:
+    """Return the campaign types of a configuration that has no section ``campaign_types``."""
+    return {
+        "rate_increase": CampaignType(days_before_event=14, priority=1),
+        "seasonal_promo": CampaignType(days_before_event=7, priority=5),
+        "initial_blast": CampaignType(
+            respect_exclusion_windows=False, enable_followups=False, target_all_contacts=True, priority=10
+        ),
+        "regulatory_notice": CampaignType(
+            respect_exclusion_windows=False, enable_followups=False, priority=1
+        ),
+        "policy_update": CampaignType(days_before_event=5, target_all_contacts=True, priority=3),
+    }
+
+
+class Logging(Section):
+    """What is logged, and where.
+
+    Attributes:
+        format: A %-style format of Python's logging.
+        file: The file that gets the log; None: standard error.
+        enable_timing_logs: Log how long each phase took.
+        enable_db_logs: Log what the database is asked.
+    """
+
+    level: LogLevel = "INFO"
+    format: LogFormat = "%(asctime)s - %(levelname)s - %(message)s"
+    file: FilePath | None = None
+    enable_timing_logs: Flag = True
+    enable_db_logs: Flag = True
+
+
+_UNSAFE_JOURNAL = "a crash in the middle of a write would damage the database"
+
+
+class SqliteOptimizations(Section):
+    """SQLite's pragmas of the same names.
+
+    Attributes:
+        cache_size: Pages; a negative number is KiB.
+    """
+
+    journal_mode: Annotated[
+        str,
+        one_of(
+            "WAL",
+            "DELETE",
+            "TRUNCATE",
+            "PERSIST",
+            why_not={"MEMORY": _UNSAFE_JOURNAL, "OFF": _UNSAFE_JOURNAL},
+        ),
+    ] = "WAL"
+    synchronous: Annotated[str, one_of("OFF", "NORMAL", "FULL", "EXTRA")] = "NORMAL"
+    cache_size: Annotated[int, whole_number(-100_000_000, 100_000_000)] = 10_000
+    temp_store: Annotated[str, one_of("DEFAULT", "FILE", "MEMORY")] = "MEMORY"
+
+
+class ConnectionPool(Section):
+    """How the database is connected to.
+
+    Attributes:
+        connection_timeout: Seconds to wait for a database that is busy.
+    """
+
+    max_connections: Annotated[PositiveCount, WithoutEffect()] = 5
+    connection_timeout: Annotated[int, whole_number(0, 3600)] = 30
+
+
+class Database(Section):
+    """How the database is used."""
+
+    foreign_keys: Flag = True
+    sqlite_optimizations: SqliteOptimizations = SqliteOptimizations()
+    connection_pool: ConnectionPool = ConnectionPool()
+
+
+class Audit(Section):
+    """Accepted from users' files. The audit is always kept, in the tables that section 2 names."""
+
+    enable_audit_logs: Annotated[Flag, WithoutEffect("the audit is always kept")] = True
+    audit_retention_days: Annotated[Count, WithoutEffect()] = 90
+    enable_pit_backups: Annotated[Flag, WithoutEffect()] = True
+    backup_retention_days: Annotated[Count, WithoutEffect()] = 7
+
+
+class Performance(Section):
+    """Accepted from users' files, without effect."""
+
+    enable_parallel_processing: Flag = False
+    worker_processes: PositiveCount = 2
+    enable_connection_pooling: Flag = True
+    enable_caching: Flag = True
+    cache_ttl: Count = 300
+
+
+class Features(Section):
+    """What is switched on.
+
+    Attributes:
+        enable_campaigns: False: no campaign email is planned.
+        enable_followups: False: no follow-up is planned.
+        enable_load_balancing: False: no smoothing, and every open day takes all.
+        enable_sms: Text messages accompany emails to contacts with a phone number.
+    """
+
+    enable_campaigns: Flag = True
+    enable_followups: Flag = True
+    enable_load_balancing: Flag = True
+    enable_sms: Flag = False
+    enable_ab_testing: Annotated[Flag, WithoutEffect()] = False

@@ -1,0 +1,174 @@
+"""YAML without surprises: what is written is what is read.
+
+Other than YAML 1.1, only ``true`` and ``false`` are booleans, so that the state code ``NO`` and the pragma
+``OFF`` stay texts; ``17:30`` and dates stay texts too; a number with a point is a ``Decimal``. Duplicate keys
+are refused. Anchors, aliases and merge keys (``<<``) are accepted, tags are not.
+"""
+
+import re
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from email_scheduler.config.problems import Key, Problem, shown
+from email_scheduler.errors import ConfigurationError
+
+MOST_LEVELS = 30
+MOST_VALUES = 100_000
+
+_NULL = re.compile(r"~|null|Null|NULL|")
+_TRUE = re.compile(r"true|True|TRUE")
+_FALSE = re.compile(r"false|False|FALSE")
+_INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
+_DECIMAL = re.compile(r"[-+]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]{1,3})?")
+_MERGE = "<<"
+_UNTAGGED = ""
+
+
+class _UntaggedLoader(yaml.SafeLoader):
+    """Composes nodes whose tag is empty, unless the file says one."""
+
+    def resolve(self, kind: Any, value: Any, implicit: Any) -> Any:  # noqa: ARG002 - PyYAML's signature
+        return _UNTAGGED
+
+
+def read_mapping(path: Path) -> tuple[dict[str, Any], list[Problem]]:
+    """Return the mapping that the file holds, and the problems that do not keep it from being read.
+
+    An empty file holds no keys. Of a key that is there twice the last one is in the mapping.
+
+    Raises:
+        ConfigurationError: The file cannot be read, or holds no YAML mapping.
+    """
+    node = _compose(_read_text(path), path)
+    if node is None or (isinstance(node, yaml.ScalarNode) and _is_null(node)):
+        return {}, []
+    if not isinstance(node, yaml.MappingNode):
+        found = shown(node.value) if isinstance(node, yaml.ScalarNode) else "a list"
+        raise ConfigurationError(
+            f"{path}: found {found}: accepted is a mapping, that is lines such as 'key: value'"
+        )
+    reader = _NodeReader(path)
+    return reader.mapping(node, ()), reader.problems
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(
+            f"{path}: byte {error.start} is not UTF-8: accepted is a text file in UTF-8"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"{path}: cannot be read: {getattr(error, 'strerror', error)}") from error
+
+
+def _compose(text: str, path: Path) -> yaml.Node | None:
+    try:
+        node: yaml.Node | None = yaml.compose(text, Loader=_UntaggedLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise ConfigurationError(
+            f"{path}: {where}not valid YAML: {error.problem or error.context}"
+        ) from error
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise ConfigurationError(
+            f"{path}: line {line}: a character that no text file holds: {error.reason}"
+        ) from error
+    except RecursionError as error:
+        raise _too_deep(path) from error
+    return node
+
+
+def _too_deep(path: Path) -> ConfigurationError:
+    return ConfigurationError(f"{path}: nested too deeply: accepted are {MOST_LEVELS} levels")
+
+
+def _is_null(node: yaml.ScalarNode) -> bool:
+    return node.style is None and bool(_NULL.fullmatch(node.value))
+
+
+class _NodeReader:
+    """Turns nodes into values, and collects what is wrong with them.
+
+    Aliases are followed each time, so that the number of values is that of the values seen by the reader of
+    the configuration: a few lines of aliases of aliases cannot grow beyond ``MOST_VALUES``.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.problems: list[Problem] = []
+        self._values = 0
+
+    def value(self, node: yaml.Node, at: Key) -> Any:
+        self._values += 1
+        if self._values > MOST_VALUES:
+            raise ConfigurationError(f"{self.path}: too large: accepted are {MOST_VALUES} values")
+        if len(at) > MOST_LEVELS:
+            raise _too_deep(self.path)
+        if isinstance(node, yaml.MappingNode):
+            return self.mapping(node, at)
+        if isinstance(node, yaml.SequenceNode):
+            self._refuse_tag(node, at)
+            return [self.value(item, (*at, index)) for index, item in enumerate(node.value)]
+        self._refuse_tag(node, at)
+        return _scalar(node)
+
+    def mapping(self, node: yaml.MappingNode, at: Key) -> dict[str, Any]:
+        self._refuse_tag(node, at)
+        merged: dict[str, Any] = {}
+        own: dict[str, Any] = {}
+        lines: dict[str, int] = {}
+        for key_node, value_node in node.value:
+            line = key_node.start_mark.line + 1
+            if not isinstance(key_node, yaml.ScalarNode):
+                self._problem(at, f"line {line}: a key that is a list or a mapping: accepted is a name")
+                continue
+            key = key_node.value
+            if key == _MERGE and key_node.style is None:
+                for other in self._merged_mappings(value_node, at):
+                    merged = {**other, **merged}
+                continue
+            if key in lines:
+                self._problem(
+                    (*at, key), f"stands twice, on line {lines[key]} and on line {line}: accepted is once"
+                )
+            lines[key] = line
+            own[key] = self.value(value_node, (*at, key))
+        return {**merged, **own}
+
+    def _merged_mappings(self, node: yaml.Node, at: Key) -> Iterator[dict[str, Any]]:
+        for part in node.value if isinstance(node, yaml.SequenceNode) else [node]:
+            value = self.value(part, (*at, _MERGE))
+            if isinstance(value, dict):
+                yield value
+            else:
+                self._problem(
+                    (*at, _MERGE), f"value {shown(value)}: accepted is a mapping, or a list of them"
+                )
+
+    def _refuse_tag(self, node: yaml.Node, at: Key) -> None:
+        if node.tag != _UNTAGGED:
+            tag = node.tag.replace("tag:yaml.org,2002:", "!!")
+            self._problem(at, f"tag {shown(tag)}: accepted is a value without a tag")
+
+    def _problem(self, at: Key, text: str) -> None:
+        self.problems.append(Problem(str(self.path), at, text))
+
+
+def _scalar(node: yaml.Node) -> str | int | bool | Decimal | None:
+    text: str = node.value
+    if not isinstance(node, yaml.ScalarNode) or node.style is not None:
+        return text
+    if _NULL.fullmatch(text):
+        return None
+    if _TRUE.fullmatch(text) or _FALSE.fullmatch(text):
+        return text.lower() == "true"
+    if _INTEGER.fullmatch(text):
+        return int(text)
+    return Decimal(text) if _DECIMAL.fullmatch(text) else text

@@ -1,0 +1,1 @@
+"""The planning rules as pure functions over columns: no IO, no clock, no randomness."""

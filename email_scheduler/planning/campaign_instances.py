@@ -1,0 +1,134 @@
+"""Campaign instances with the settings that count (section 8 of the planning rules)."""
+
+import json
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pandas as pd
+
+from email_scheduler.errors import InputDataError
+from email_scheduler.planning.dates import parse_dates
+from email_scheduler.planning.exclusions import FOREVER
+from email_scheduler.planning.frames import NO_DATE
+from email_scheduler.planning.vocabulary import CAMPAIGN_PREFIX
+
+_TEMPLATE_KEYS: Final = ("followup_templates", "followup_sms_templates")
+
+
+@dataclass(frozen=True)
+class CampaignInstance:
+    """A campaign instance with the settings that count: its type's, unless its metadata overrides them.
+
+    Attributes:
+        default_trigger: The day of targets without one; ``NO_DATE`` if there is none.
+        start, end: The instance's dates, inclusive; ``-FOREVER`` and ``FOREVER`` where it has none.
+        is_active: Whether the instance and its type are active.
+    """
+
+    id: int
+    email_type: str
+    is_active: bool
+    respects_windows: bool
+    enables_follow_ups: bool
+    days_before_event: int
+    targets_all_contacts: bool
+    priority: int
+    default_trigger: int
+    start: int
+    end: int
+    name: str
+    email_template: str | None
+    sms_template: str | None
+    followup_templates: dict[str, str]
+    followup_sms_templates: dict[str, str]
+
+
+def read_instances(types: pd.DataFrame, instances: pd.DataFrame) -> dict[int, CampaignInstance]:
+    """Return the campaign instances by id, each with the settings that count.
+
+    Raises:
+        InputDataError: A date, the metadata or one of its overrides cannot be read, or a type is unknown.
+    """
+    by_name = {row["name"]: row for row in _records(types)}
+    read = {}
+    for row in _records(instances):
+        if row["campaign_type"] not in by_name:
+            raise _refused(row, "campaign_type", row["campaign_type"], "the name of a row of campaign_types")
+        read[int(row["id"])] = _read_instance(row, by_name[row["campaign_type"]])
+    return read
+
+
+def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
+
+
+def _read_instance(row: dict[str, Any], campaign_type: dict[str, Any]) -> CampaignInstance:
+    metadata = _metadata(row)
+    start, end = (_day(row, column) for column in ("active_start_date", "active_end_date"))
+    days_before = _override(row, metadata, campaign_type, "days_before_event", int)
+    trigger = _day({**row, "metadata.trigger_date": metadata.get("trigger_date")}, "metadata.trigger_date")
+    if trigger is None and start is not None:
+        trigger = start + max(days_before, 0)
+    templates = {key: metadata.get(key) or {} for key in _TEMPLATE_KEYS}
+    for key, value in templates.items():
+        if not isinstance(value, dict):
+            raise _refused(row, f"metadata.{key}", value, "an object of template names")
+    return CampaignInstance(
+        id=int(row["id"]),
+        email_type=CAMPAIGN_PREFIX + row["campaign_type"],
+        is_active=bool(row["active"] and campaign_type["active"]),
+        respects_windows=_override(row, metadata, campaign_type, "respect_exclusion_windows", bool),
+        enables_follow_ups=_override(row, metadata, campaign_type, "enable_followups", bool),
+        days_before_event=days_before,
+        targets_all_contacts=bool(campaign_type["target_all_contacts"]),
+        priority=_override(row, metadata, campaign_type, "priority", int),
+        default_trigger=NO_DATE if trigger is None else trigger,
+        start=-FOREVER if start is None else start,
+        end=FOREVER if end is None else end,
+        name=row["instance_name"],
+        email_template=_text(row["email_template"]),
+        sms_template=_text(row["sms_template"]),
+        **templates,
+    )
+
+
+def _metadata(row: dict[str, Any]) -> dict[str, Any]:
+    text = _text(row["metadata"])
+    if text is None:
+        return {}
+    try:
+        metadata = json.loads(text)
+    except ValueError as error:
+        raise _refused(row, "metadata", text, "a JSON object") from error
+    if metadata is None:
+        return {}
+    if not isinstance(metadata, dict):
+        raise _refused(row, "metadata", text, "a JSON object")
+    return metadata
+
+
+def _override(
+    row: dict[str, Any], metadata: dict[str, Any], campaign_type: dict[str, Any], key: str, kind: type[Any]
+) -> Any:
+    value = metadata.get(key)
+    if value is None:
+        return kind(campaign_type[key])
+    if type(value) is not kind:
+        raise _refused(row, f"metadata.{key}", value, "true or false" if kind is bool else "a whole number")
+    return value
+
+
+def _day(row: dict[str, Any], column: str) -> int | None:
+    text = _text(row[column])
+    days, is_unreadable = parse_dates(pd.Series([text], dtype="str"))
+    if is_unreadable[0]:
+        raise _refused(row, column, text, "a date YYYY-MM-DD or nothing")
+    return None if days[0] == NO_DATE else int(days[0])
+
+
+def _text(value: Any) -> str | None:
+    return None if pd.isna(value) or not str(value).strip() else str(value)
+
+
+def _refused(row: dict[str, Any], column: str, value: Any, accepted: str) -> InputDataError:
+    return InputDataError(f"campaign instance {row['id']}: {column} is {value!r}; accepted is {accepted}")

@@ -1,0 +1,171 @@
+"""The targets of campaigns, and their rows (section 8)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from email_scheduler.config.schema import SchedulerConfig
+from email_scheduler.planning.compliance.campaign_book import CampaignBook, InstancePositions
+from email_scheduler.planning.compliance.columns import (
+    CAMPAIGN,
+    ContactPositions,
+    codes_of,
+    days_of,
+    is_blank,
+    per_text,
+)
+from email_scheduler.planning.compliance.days import (
+    FOREVER,
+    LONG_AGO,
+    Days,
+    Flags,
+    Ids,
+    is_among,
+    number_of,
+    pack,
+    unpack,
+)
+from email_scheduler.planning.compliance.plan_rows import PlanRows
+from email_scheduler.planning.compliance.report import Report
+from email_scheduler.planning.compliance.senders import SenderRows
+from email_scheduler.planning.frames import NO_DATE
+
+
+@dataclass(frozen=True)
+class _Emails:
+    """Campaign emails: whose, of which instance (-1: of none that fits), about which trigger date."""
+
+    who: npt.NDArray[np.int32]
+    instance: InstancePositions
+    event: Days
+
+
+def check_campaigns(
+    as_of: int,
+    book: CampaignBook,
+    contact_campaigns: pd.DataFrame,
+    positions: ContactPositions,
+    senders: SenderRows,
+    rows: PlanRows,
+    config: SchedulerConfig,
+    report: Report,
+) -> None:
+    """Settle the campaign rows; report those that no target asks for, and targets without a row."""
+    of_kind = rows.of_kind(CAMPAIGN)
+    at = book.find_typed(rows.instance[of_kind], rows.type_codes[of_kind], rows.type_names)
+    rows.is_bound[of_kind] = np.append(book.is_bound, True)[at]
+    rows.ends[of_kind] = np.append(book.ends, FOREVER)[at]
+    at[rows.initial[of_kind] != 0] = -1
+    planned = _Emails(rows.who[of_kind], at, rows.event[of_kind])
+    answers = senders.answering(CAMPAIGN)
+    sent_at = book.find_typed(answers.instance, answers.type_codes, answers.type_names)
+    sent = _Emails(answers.who, sent_at, answers.event)
+
+    target_at = book.find(contact_campaigns["campaign_instance_id"].to_numpy())
+    target_who = positions.of(contact_campaigns["contact_id"].to_numpy())
+    check = _Check(as_of, book, rows, of_kind, planned, sent, positions.ids, config, report)
+    check.explicit(_explicit_targets(book, contact_campaigns, target_at, target_who))
+    for instance in np.flatnonzero(book.is_planned & book.is_for_all & (book.default_trigger != NO_DATE)):
+        check.implicit(int(instance), target_who[(target_at == instance) & (target_who >= 0)])
+    report.rows("unknown_occurrence", of_kind[~rows.is_known[of_kind]])
+
+
+def _explicit_targets(
+    book: CampaignBook, contact_campaigns: pd.DataFrame, at: InstancePositions, who: npt.NDArray[np.int32]
+) -> _Emails:
+    """Return the targets that the database lists, of planned instances and with a trigger date."""
+    statuses = codes_of(contact_campaigns["status"])
+    is_open = per_text(statuses, [name in {"pending", "scheduled"} for name in statuses[1]], False, np.bool_)
+    chosen = is_open & (who >= 0) & np.append(book.is_planned, False)[at]
+    trigger = contact_campaigns["trigger_date"]
+    own_trigger, has_none = days_of(trigger)[chosen], is_blank(trigger)[chosen]
+    default = np.append(book.default_trigger, np.int32(NO_DATE))[at[chosen]]
+    event = np.where(has_none, default, own_trigger)
+    dated = event != NO_DATE
+    return _Emails(who[chosen][dated], at[chosen][dated], event[dated])
+
+
+class _Check:
+    """Compares the campaign rows of a plan with the targets."""
+
+    def __init__(
+        self,
+        as_of: int,
+        book: CampaignBook,
+        rows: PlanRows,
+        of_kind: npt.NDArray[np.intp],
+        planned: _Emails,
+        sent: _Emails,
+        contact_ids: Ids,
+        config: SchedulerConfig,
+        report: Report,
+    ) -> None:
+        self._as_of = as_of
+        self._book = book
+        self._rows = rows
+        self._of_kind = of_kind
+        self._planned = planned
+        self._sent = sent
+        self._contact_ids = contact_ids
+        self._go_live = number_of(config.go_live_date) if config.go_live_date else LONG_AGO
+        self._report = report
+
+    def explicit(self, targets: _Emails) -> None:
+        """Check the targets that the database lists; two that come to the same date are one."""
+        appointments = np.unique(pack(targets.instance, targets.event))
+        keys, planned, sent = (_keys(emails, appointments) for emails in (targets, self._planned, self._sent))
+        keys = np.unique(keys)
+        is_handled = is_among(keys, np.sort(sent))
+        found = is_among(planned, keys)
+        self._settle(found, is_among(planned, keys[is_handled]), implicit=False)
+        lacking = keys[~is_handled & ~is_among(keys, np.sort(planned))]
+        who, appointment = unpack(lacking)
+        at, event = unpack(appointments[appointment])
+        self._miss(who, at.astype(np.intp), event, implicit=False)
+
+    def implicit(self, instance: int, listed: npt.NDArray[np.int32]) -> None:
+        """Check the contacts that an instance for all is for because the database does not list them."""
+        event = self._book.default_trigger[instance]
+        is_target = np.ones(len(self._contact_ids), dtype=bool)
+        is_target[listed] = False
+        is_handled = np.zeros(len(self._contact_ids), dtype=bool)
+        is_handled[self._sent.who[self._sent.instance == instance]] = True
+        planned = self._planned
+        found = (planned.instance == instance) & (planned.event == event) & is_target[planned.who]
+        self._settle(found, found & is_handled[planned.who], implicit=True)
+        is_target &= ~is_handled
+        is_target[planned.who[found]] = False
+        who = np.flatnonzero(is_target)
+        at = np.full(len(who), instance)
+        self._miss(who, at, np.full(len(who), event), implicit=True)
+
+    def _settle(self, found: Flags, is_handled: Flags, *, implicit: bool) -> None:
+        at, event = self._planned.instance[found], self._planned.event[found]
+        ideal, deadline = self._book.dates(at, event, self._as_of, implicit=implicit)
+        self._rows.settle(self._of_kind[found], ideal, deadline)
+        self._report.rows("already_handled", self._of_kind[is_handled])
+
+    def _miss(
+        self,
+        who: npt.NDArray[np.intp] | npt.NDArray[np.int32],
+        at: InstancePositions,
+        event: Days,
+        *,
+        implicit: bool,
+    ) -> None:
+        ideal, _ = self._book.dates(at, event, self._as_of, implicit=implicit)
+        due = ideal >= self._go_live
+        names = np.array(self._book.email_types, dtype=object)[at[due]]
+        self._report.missing(self._contact_ids[who[due]], names, event[due], self._book.ids[at[due]])
+
+
+def _keys(emails: _Emails, appointments: Ids) -> Ids:
+    """Return one number for each contact and appointment (instance and trigger date); -1 for any other."""
+    wanted = pack(emails.instance, emails.event)
+    if not len(appointments):
+        return np.full(len(wanted), -1, dtype=np.int64)
+    place = np.searchsorted(appointments, wanted)
+    place[place == len(appointments)] = 0
+    return np.where(appointments[place] == wanted, pack(emails.who, place), -1)

@@ -1,0 +1,25 @@
+"""Nobody who has unsubscribed or bounced gets an email (section 4)."""
+
+import numpy as np
+
+from email_scheduler.planning.compliance.columns import ContactPositions, days_of
+from email_scheduler.planning.compliance.plan_rows import PlanRows
+from email_scheduler.planning.compliance.report import Report
+from email_scheduler.planning.frames import NO_DATE, PlanInputs
+
+
+def check_suppressed(
+    as_of: int, inputs: PlanInputs, positions: ContactPositions, rows: PlanRows, report: Report
+) -> None:
+    """Report planned emails to contacts that are suppressed, or share the address of one that is."""
+    suppressed_at = days_of(inputs.suppressions["suppressed_at"])
+    suppressed = inputs.suppressions["contact_id"][(suppressed_at <= as_of) | (suppressed_at == NO_DATE)]
+    if not len(suppressed):
+        return
+    is_named = inputs.contacts["id"].isin(suppressed)
+    address = inputs.contacts["email"].astype("str").str.strip().str.lower()
+    found = inputs.contacts["id"][is_named | (address.isin(address[is_named].dropna()) & (address != ""))]
+    who = positions.of(found.to_numpy())
+    is_suppressed = np.zeros(len(positions.ids) + 1, dtype=bool)
+    is_suppressed[who[who >= 0]] = True
+    report.rows("suppressed_contact", np.flatnonzero(rows.is_planned & is_suppressed[rows.who]))

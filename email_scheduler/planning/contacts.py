@@ -1,0 +1,176 @@
+"""What makes a contact valid, and what is known of it (section 4 of the planning rules)."""
+
+from datetime import date
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from email_scheduler.planning.dates import Flags, date_parts, parse_dates, to_day
+from email_scheduler.planning.frames import (
+    CONTACT_ISSUES,
+    CONTACTS,
+    CONTACTS_TABLE,
+    NO_DATE,
+    SUPPRESSIONS_TABLE,
+)
+from email_scheduler.planning.texts import WHITESPACE, codes_and_texts, to_arrow, trim
+from email_scheduler.planning.zip_codes import STATE_DTYPE, STATES, state_codes_by_zip
+
+FIRST_DATE: Final = date(1900, 1, 1)
+LAST_EFFECTIVE_DATE: Final = date(2100, 12, 31)
+
+# Each issue with the column it is about. The first five make a contact invalid, in this order.
+ISSUE_FIELDS: Final = {
+    "missing_email": "email",
+    "invalid_email": "email",
+    "missing_zip_code": "zip_code",
+    "invalid_zip_code": "zip_code",
+    "suppressed": "contact_id",
+    "state_mismatch": "state",
+    "invalid_birth_date": "birth_date",
+    "invalid_effective_date": "effective_date",
+    "missing_trigger_date": "trigger_date",
+    "invalid_trigger_date": "trigger_date",
+    "unreadable_event_data": "event_data",
+}
+INVALIDATING_ISSUES: Final = tuple(ISSUE_FIELDS)[:5]
+_FIELD_DTYPE: Final = pd.CategoricalDtype(pd.Index(list(dict.fromkeys(ISSUE_FIELDS.values())), dtype="str"))
+_ISSUE_DTYPE: Final = pd.CategoricalDtype(pd.Index(list(ISSUE_FIELDS), dtype="str"))
+_EMAIL: Final = "^[^@{0}]+@[^@{0}]+\\.[^@{0}]+\\z".format("".join(f"\\x{{{ord(c):x}}}" for c in WHITESPACE))
+_NO_STATE: Final = -1
+_BLANK_STATE: Final = -2
+_OTHER_STATE: Final = -3
+
+
+def issues(contact_ids: npt.NDArray[np.int64], issue: str) -> pd.DataFrame:
+    """Return one row of ``CONTACT_ISSUES`` for each contact given."""
+    count = len(contact_ids)
+    return CONTACT_ISSUES.build(
+        {
+            "contact_id": contact_ids,
+            "field": pd.Categorical([ISSUE_FIELDS[issue]], dtype=_FIELD_DTYPE).take(
+                np.zeros(count, np.int64)
+            ),
+            "issue": pd.Categorical([issue], dtype=_ISSUE_DTYPE).take(np.zeros(count, np.int64)),
+        }
+    )
+
+
+def validate_contacts(
+    table: pd.DataFrame, suppressions: pd.DataFrame, as_of: date
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Tell the valid contacts from the others and read what planning needs of them (section 4).
+
+    Args:
+        table: ``CONTACTS_TABLE`` of the whole organisation, since a suppression holds for every contact
+            with the same address.
+        suppressions: ``SUPPRESSIONS_TABLE``.
+        as_of: The date that the plan is made for; no birth date may lie after it.
+
+    Returns:
+        ``CONTACTS`` (one row a valid contact, in the order of their ids) and ``CONTACT_ISSUES`` (one row
+        for each invalid contact, and one for each unreadable date or differing state of a valid one).
+
+    Raises:
+        InputDataError: Two contacts have the same id.
+    """
+    table = CONTACTS_TABLE.check_key(CONTACTS_TABLE.check(table)).sort_values("id", ignore_index=True)
+    ids = table["id"].to_numpy()
+    address = pc.utf8_lower(trim(to_arrow(table["email"])))
+    state, is_missing_zip, is_mismatch = _states(table["zip_code"], table["state"])
+    is_missing_email = _flags(pc.fill_null(pc.equal(address, ""), True))
+    reasons = np.select(
+        [
+            is_missing_email,
+            ~_flags(pc.fill_null(pc.match_substring_regex(address, _EMAIL), False)),
+            is_missing_zip,
+            state == _NO_STATE,
+            _is_suppressed(ids, address, SUPPRESSIONS_TABLE.check(suppressions), as_of),
+        ],
+        range(5),
+        -1,
+    )
+    is_valid = reasons < 0
+    birth_date, is_birth_date_unreadable = parse_dates(table["birth_date"], first=FIRST_DATE, last=as_of)
+    effective_date, is_effective_date_unreadable = parse_dates(
+        table["effective_date"], first=FIRST_DATE, last=LAST_EFFECTIVE_DATE
+    )
+    contacts = CONTACTS.build(
+        {
+            "contact_id": ids[is_valid],
+            "state": pd.Categorical.from_codes(state[is_valid], dtype=STATE_DTYPE),
+            "birth_date": birth_date[is_valid],
+            "effective_date": effective_date[is_valid],
+            "is_birth_date_unreadable": is_birth_date_unreadable[is_valid],
+            "is_effective_date_unreadable": is_effective_date_unreadable[is_valid],
+            "has_phone": ~_is_blank(table["phone_number"])[is_valid],
+        }
+    )
+    found = [issues(ids[reasons == code], issue) for code, issue in enumerate(INVALIDATING_ISSUES)]
+    found += [
+        issues(ids[is_valid & is_mismatch], "state_mismatch"),
+        issues(ids[is_valid & is_birth_date_unreadable], "invalid_birth_date"),
+        issues(ids[is_valid & is_effective_date_unreadable], "invalid_effective_date"),
+    ]
+    return contacts, pd.concat(found, ignore_index=True)
+
+
+def _states(zip_codes: pd.Series, states: pd.Series) -> tuple[npt.NDArray[np.int8], Flags, Flags]:
+    """Return each contact's state code (-1: invalid ZIP), whether its ZIP is missing, and mismatches."""
+    zip_codes_of_row, is_truncated, zip_text_codes, is_blank = _read_zip_codes(zip_codes)
+    is_missing = (zip_text_codes < 0) | is_blank
+    by_zip = np.append(state_codes_by_zip(), np.int8(_NO_STATE))
+    state = by_zip[zip_codes_of_row]
+    column = _state_column(states)
+    is_contradicted = is_truncated & (column != _BLANK_STATE) & (column != state)
+    state = np.where(is_contradicted, _NO_STATE, state).astype(np.int8)
+    is_mismatch = ~is_truncated & (state != _NO_STATE) & (column != _BLANK_STATE) & (column != state)
+    return state, is_missing, is_mismatch
+
+
+def _read_zip_codes(texts: pd.Series) -> tuple[npt.NDArray[np.int64], Flags, npt.NDArray[np.int64], Flags]:
+    codes, uniques = codes_and_texts(texts)
+    trimmed = trim(uniques)
+    is_whole = _flags(pc.match_substring_regex(trimmed, r"^[0-9]{5}(-[0-9]{4}|[0-9]{4})?\z"))
+    is_truncated = _flags(pc.match_substring_regex(trimmed, r"^[0-9]{3,4}(-[0-9]{4})?\z"))
+    is_zip = is_whole | is_truncated
+    digits = pc.replace_substring_regex(pc.if_else(pa.array(is_zip), trimmed, "0"), r"^([0-9]{1,5}).*", r"\1")
+    numbers = np.where(is_zip, pc.cast(digits, pa.int64()).to_numpy(zero_copy_only=False), -1)
+    return (
+        np.append(numbers, -1)[codes],
+        np.append(is_truncated, False)[codes],
+        codes,
+        np.append(_flags(pc.equal(trimmed, "")), False)[codes],
+    )
+
+
+def _state_column(texts: pd.Series) -> npt.NDArray[np.int16]:
+    codes, uniques = codes_and_texts(texts)
+    upper = pc.utf8_upper(trim(uniques))
+    position = pc.fill_null(pc.index_in(upper, pa.array(STATES, pa.large_string())), _OTHER_STATE)
+    values = pc.if_else(pc.equal(upper, ""), _BLANK_STATE, position).to_numpy(zero_copy_only=False)
+    return np.append(values.astype(np.int16), np.int16(_BLANK_STATE))[codes]
+
+
+def _is_suppressed(
+    ids: npt.NDArray[np.int64], address: pa.Array, suppressions: pd.DataFrame, as_of: date
+) -> Flags:
+    dated = date_parts(suppressions["suppressed_at"])
+    in_force = suppressions["contact_id"].to_numpy()[(dated == NO_DATE) | (dated <= to_day(as_of))]
+    is_named = np.isin(ids, in_force)
+    addresses = pc.unique(pc.drop_null(address.filter(pa.array(is_named))))
+    return is_named | _flags(pc.fill_null(pc.is_in(address, addresses), False))
+
+
+def _is_blank(texts: pd.Series) -> Flags:
+    codes, uniques = codes_and_texts(texts)
+    return np.append(_flags(pc.equal(trim(uniques), "")), True)[codes]
+
+
+def _flags(array: pa.Array) -> Flags:
+    flags: Flags = array.to_numpy(zero_copy_only=False).astype(np.bool_)
+    return flags

@@ -1,0 +1,173 @@
+"""Days as numbers: reading ISO dates, anniversaries, 29 February (sections 1 and 4 of the planning rules)."""
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Final, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from email_scheduler.planning.frames import NO_DATE
+from email_scheduler.planning.texts import codes_and_texts, trim
+
+Days = npt.NDArray[np.int32]
+Flags = npt.NDArray[np.bool_]
+_Scalar = TypeVar("_Scalar", bound=np.generic)
+
+_EPOCH_ORDINAL: Final = date(1970, 1, 1).toordinal()
+_LAST_YEAR: Final = 12_000
+_YEARS: Final = np.arange(_LAST_YEAR + 2)
+_IS_LEAP: Final = (_YEARS % 4 == 0) & ((_YEARS % 100 != 0) | (_YEARS % 400 == 0))
+_JANUARY_1: Final = (_YEARS - 1970).astype("datetime64[Y]").astype("datetime64[D]").astype(np.int32)
+_MONTH_LENGTHS: Final = np.array(
+    [
+        [0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31],
+        [0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31],
+    ],
+    dtype=np.int32,
+)
+_DAYS_BEFORE_MONTH: Final = (np.cumsum(_MONTH_LENGTHS, axis=1) - _MONTH_LENGTHS).astype(np.int32)
+
+
+def to_day(value: date) -> int:
+    """Return the day number of a date: days since 1970-01-01."""
+    return value.toordinal() - _EPOCH_ORDINAL
+
+
+def from_day(day: int) -> date:
+    """Return the date of a day number."""
+    return date.fromordinal(int(day) + _EPOCH_ORDINAL)
+
+
+def ordinals(days: Days) -> npt.NDArray[np.int64]:
+    """Return Python's ``toordinal`` of each day: 0001-01-01 is 1."""
+    return days.astype(np.int64) + _EPOCH_ORDINAL
+
+
+def years_of(days: Days) -> Days:
+    """Return the calendar year of each day."""
+    return (days.astype("datetime64[D]").astype("datetime64[Y]").astype(np.int64) + 1970).astype(np.int32)
+
+
+@dataclass(frozen=True)
+class Anchors:
+    """A date of each contact as year, month and day: what its anniversaries are counted from.
+
+    Attributes:
+        year: int32, one a contact; meaningless where the date is not known.
+        month: int8, 1 to 12.
+        day: int8, 1 to 31.
+        is_known: Whether the contact has a readable date.
+    """
+
+    year: Days
+    month: npt.NDArray[np.int8]
+    day: npt.NDArray[np.int8]
+    is_known: Flags
+
+    @classmethod
+    def of(cls, days: Days) -> "Anchors":
+        """Split the dates of all contacts (``NO_DATE`` where unknown)."""
+        is_known = days != NO_DATE
+        dates = np.where(is_known, days, 0).astype("datetime64[D]")
+        months = dates.astype("datetime64[M]")
+        years = dates.astype("datetime64[Y]")
+        return cls(
+            (years.astype(np.int64) + 1970).astype(np.int32),
+            (months.astype(np.int64) % 12 + 1).astype(np.int8),
+            ((dates - months).astype(np.int64) + 1).astype(np.int8),
+            is_known,
+        )
+
+    def take(self, rows: npt.NDArray[np.int64]) -> "Anchors":
+        """Return the anchors of these contacts."""
+        return Anchors(self.year[rows], self.month[rows], self.day[rows], self.is_known[rows])
+
+    def first_of_month(self, is_month_start: Flags) -> "Anchors":
+        """Return the same anchors, moved to the first of their month where the flag says so."""
+        return Anchors(
+            self.year, self.month, np.where(is_month_start, 1, self.day).astype(np.int8), self.is_known
+        )
+
+    def anniversaries(self, years: Days) -> Days:
+        """Return the anniversary of each contact in the year given for it (section 1, ``A(x, y)``)."""
+        return anniversaries(self.month, self.day, years)
+
+
+def anniversaries(months: npt.ArrayLike, days: npt.ArrayLike, years: npt.ArrayLike) -> Days:
+    """Return month and day in each year as day numbers; 29 February is the 28th in a common year."""
+    year = np.clip(years, 0, _LAST_YEAR)
+    month = np.asarray(months)
+    leap = _IS_LEAP[year].astype(np.int8)
+    day = np.minimum(np.asarray(days, dtype=np.int32), _MONTH_LENGTHS[leap, month])
+    result: Days = _JANUARY_1[year] + _DAYS_BEFORE_MONTH[leap, month] + day - np.int32(1)
+    return result
+
+
+def event_days(years: Days, months: Days, days: Days) -> Days:
+    """Return the day of each year, month and day; ``NO_DATE`` where they are no date of the calendar."""
+    in_range = (years >= 1) & (years <= 9999) & (months >= 1) & (months <= 12) & (days >= 1)
+    year, month = np.where(in_range, years, 1), np.where(in_range, months, 1)
+    length = _MONTH_LENGTHS[_IS_LEAP[year].astype(np.int8), month]
+    is_date = in_range & (days <= length)
+    first = _JANUARY_1[year] + _DAYS_BEFORE_MONTH[_IS_LEAP[year].astype(np.int8), month]
+    return np.where(is_date, first + np.where(is_date, days, 1) - 1, NO_DATE).astype(np.int32)
+
+
+def parse_dates(texts: pd.Series, *, first: date = date.min, last: date = date.max) -> tuple[Days, Flags]:
+    """Read dates as section 4 accepts them: ISO, trimmed, whatever follows ``T`` or a space ignored.
+
+    Args:
+        texts: Texts, missing values allowed.
+        first: The earliest date accepted, inclusive.
+        last: The latest date accepted, inclusive.
+
+    Returns:
+        The days (``NO_DATE`` where there is none) and which texts are unreadable: neither missing, blank,
+        nor a date from ``first`` to ``last``.
+    """
+    codes, uniques = codes_and_texts(texts)
+    trimmed = trim(uniques)
+    is_blank = _flags(pc.equal(trimmed, ""))
+    has_tail = pc.match_substring_regex(trimmed, r"^\d{4}-\d{2}-\d{2}([T ]|\z)")
+    days = _iso_days(pc.if_else(has_tail, pc.utf8_slice_codeunits(trimmed, 0, 10), ""))
+    is_accepted = (days != NO_DATE) & (days >= to_day(first)) & (days <= to_day(last))
+    days = np.where(is_accepted, days, NO_DATE).astype(np.int32)
+    return _spread(days, codes, NO_DATE), _spread(~is_accepted & ~is_blank, codes, False)
+
+
+def date_parts(texts: pd.Series) -> Days:
+    """Return the date part of timestamps, their first ten characters; ``NO_DATE`` where it is no date."""
+    codes, uniques = codes_and_texts(texts)
+    return _spread(_iso_days(pc.utf8_slice_codeunits(uniques, 0, 10)), codes, NO_DATE)
+
+
+def format_days(days: Days) -> npt.NDArray[np.str_]:
+    """Return each day as ``YYYY-MM-DD``; meant for few values, such as those of a dictionary."""
+    return np.datetime_as_string(np.asarray(days).astype("datetime64[D]"))
+
+
+def _iso_days(texts: pa.Array) -> Days:
+    is_iso = pc.match_substring_regex(texts, r"^\d{4}-\d{2}-\d{2}\z")
+    safe = pc.if_else(is_iso, texts, "0000-00-00")
+    parts = [
+        pc.cast(pc.utf8_slice_codeunits(safe, start, stop), pa.int32()).to_numpy(zero_copy_only=False)
+        for start, stop in ((0, 4), (5, 7), (8, 10))
+    ]
+    return event_days(*parts)
+
+
+def _flags(array: pa.Array) -> Flags:
+    flags: Flags = array.to_numpy(zero_copy_only=False).astype(np.bool_)
+    return flags
+
+
+def _spread(
+    values: npt.NDArray[_Scalar], codes: npt.NDArray[np.int64], missing: object
+) -> npt.NDArray[_Scalar]:
+    """Give each row the value of its text; rows without a text get ``missing``."""
+    with_missing = np.append(values, np.array([missing], dtype=values.dtype))
+    return with_missing[codes]

@@ -1,0 +1,198 @@
+"""Exclusion windows: on which days the law or the agency forbids marketing to a contact (section 5).
+
+Every rule is a set of intervals of days for each contact. All that planning asks (is this day excluded and
+why, which day is the next allowed one, where does the run of allowed days end) follows from one question
+to each rule: which is your first interval that ends on or after a day?
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from email_scheduler.config.schema import StateRules, Window
+from email_scheduler.planning.dates import Anchors, Days, Flags, to_day, years_of
+from email_scheduler.planning.zip_codes import STATES
+
+Rows = npt.NDArray[np.int64]
+ReasonCodes = npt.NDArray[np.int16]
+
+FOREVER: Final = 1 << 29
+AGE_LIMIT: Final = 76
+ALLOWED: Final = 0
+# How far after an ideal date the end of a window is looked for (section 7).
+SEARCH_DAYS: Final = 366
+
+_KINDS: Final = (
+    "Year-round exclusion",
+    "Birthday exclusion window",
+    "Birth date unknown",
+    "Effective date exclusion window",
+    "Effective date unknown",
+    "Age 76+ exclusion",
+)
+_YEAR_ROUND, _BIRTHDAY, _BIRTH_UNKNOWN, _EFFECTIVE, _EFFECTIVE_UNKNOWN, _AGE = range(len(_KINDS))
+# The label of each reason code; code 0 is an allowed day.
+EXCLUSION_REASONS: Final = tuple(f"{kind} in {state}" for kind in _KINDS for state in STATES)
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """One rule for the contacts of some states; parameters are looked up by state code.
+
+    Attributes:
+        kind: Position in the kinds of reasons.
+        applies: By state code: whether the state has the rule.
+        first_offset, last_offset: The window around an anniversary, days, both inclusive.
+        is_month_start: Whether the window is counted from the first of the anniversary's month.
+        valid_from, valid_to: The days between which the rule is law, both inclusive.
+    """
+
+    kind: int
+    applies: Flags
+    first_offset: Days
+    last_offset: Days
+    is_month_start: Flags
+    valid_from: Days
+    valid_to: Days
+
+    @classmethod
+    def of(cls, kind: int, windows: dict[str, Window | None]) -> "_Rule":
+        count = len(STATES)
+        offsets, valid = np.zeros((2, count), np.int32), np.zeros((2, count), np.int32)
+        applies, is_month_start = np.zeros(count, np.bool_), np.zeros(count, np.bool_)
+        valid[0], valid[1] = -FOREVER, FOREVER
+        for state, window in windows.items():
+            code = STATES.index(state)
+            applies[code] = True
+            if window is not None:
+                offsets[:, code] = window.first_offset_days, window.last_offset_days
+                is_month_start[code] = window.use_month_start
+                valid[0, code] = -FOREVER if window.valid_from is None else to_day(window.valid_from)
+                valid[1, code] = FOREVER if window.valid_to is None else to_day(window.valid_to)
+        return cls(kind, applies, offsets[0], offsets[1], is_month_start, valid[0], valid[1])
+
+
+class ExclusionWindows:
+    """The excluded days of the contacts of one frame.
+
+    All methods take ``rows`` (positions in the contacts frame) and ``days`` of the same length.
+    """
+
+    def __init__(self, contacts: pd.DataFrame, rules: StateRules) -> None:
+        """Keep what the rules depend on for each contact of ``contacts`` (``CONTACTS``)."""
+        self._states = contacts["state"].cat.codes.to_numpy()
+        self._births = Anchors.of(contacts["birth_date"].to_numpy())
+        self._effectives = Anchors.of(contacts["effective_date"].to_numpy())
+        if_missing = rules.exclude_when_anchor_missing
+        self._is_birth_unknown = contacts["is_birth_date_unreadable"].to_numpy() | (
+            ~self._births.is_known & if_missing
+        )
+        self._is_effective_unknown = contacts["is_effective_date_unreadable"].to_numpy() | (
+            ~self._effectives.is_known & if_missing
+        )
+        self._rules = _compile(rules)
+        self.is_ruled = np.logical_or.reduce(
+            [np.zeros(len(STATES), np.bool_)] + [r.applies for r in self._rules]
+        )[self._states]
+
+    def reasons(self, rows: Rows, days: Days) -> ReasonCodes:
+        """Return for each day the code of the first rule that excludes it, ``ALLOWED`` if none does.
+
+        A code greater than 0 is a position in ``EXCLUSION_REASONS``, plus 1.
+        """
+        codes = np.zeros(len(rows), np.int16)
+        ruled = np.flatnonzero(self.is_ruled[rows])
+        rows, days = rows[ruled], days[ruled]
+        found = np.zeros(len(rows), np.int16)
+        for rule in self._rules:
+            subset = np.flatnonzero((found == ALLOWED) & self._concerns(rule, rows))
+            start, end = self._next_interval(rule, rows[subset], days[subset])
+            hit = subset[(start <= days[subset]) & (days[subset] <= end)]
+            found[hit] = self._states[rows[hit]].astype(np.int16) + (rule.kind * len(STATES) + 1)
+        codes[ruled] = found
+        return codes
+
+    def first_allowed(self, rows: Rows, days: Days, last: Days) -> Days:
+        """Return the first day from ``days`` on that is not excluded, some day after ``last`` if none."""
+        result = days.copy()
+        pending = np.flatnonzero(self.is_ruled[rows] & (days <= last))
+        while len(pending):
+            reached = result[pending]
+            for rule in self._rules:
+                subset = np.flatnonzero(self._concerns(rule, rows[pending]))
+                start, end = self._next_interval(rule, rows[pending[subset]], reached[subset])
+                is_covered = (start <= reached[subset]) & (reached[subset] <= end)
+                reached[subset] = np.where(is_covered, end + 1, reached[subset])
+            is_moved = reached != result[pending]
+            result[pending] = reached
+            pending = pending[is_moved & (reached <= last[pending])]
+        return result
+
+    def next_excluded(self, rows: Rows, days: Days) -> Days:
+        """Return the first excluded day on or after ``days``, ``FOREVER`` or later if there is none."""
+        result = np.full(len(rows), FOREVER, np.int32)
+        ruled = np.flatnonzero(self.is_ruled[rows])
+        rows, days = rows[ruled], days[ruled]
+        found = np.full(len(rows), FOREVER, np.int32)
+        for rule in self._rules:
+            subset = np.flatnonzero(self._concerns(rule, rows))
+            start, end = self._next_interval(rule, rows[subset], days[subset])
+            day = np.where(end >= days[subset], np.maximum(start, days[subset]), FOREVER)
+            found[subset] = np.minimum(found[subset], day)
+        result[ruled] = found
+        return result
+
+    def _concerns(self, rule: _Rule, rows: Rows) -> Flags:
+        applies: Flags = rule.applies[self._states[rows]]
+        if rule.kind in (_BIRTHDAY, _AGE):
+            applies &= self._births.is_known[rows]
+        elif rule.kind == _EFFECTIVE:
+            applies &= self._effectives.is_known[rows]
+        elif rule.kind == _BIRTH_UNKNOWN:
+            applies &= self._is_birth_unknown[rows]
+        elif rule.kind == _EFFECTIVE_UNKNOWN:
+            applies &= self._is_effective_unknown[rows]
+        return applies
+
+    def _next_interval(self, rule: _Rule, rows: Rows, days: Days) -> tuple[Days, Days]:
+        """Return the rule's first interval that ends on or after each day; an empty one if there is none."""
+        states = self._states[rows]
+        valid_from, valid_to = rule.valid_from[states], rule.valid_to[states]
+        if rule.kind == _AGE:
+            births = self._births.take(rows)
+            return births.anniversaries(births.year + AGE_LIMIT), valid_to
+        if rule.kind not in (_BIRTHDAY, _EFFECTIVE):
+            return valid_from, valid_to
+        anchors = (self._births if rule.kind == _BIRTHDAY else self._effectives).take(rows)
+        anchors = anchors.first_of_month(rule.is_month_start[states])
+        first_offset, last_offset = rule.first_offset[states], rule.last_offset[states]
+        # the anniversary from which an interval reaches this day is the earliest that is not before this one
+        reached = np.maximum(days, valid_from) - last_offset
+        year = np.maximum(years_of(reached), anchors.year)
+        event = anchors.anniversaries(year)
+        is_before = event < reached
+        event = np.where(is_before, anchors.anniversaries(year + 1), event)
+        start = np.maximum(event + first_offset, valid_from)
+        end = np.minimum(event + last_offset, valid_to)
+        is_law = start <= end
+        return np.where(is_law, start, FOREVER).astype(np.int32), np.where(is_law, end, -FOREVER).astype(
+            np.int32
+        )
+
+
+def _compile(rules: StateRules) -> list[_Rule]:
+    """Return the rules in the order in which the first one that holds gives the reason."""
+    compiled = [_Rule.of(_YEAR_ROUND, dict.fromkeys(rules.year_round_exclusion))]
+    for kind, unknown, by_state in (
+        (_BIRTHDAY, _BIRTH_UNKNOWN, rules.birthday_windows),
+        (_EFFECTIVE, _EFFECTIVE_UNKNOWN, rules.effective_date_windows),
+    ):
+        slots = max(map(len, by_state.values()), default=0)
+        for slot in range(slots):
+            windows: dict[str, Window | None] = {s: w[slot] for s, w in by_state.items() if slot < len(w)}
+            compiled += [_Rule.of(kind, windows), _Rule.of(unknown, windows)]
+    compiled.append(_Rule.of(_AGE, dict.fromkeys(rules.age_76_plus_exclusion)))
+    return [rule for rule in compiled if rule.applies.any()]

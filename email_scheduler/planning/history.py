@@ -1,0 +1,44 @@
+"""What the sending system has done so far, with its dates read (sections 1 and 2 of the planning rules)."""
+
+import numpy as np
+import pandas as pd
+
+from email_scheduler.planning.dates import date_parts, event_days
+from email_scheduler.planning.frames import HISTORY, HISTORY_TABLE, NO_DATE
+from email_scheduler.planning.vocabulary import PRE_SCHEDULED, SKIPPED
+
+
+def read_history(table: pd.DataFrame) -> pd.DataFrame:
+    """Return ``HISTORY``, one row for each row of ``HISTORY_TABLE``.
+
+    The send date of a row is the date part of its actual send time if there is one, else its scheduled
+    date. The event date of a row that holds none is its send date. A row without a status is the sender's.
+    """
+    HISTORY_TABLE.check(table)
+    actual = date_parts(table["actual_send_datetime"])
+    send_date = np.where(actual != NO_DATE, actual, date_parts(table["scheduled_send_date"])).astype(np.int32)
+    event_date = event_days(*(table[f"event_{part}"].to_numpy() for part in ("year", "month", "day")))
+    status = table["status"].astype("str").astype("category")
+    return HISTORY.build(
+        {
+            "id": table["id"],
+            "contact_id": table["contact_id"],
+            "email_type": table["email_type"].astype("str").astype("category"),
+            "status": status,
+            "campaign_instance_id": table["campaign_instance_id"],
+            "event_date": np.where(event_date != NO_DATE, event_date, send_date).astype(np.int32),
+            "send_date": send_date,
+            "priority": table["priority"],
+            "initial_email_id": table["initial_email_id"],
+            "is_senders": ~status.isin([PRE_SCHEDULED, SKIPPED]).to_numpy(),
+        }
+    )
+
+
+def has_type(history: pd.DataFrame, prefix: str) -> pd.Series:
+    """Tell which rows of ``HISTORY`` are of a type that begins with ``prefix``."""
+    types = history["email_type"].cat
+    return pd.Series(
+        np.append(types.categories.str.startswith(prefix).astype(np.bool_), False)[types.codes],
+        index=history.index,
+    )

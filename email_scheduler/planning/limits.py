@@ -1,0 +1,139 @@
+"""Limits per contact: campaigns of one day, and emails in a period (section 12 of the planning rules)."""
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from email_scheduler.config.schema import SchedulerConfig
+from email_scheduler.planning.dates import Flags
+from email_scheduler.planning.frames import BALANCED_SCHEDULES
+from email_scheduler.planning.history import has_type
+from email_scheduler.planning.vocabulary import (
+    CAMPAIGN_CONFLICT,
+    CAMPAIGN_PREFIX,
+    FOLLOW_UP_PREFIX,
+    FREQUENCY_LIMIT_EXCEEDED,
+    LIVE_STATUSES,
+    NOT_SKIPPED,
+    skip_code,
+    skip_reasons,
+)
+
+# A packed key is a contact's position and a day.
+_DAY_BITS = 32
+# A slot without an email: further from any day than any period is long.
+_EMPTY = -(1 << 40)
+
+
+def limit_per_contact(balanced: pd.DataFrame, history: pd.DataFrame, config: SchedulerConfig) -> pd.DataFrame:
+    """Skip what would be too much for a contact (section 12).
+
+    Args:
+        balanced: ``BALANCED_SCHEDULES`` of any contacts, all emails of each contact.
+        history: ``HISTORY``.
+        config: The organisation's configuration.
+
+    Returns:
+        ``BALANCED_SCHEDULES``, row for row; what became skipped stays dated at the day it was placed on.
+    """
+    codes = balanced["skip_reason"].cat.codes.to_numpy().astype(np.int16)
+    placed = np.flatnonzero(codes == NOT_SKIPPED)
+    if len(placed) == 0:
+        return balanced
+    emails = balanced.iloc[placed]
+    is_near = history["send_date"] > emails["send_date"].min() - config.load_balancing.period_days
+    live = history[is_near & history["status"].isin(LIVE_STATUSES) & ~has_type(history, FOLLOW_UP_PREFIX)]
+    doubtful = placed[_could_break_a_limit(emails, live, config)]
+    if len(doubtful) == 0:
+        return balanced
+    codes[doubtful] = _accept_in_order(balanced.iloc[doubtful], live, config)
+    return BALANCED_SCHEDULES.check(balanced.assign(skip_reason=skip_reasons(codes)))
+
+
+def _could_break_a_limit(emails: pd.DataFrame, live: pd.DataFrame, config: SchedulerConfig) -> Flags:
+    """Tell which emails are of a contact with too many emails in a period, or two on one day."""
+    limit, period = _limits(config)
+    ids = np.concatenate([emails["contact_id"].to_numpy(), live["contact_id"].to_numpy()])
+    days = np.concatenate([emails["send_date"].to_numpy(), live["send_date"].to_numpy()]).astype(np.int64)
+    contacts, position = np.unique(ids, return_inverse=True)
+    keys = np.sort((position << _DAY_BITS) + (days + (1 << 31)))
+    is_near = np.zeros(len(keys), np.bool_)
+    for ahead, reach in ((limit, period - 1), (1, 0)):
+        if ahead == 0:
+            is_near[:] = True
+        elif ahead < len(keys):
+            is_near[:-ahead] |= keys[ahead:] - keys[:-ahead] <= reach
+    doubtful = np.zeros(len(contacts), np.bool_)
+    doubtful[keys[is_near] >> _DAY_BITS] = True
+    flags: Flags = doubtful[position[: len(emails)]]
+    return flags
+
+
+def _accept_in_order(
+    emails: pd.DataFrame, live: pd.DataFrame, config: SchedulerConfig
+) -> npt.NDArray[np.int16]:
+    """Go through the emails of all contacts at once, the first of each, then the second, and so on."""
+    limit, period = _limits(config)
+    types = emails["email_type"].cat
+    rank_of_type = np.argsort(np.argsort(types.categories.to_numpy().astype("U")))
+    order = np.lexsort(
+        (
+            emails["event_date"],
+            emails["campaign_instance_id"],
+            rank_of_type[types.codes],
+            emails["send_date"],
+            emails["priority"],
+            emails["contact_id"],
+        )
+    )
+    contacts, contact = np.unique(emails["contact_id"].to_numpy()[order], return_inverse=True)
+    days = emails["send_date"].to_numpy()[order].astype(np.int64)
+    is_campaign = has_type(emails, CAMPAIGN_PREFIX).to_numpy()[order]
+    turn = np.arange(len(order)) - np.searchsorted(contact, contact)
+
+    live = live[live["contact_id"].isin(contacts)].sort_values("contact_id", kind="stable")
+    live_contact = np.searchsorted(contacts, live["contact_id"].to_numpy())
+    live_turn = np.arange(len(live)) - np.searchsorted(live_contact, live_contact)
+    live_slots = int(live_turn.max(initial=-1)) + 1
+    slots = live_slots + int(turn.max()) + 1
+    taken = np.full((len(contacts), slots), _EMPTY, np.int64)
+    taken_by_campaign = np.zeros((len(contacts), slots), np.bool_)
+    taken[live_contact, live_turn] = live["send_date"].to_numpy()
+    taken_by_campaign[live_contact, live_turn] = has_type(live, CAMPAIGN_PREFIX).to_numpy()
+
+    codes = np.full(len(order), NOT_SKIPPED)
+    for round_number in range(int(turn.max()) + 1):
+        now = np.flatnonzero(turn == round_number)
+        of, day = contact[now], days[now]
+        others = taken[of]
+        has_conflict = is_campaign[now] & ((others == day[:, None]) & taken_by_campaign[of]).any(axis=1)
+        is_too_much = _busiest_period(others, day, period) > limit
+        codes[now[is_too_much]] = skip_code(FREQUENCY_LIMIT_EXCEEDED)
+        codes[now[has_conflict]] = skip_code(CAMPAIGN_CONFLICT)
+        accepted = ~(has_conflict | is_too_much)
+        taken[of[accepted], live_slots + round_number] = day[accepted]
+        taken_by_campaign[of[accepted], live_slots + round_number] = is_campaign[now[accepted]]
+    result = np.empty_like(codes)
+    result[order] = codes
+    return result
+
+
+def _busiest_period(
+    others: npt.NDArray[np.int64], day: npt.NDArray[np.int64], period: int
+) -> npt.NDArray[np.int64]:
+    """Return the most emails in any ``period`` consecutive days that contain ``day``, that email included.
+
+    The busiest such period can be taken to begin on the day of an email.
+    """
+    dates = np.concatenate([day[:, None], others], axis=1)
+    busiest = np.zeros(len(day), np.int64)
+    for start in dates.T:
+        count = ((dates >= start[:, None]) & (dates < start[:, None] + period)).sum(axis=1)
+        contains = (start <= day) & (day < start + period)
+        busiest = np.maximum(busiest, np.where(contains, count, 0))
+    return busiest
+
+
+def _limits(config: SchedulerConfig) -> tuple[int, int]:
+    balancing = config.load_balancing
+    return balancing.max_emails_per_contact_per_period, balancing.period_days

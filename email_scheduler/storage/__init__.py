@@ -1,0 +1,1 @@
+"""SQL: the tables, reading them into frames, writing the plan."""

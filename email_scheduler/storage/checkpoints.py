@@ -1,0 +1,131 @@
+"""The record of each run in ``scheduler_checkpoints``: started, in_progress, then completed or failed."""
+
+import json
+from collections.abc import Mapping
+from datetime import date
+from typing import Final
+
+import adbc_driver_manager
+
+from email_scheduler.errors import EmailSchedulerError
+from email_scheduler.storage.engine import AdbcConnection
+from email_scheduler.storage.sql import execute
+
+STARTED: Final = "started"
+IN_PROGRESS: Final = "in_progress"
+COMPLETED: Final = "completed"
+FAILED: Final = "failed"
+
+_OPEN_SQL: Final = f"status IN ('{STARTED}', '{IN_PROGRESS}')"
+_ABANDONED: Final = "the run ended without saying how: its process was stopped, or it lost the planner lock"
+
+
+def last_published_date(connection: AdbcConnection) -> str | None:
+    """Return the latest as-of date of a completed run, ISO 8601; None if there is none."""
+    ((as_of_date,),) = execute(
+        connection,
+        f"SELECT max(as_of_date) FROM scheduler_checkpoints WHERE status = '{COMPLETED}'",  # noqa: S608
+    )
+    return None if as_of_date is None else str(as_of_date)
+
+
+def close_abandoned_checkpoints(connection: AdbcConnection, now: str) -> None:
+    """Close what earlier runs left open as failed; their summary tells what they had written.
+
+    Only for the holder of the planner lock: no other run can be alive then.
+    """
+    execute(
+        connection,
+        f"UPDATE scheduler_checkpoints SET status = '{FAILED}', error_message = ?, completed_at = ? "  # noqa: S608
+        f"WHERE {_OPEN_SQL}",
+        (_ABANDONED, now),
+    )
+
+
+def start_checkpoint(
+    connection: AdbcConnection,
+    run_id: str,
+    *,
+    as_of: date,
+    config_version_id: int,
+    contacts_checksum: str,
+    contacts_processed: int,
+    invalid_contacts: int,
+    now: str,
+) -> None:
+    """Record that a run has started; a run that is tried again under its id begins its record anew."""
+    execute(connection, "DELETE FROM scheduler_checkpoints WHERE scheduler_run_id = ?", (run_id,))
+    execute(
+        connection,
+        "INSERT INTO scheduler_checkpoints (run_timestamp, scheduler_run_id, as_of_date, config_version_id, "
+        "contacts_checksum, contacts_processed, invalid_contacts, status) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            now,
+            run_id,
+            as_of.isoformat(),
+            config_version_id,
+            contacts_checksum,
+            contacts_processed,
+            invalid_contacts,
+            STARTED,
+        ),
+    )
+
+
+def begin_writing(connection: AdbcConnection, run_id: str, schedules_before_checksum: str) -> None:
+    """Record that the run now writes, and what it found."""
+    execute(
+        connection,
+        f"UPDATE scheduler_checkpoints SET status = '{IN_PROGRESS}', schedules_before_checksum = ? "  # noqa: S608
+        "WHERE scheduler_run_id = ?",
+        (schedules_before_checksum, run_id),
+    )
+
+
+def record_progress(connection: AdbcConnection, run_id: str, summary: Mapping[str, object]) -> None:
+    """Record what the run has written so far; to be called in the transaction that writes it."""
+    execute(
+        connection,
+        "UPDATE scheduler_checkpoints SET summary = ? WHERE scheduler_run_id = ?",
+        (_json(summary), run_id),
+    )
+
+
+def complete_checkpoint(
+    connection: AdbcConnection,
+    run_id: str,
+    *,
+    schedules_after_checksum: str,
+    emails_scheduled: int,
+    emails_skipped: int,
+    summary: Mapping[str, object],
+    now: str,
+) -> None:
+    """Record that the plan is published."""
+    execute(
+        connection,
+        f"UPDATE scheduler_checkpoints SET status = '{COMPLETED}', schedules_after_checksum = ?, "  # noqa: S608
+        "emails_scheduled = ?, emails_skipped = ?, summary = ?, completed_at = ? WHERE scheduler_run_id = ?",
+        (schedules_after_checksum, emails_scheduled, emails_skipped, _json(summary), now, run_id),
+    )
+
+
+def fail_checkpoint(connection: AdbcConnection, run_id: str, error: BaseException, now: str) -> None:
+    """Record that the run failed and why, unless somebody has closed its record in the meantime."""
+    execute(
+        connection,
+        f"UPDATE scheduler_checkpoints SET status = '{FAILED}', error_message = ?, completed_at = ? "  # noqa: S608
+        f"WHERE scheduler_run_id = ? AND {_OPEN_SQL}",
+        (_describe(error), now, run_id),
+    )
+
+
+def _describe(error: BaseException) -> str:
+    """Return the message of an error if it holds no personal data for certain, else its type."""
+    if isinstance(error, EmailSchedulerError | adbc_driver_manager.Error):
+        return " ".join(str(error).split())
+    return type(error).__name__
+
+
+def _json(summary: Mapping[str, object]) -> str:
+    return json.dumps(summary, ensure_ascii=False, separators=(", ", ": "))

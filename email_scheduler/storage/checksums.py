@@ -1,0 +1,72 @@
+"""Checksums of what frames hold, whatever the order of their rows.
+
+Frames with the same rows have the same checksum, also if their categories differ. The sum of the rows' hashes
+modulo 2^64 allows to take rows out again.
+"""
+
+from hashlib import sha256
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from email_scheduler.planning.hashing import Hashes, mix
+
+# Rows hashed at a time: few enough for the processor's cache.
+_CHUNK: Final = 1 << 17
+_MISSING: Final = np.uint64(0x6D697373696E6721)
+
+
+def checksum(frame: pd.DataFrame, rows: npt.NDArray[np.intp] | None = None) -> int:
+    """Return the sum of the hashes of these rows (all if None) modulo 2^64.
+
+    Args:
+        frame: Columns of integers, flags, texts and labels; the index does not count.
+        rows: Positions, each at most once.
+    """
+    columns = [_Column(name, frame[name]) for name in frame.columns]
+    total = np.uint64(0)
+    count = len(frame) if rows is None else len(rows)
+    for start in range(0, count, _CHUNK):
+        part = slice(start, start + _CHUNK) if rows is None else rows[start : start + _CHUNK]
+        hashes = np.zeros(min(_CHUNK, count - start), np.uint64)
+        for column in columns:
+            hashes += column.hashes(part)
+        total = np.add(total, np.add.reduce(mix(hashes)), dtype=np.uint64)
+    return int(total)
+
+
+def to_hex(value: int) -> str:
+    """Return a checksum as it is stored: 16 hexadecimal digits, modulo 2^64."""
+    return f"{value % (1 << 64):016x}"
+
+
+class _Column:
+    """One column: how the values of its rows are hashed."""
+
+    def __init__(self, name: str, values: pd.Series) -> None:
+        # odd, and another one for each column, so that the same value weighs differently in each
+        self._factor = np.uint64(int.from_bytes(sha256(name.encode()).digest()[:8], "big") | 1)
+        self._values = values
+        self._label_hashes: Hashes | None = None
+        if isinstance(values.dtype, pd.CategoricalDtype):
+            # code -1 finds the last one
+            self._label_hashes = np.append(_text_hashes(values.cat.categories.to_series()), _MISSING)
+
+    def hashes(self, part: slice | npt.NDArray[np.intp]) -> Hashes:
+        """Return a number for each row of ``part``."""
+        if self._label_hashes is not None:
+            values = self._label_hashes[self._values.cat.codes.to_numpy()[part]]
+        elif pd.api.types.is_integer_dtype(self._values.dtype) or pd.api.types.is_bool_dtype(
+            self._values.dtype
+        ):
+            values = self._values.to_numpy()[part].astype(np.int64).view(np.uint64)
+        else:
+            values = _text_hashes(self._values.iloc[part])
+        return values * self._factor
+
+
+def _text_hashes(texts: pd.Series) -> Hashes:
+    hashes = pd.util.hash_array(texts.to_numpy(object), categorize=False)
+    return np.where(texts.isna().to_numpy(), _MISSING, hashes).astype(np.uint64)

@@ -1,0 +1,218 @@
+"""The difference between the planned rows of a database and a new plan (section 13 of the planning rules).
+
+Both are frames of ten million rows at most, so rows are found by packed integer keys and compared by codes
+and numbers; texts are only looked at once for each distinct value.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from email_scheduler.planning.frames import EMAIL_SCHEDULES, ID, LABEL, NO_DATE, Frame
+
+Positions = npt.NDArray[np.intp]
+Flags = npt.NDArray[np.bool_]
+Keys = npt.NDArray[np.uint64]
+Integers = npt.NDArray[np.integer]
+Codes = npt.NDArray[np.int32]
+Breakdown = dict[str, dict[str, int]]
+
+# The planned rows of a database: the statuses pre-scheduled and skipped of the planner's types. Rows of the
+# older program have no ideal_send_date, and there may be several of them for one occurrence.
+PLANNER_ROWS = Frame("planner rows", {"id": ID, **EMAIL_SCHEDULES.columns}, key=("id",))
+
+# What an occurrence is (section 1), apart from follow-ups, which their initial email identifies.
+_OCCURRENCE = ("email_type", "campaign_instance_id", "event_date")
+
+
+@dataclass(frozen=True)
+class PlanDifference:
+    """What has to be written so that the planned rows there become the plan.
+
+    Attributes:
+        matches: For each row of the plan the position of the row there that stands for the same occurrence,
+            -1 where there is none.
+        is_changed: For each row of the plan whether it has a match with other content.
+        removed: Positions of the rows there that the plan does not have, ascending.
+    """
+
+    matches: Positions
+    is_changed: Flags
+    removed: Positions
+
+    @property
+    def added(self) -> Positions:
+        """Positions in the plan of the rows that are not there yet, ascending."""
+        return np.flatnonzero(self.matches < 0)
+
+    @property
+    def changed(self) -> Positions:
+        """Positions in the plan of the rows that are there with other content, ascending."""
+        return np.flatnonzero(self.is_changed)
+
+    @property
+    def unchanged_count(self) -> int:
+        """How many rows of the plan are there already, as they are."""
+        return int(np.count_nonzero((self.matches >= 0) & ~self.is_changed))
+
+
+def compare(planned: pd.DataFrame, existing: pd.DataFrame) -> PlanDifference:
+    """Compare a plan with the planned rows of the database.
+
+    Rows are the same where their occurrence is the same (section 1). Of several rows there for one
+    occurrence, which only the older program left behind, one is kept: a row with an ideal date before one
+    without, then the lowest id; the others are removed.
+
+    Args:
+        planned: The plan (``EMAIL_SCHEDULES``), one row an occurrence.
+        existing: The planned rows there (``PLANNER_ROWS``), in any order.
+    """
+    EMAIL_SCHEDULES.check(planned)
+    PLANNER_ROWS.check(existing)
+    matches = np.full(len(planned), -1, np.intp)
+    for in_plan, in_table in zip(_by_kind(planned), _by_kind(existing), strict=True):
+        found = _find(planned, in_plan, existing, in_table)
+        matches[in_plan] = np.where(found >= 0, in_table[found] if len(in_table) else -1, -1)
+
+    matched = np.flatnonzero(matches >= 0)
+    is_changed = np.zeros(len(planned), np.bool_)
+    is_changed[matched] = _is_different(planned, matched, existing, matches[matched])
+    is_gone = np.ones(len(existing), np.bool_)
+    is_gone[matches[matched]] = False
+    return PlanDifference(matches, is_changed, np.flatnonzero(is_gone))
+
+
+def count_by_type_and_reason(rows: pd.DataFrame, positions: Positions) -> Breakdown:
+    """Count rows by email type and reason: the skip reason, or ``pre-scheduled`` where there is none.
+
+    Args:
+        rows: ``EMAIL_SCHEDULES`` or ``PLANNER_ROWS``.
+        positions: Which of them count.
+
+    Returns:
+        Email type to reason to number of rows, types and reasons in alphabetical order.
+    """
+    types, reasons, statuses = (rows[name].cat for name in ("email_type", "skip_reason", "status"))
+    names = [*reasons.categories, *statuses.categories]
+    # a row without a reason counts under its status
+    reason = reasons.codes.to_numpy()[positions].astype(np.int64)
+    status = statuses.codes.to_numpy()[positions].astype(np.int64) + len(reasons.categories)
+    pairs = types.codes.to_numpy()[positions].astype(np.int64) * len(names) + np.where(
+        reason >= 0, reason, status
+    )
+    pair, count = np.unique(pairs, return_counts=True)
+    result: Breakdown = {}
+    for type_name, reason_name, rows_of_both in sorted(
+        (str(types.categories[p // len(names)]), str(names[p % len(names)]), int(c))
+        for p, c in zip(pair.tolist(), count.tolist(), strict=True)
+    ):
+        result.setdefault(type_name, {})[reason_name] = rows_of_both
+    return result
+
+
+def common_codes(left: pd.Series, right: pd.Series) -> tuple[Codes, Codes]:
+    """Return codes for two label columns: equal codes mean equal labels, -1 means a missing one."""
+    known = left.cat.categories.astype("str")
+    others = right.cat.categories.astype("str")
+    translation = known.get_indexer(others)
+    translation = np.where(translation >= 0, translation, len(known) + np.arange(len(others)))
+    with_missing = np.append(translation, -1).astype(np.int32)
+    return left.cat.codes.to_numpy().astype(np.int32), with_missing[right.cat.codes.to_numpy()]
+
+
+def pack_keys(
+    columns: Sequence[tuple[Integers, Integers]],
+) -> tuple[Keys, Keys]:
+    """Turn some integer columns of two frames into one number a row, in a way common to both.
+
+    Equal numbers mean equal rows, and the numbers are in the order of the columns.
+
+    Args:
+        columns: For each column, the most significant first, its values in the one frame and in the other.
+    """
+    left, right, bits = np.zeros(len(columns[0][0]), np.uint64), np.zeros(len(columns[0][1]), np.uint64), 0
+    for values, other_values in columns:
+        low, other_low, width = _from_zero(values, other_values)
+        if bits + width > 64:
+            left, right, bits = _ranks(left, right)
+        if bits + width > 64:
+            low, other_low, width = _ranks(low, other_low)
+        if bits == 0:
+            left, right = low, other_low
+        elif width > 0:
+            left = (left << np.uint64(width)) | low
+            right = (right << np.uint64(width)) | other_low
+        bits += width
+    return left, right
+
+
+def _from_zero(left: Integers, right: Integers) -> tuple[Keys, Keys, int]:
+    """Shift both columns so that the least value is 0; the last result is the bits of the greatest."""
+    ends = [int(end) for values in (left, right) if len(values) for end in (values.min(), values.max())]
+    lowest, highest = min(ends, default=0), max(ends, default=0)
+    start = np.int64(lowest).astype(np.uint64)
+    # ids may span more than int64 can tell apart, differences modulo 2^64 cannot
+    shifted = [values.astype(np.int64).view(np.uint64) - start for values in (left, right)]
+    return shifted[0], shifted[1], (highest - lowest).bit_length()
+
+
+def _ranks(left: Keys, right: Keys) -> tuple[Keys, Keys, int]:
+    """Replace each value by its rank among the values of both columns; the last result is its bits."""
+    values = np.unique(np.concatenate((left, right)))
+    ranks = [np.searchsorted(values, keys).astype(np.uint64) for keys in (left, right)]
+    return ranks[0], ranks[1], max(len(values) - 1, 0).bit_length()
+
+
+def _by_kind(rows: pd.DataFrame) -> tuple[Positions, Positions]:
+    """Return the positions of the rows that are no follow-ups, and of those that are."""
+    is_follow_up = rows["initial_email_id"].to_numpy() != 0
+    return np.flatnonzero(~is_follow_up), np.flatnonzero(is_follow_up)
+
+
+def _find(
+    planned: pd.DataFrame, in_plan: Positions, existing: pd.DataFrame, in_table: Positions
+) -> Positions:
+    """Return for each row of ``in_plan`` the index in ``in_table`` of the row with its occurrence, or -1."""
+    if len(in_plan) == 0 or len(in_table) == 0:
+        return np.full(len(in_plan), -1, np.intp)
+    keys, other_keys = pack_keys(_key_columns(planned, in_plan, existing, in_table))
+    order = np.argsort(other_keys, kind="stable")
+    sorted_keys = other_keys[order]
+    if (sorted_keys[1:] == sorted_keys[:-1]).any():
+        is_older = existing["ideal_send_date"].to_numpy()[in_table] == NO_DATE
+        order = np.lexsort((existing["id"].to_numpy()[in_table], is_older, other_keys))
+        sorted_keys = other_keys[order]
+    place = np.minimum(np.searchsorted(sorted_keys, keys), len(sorted_keys) - 1)
+    return np.where(sorted_keys[place] == keys, order[place], -1)
+
+
+def _key_columns(
+    planned: pd.DataFrame, in_plan: Positions, existing: pd.DataFrame, in_table: Positions
+) -> list[tuple[Integers, Integers]]:
+    is_follow_up = bool(planned["initial_email_id"].to_numpy()[in_plan[0]] != 0)
+    names = ("initial_email_id",) if is_follow_up else ("contact_id", *_OCCURRENCE)
+    columns: list[tuple[Integers, Integers]] = []
+    for name in names:
+        if EMAIL_SCHEDULES.columns[name] == LABEL:
+            codes, other_codes = common_codes(planned[name], existing[name])
+            columns.append((codes[in_plan], other_codes[in_table]))
+        else:
+            columns.append((planned[name].to_numpy()[in_plan], existing[name].to_numpy()[in_table]))
+    return columns
+
+
+def _is_different(
+    planned: pd.DataFrame, in_plan: Positions, existing: pd.DataFrame, in_table: Positions
+) -> Flags:
+    """Return for each pair of rows whether any column of the plan differs."""
+    is_different = np.zeros(len(in_plan), np.bool_)
+    for name, kind in EMAIL_SCHEDULES.columns.items():
+        if kind == LABEL:
+            values, others = common_codes(planned[name], existing[name])
+        else:
+            values, others = planned[name].to_numpy(), existing[name].to_numpy()
+        is_different |= values[in_plan] != others[in_table]
+    return is_different

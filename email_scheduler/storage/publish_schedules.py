@@ -1,0 +1,174 @@
+"""Making the planned rows of ``email_schedules`` those of a plan, batch by batch."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from email_scheduler.planning.vocabulary import PRE_SCHEDULED
+from email_scheduler.storage.batches import Batch, BatchWriter, EncodedBatch, split
+from email_scheduler.storage.changes import Changes
+from email_scheduler.storage.checkpoints import begin_writing, record_progress
+from email_scheduler.storage.checksums import checksum, to_hex
+from email_scheduler.storage.compare import PLANNER_ROWS, PlanDifference, compare, count_by_type_and_reason
+from email_scheduler.storage.encoding import ScheduleEncoder
+from email_scheduler.storage.publish_run import PublishRun
+from email_scheduler.storage.read import read_planner_rows
+from email_scheduler.storage.taken import TakenRows, is_answered, positions_of
+
+Positions = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class PublishedSchedules:
+    """What became of the planned rows.
+
+    Attributes:
+        changes: The rows added, changed, removed, unchanged and dropped.
+        scheduled: Rows of the plan that are to go out, less the dropped ones.
+        skipped: Rows of the plan that are not, less the dropped ones.
+        before_checksum: Of the planned rows that were there, whatever their order, ids and times.
+        after_checksum: The same of the plan, less the dropped rows.
+    """
+
+    changes: Changes
+    scheduled: int
+    skipped: int
+    before_checksum: str
+    after_checksum: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A plan beside what is there.
+
+    Attributes:
+        difference: What has to be written.
+        existing: The rows there: id, contact_id, email_type, status, skip_reason of ``PLANNER_ROWS``.
+        taken: What the sending system took while the plan was made.
+        before_checksum: Of the rows there.
+    """
+
+    difference: PlanDifference
+    existing: pd.DataFrame
+    taken: TakenRows
+    before_checksum: str
+
+
+def compare_with_database(run: PublishRun) -> Comparison:
+    """Compare the plan with the planned rows there, both at one moment; nothing is written."""
+    existing = read_planner_rows(run.connection)
+    taken = TakenRows.read(run.connection, run.inputs)
+    run.connection.rollback()
+    difference = compare(run.plan.schedules, existing)
+    content = existing[[name for name in PLANNER_ROWS.columns if name != "id"]]
+    kept = existing[["id", "contact_id", "email_type", "status", "skip_reason"]]
+    return Comparison(difference, kept, taken, to_hex(checksum(content)))
+
+
+def publish_schedules(
+    run: PublishRun, comparison: Comparison, on_progress: Callable[[int, int], None]
+) -> PublishedSchedules:
+    """Write the difference, ``processing.batch_size`` contacts in each transaction.
+
+    Raises:
+        PlannerLockedError: Another planner has taken the lock over; the batches before stay written.
+    """
+    run.transact(lambda: begin_writing(run.connection, run.run_id, comparison.before_checksum))
+    planned = run.plan.schedules
+    batches = split(
+        comparison.difference,
+        planned["contact_id"].to_numpy(),
+        comparison.existing["contact_id"].to_numpy(),
+        comparison.taken.rows["contact_id"].to_numpy(),
+        run.config.processing.batch_size,
+    )
+    writer = _Writer(run, comparison)
+    total = sum(len(batch.contact_ids) for batch in batches)
+    done = 0
+    on_progress(done, total)
+    for batch in batches:
+        writer.write(batch)
+        done += len(batch.contact_ids)
+        on_progress(done, total)
+    dropped = np.concatenate([np.empty(0, np.intp), *writer.dropped])
+    is_scheduled = (planned["status"] == PRE_SCHEDULED).to_numpy()
+    scheduled = int(np.count_nonzero(is_scheduled)) - int(np.count_nonzero(is_scheduled[dropped]))
+    return PublishedSchedules(
+        changes=writer.changes,
+        scheduled=scheduled,
+        skipped=len(planned) - len(dropped) - scheduled,
+        before_checksum=comparison.before_checksum,
+        after_checksum=to_hex(checksum(planned) - checksum(planned, dropped)),
+    )
+
+
+class _Writer:
+    """Writes batches and remembers what they came to.
+
+    Attributes:
+        changes: What the batches written so far have changed.
+        dropped: Positions in the plan of the rows that they dropped.
+    """
+
+    def __init__(self, run: PublishRun, comparison: Comparison) -> None:
+        self.changes = Changes(unchanged=comparison.difference.unchanged_count)
+        self.dropped: list[Positions] = []
+        self._run = run
+        self._comparison = comparison
+        self._row_ids = comparison.existing["id"].to_numpy()
+        self._contact_ids = run.plan.schedules["contact_id"].to_numpy()
+        self._batches = BatchWriter(
+            ScheduleEncoder(run.plan.schedules, run.run_id, run.now),
+            comparison.difference.matches,
+            self._row_ids,
+            as_of=run.plan.as_of.isoformat(),
+            now=run.now,
+        )
+
+    def write(self, batch: Batch) -> None:
+        """Write a batch in one transaction, less what the sending system has taken by then."""
+        encoded = self._batches.encode(batch)
+        written, self.changes = self._run.transact(lambda: self._write(batch, encoded))
+        self.dropped.append(written.dropped)
+
+    def _write(self, batch: Batch, encoded: EncodedBatch) -> tuple[Batch, Changes]:
+        connection = self._run.connection
+        taken = self._comparison.taken.of_contacts(connection, batch.contact_ids)
+        if len(taken):
+            batch = self._without_taken(batch, taken)
+            encoded = self._batches.encode(batch)
+        self._batches.write(connection, encoded)
+        changes = self._changes_with(batch)
+        record_progress(connection, self._run.run_id, changes.summary())
+        return batch, changes
+
+    def _without_taken(self, batch: Batch, taken: pd.DataFrame) -> Batch:
+        candidates = positions_of(self._contact_ids, np.unique(taken["contact_id"]))
+        schedules = self._run.plan.schedules.iloc[candidates]
+        answered = candidates[is_answered(schedules, taken, self._run.inputs, self._run.config)]
+        stand_ins = self._comparison.difference.matches[answered]
+        leaving = np.union1d(batch.removed, stand_ins[stand_ins >= 0])
+        return replace(
+            batch,
+            added=np.setdiff1d(batch.added, answered, assume_unique=True),
+            changed=np.setdiff1d(batch.changed, answered, assume_unique=True),
+            removed=leaving[~np.isin(self._row_ids[leaving], taken["id"])],
+            dropped=answered,
+        )
+
+    def _changes_with(self, batch: Batch) -> Changes:
+        difference = self._comparison.difference
+        was_unchanged = (difference.matches[batch.dropped] >= 0) & ~difference.is_changed[batch.dropped]
+        planned, existing = self._run.plan.schedules, self._comparison.existing
+        return self.changes.plus(
+            Changes(
+                added=count_by_type_and_reason(planned, batch.added),
+                changed=count_by_type_and_reason(planned, batch.changed),
+                removed=count_by_type_and_reason(existing, batch.removed),
+                unchanged=-int(np.count_nonzero(was_unchanged)),
+                dropped=len(batch.dropped),
+            )
+        )

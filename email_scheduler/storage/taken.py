@@ -1,0 +1,142 @@
+"""Emails that the sending system took while a plan was made (section 13 of the planning rules).
+
+Their rows stay, and what the plan has for the same occurrence is dropped.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from email_scheduler.config.schema import SchedulerConfig
+from email_scheduler.planning.frames import HISTORY, HISTORY_TABLE, PlanInputs
+from email_scheduler.planning.handled import is_handled
+from email_scheduler.planning.history import has_type, read_history
+from email_scheduler.planning.vocabulary import FOLLOW_UP_PREFIX
+from email_scheduler.storage.arrow import query, read_frame
+from email_scheduler.storage.compare import pack_keys
+from email_scheduler.storage.engine import AdbcConnection
+from email_scheduler.storage.sql import execute
+from email_scheduler.storage.tables import SENDER_ROW_SQL
+
+Ids = npt.NDArray[np.int64]
+Positions = npt.NDArray[np.intp]
+Flags = npt.NDArray[np.bool_]
+
+# Ids in one statement, which SQLite limits to a million characters.
+_IDS_AT_A_TIME: Final = 10_000
+
+
+@dataclass(frozen=True)
+class TakenRows:
+    """The sender's rows that the plan does not know of, as they were at one moment.
+
+    Attributes:
+        known_ids: The rows that the plan was made from, ascending.
+        rows: ``HISTORY``: the sender's rows that are not among them.
+        version: Changes when another connection writes to the database.
+    """
+
+    known_ids: Ids
+    rows: pd.DataFrame
+    version: int
+
+    @classmethod
+    def read(cls, connection: AdbcConnection, inputs: PlanInputs) -> "TakenRows":
+        """Read them for all contacts, within the transaction of ``connection``."""
+        known_ids = np.sort(inputs.history["id"].to_numpy())
+        sql = f"SELECT id FROM email_schedules WHERE {SENDER_ROW_SQL}"  # noqa: S608
+        ids = query(connection, sql).column(0).to_numpy().astype(np.int64)
+        rows = _read_rows(connection, "id", ids[~_is_among(ids, known_ids)])
+        return cls(known_ids, rows, _data_version(connection))
+
+    def of_contacts(self, connection: AdbcConnection, contact_ids: Ids) -> pd.DataFrame:
+        """Return those of some contacts as they are now, within a transaction that holds the write lock.
+
+        Args:
+            connection: The connection that ``read`` used: the version only counts for one connection.
+            contact_ids: Ascending, each once.
+        """
+        if _data_version(connection) == self.version:
+            return self.rows[_is_among(self.rows["contact_id"].to_numpy(), contact_ids)]
+        rows = _read_rows(connection, "contact_id", contact_ids)
+        return rows[~_is_among(rows["id"].to_numpy(), self.known_ids)]
+
+
+def is_answered(
+    schedules: pd.DataFrame, taken: pd.DataFrame, inputs: PlanInputs, config: SchedulerConfig
+) -> Flags:
+    """Tell which rows of a plan the sending system has made needless.
+
+    An anniversary or campaign email, if a row that it took answers the occurrence, be it for a date that was
+    corrected since (section 1, "handled"). A follow-up, if it took a follow-up to the same contact
+    (section 10).
+
+    Args:
+        schedules: ``EMAIL_SCHEDULES``.
+        taken: ``HISTORY``: the rows that it took.
+        inputs: What the plan was made from.
+        config: The organisation's configuration.
+    """
+    is_follow_up = schedules["initial_email_id"].to_numpy() != 0
+    follow_ups = taken[has_type(taken, FOLLOW_UP_PREFIX)]
+    answered: Flags = is_follow_up & np.isin(schedules["contact_id"], follow_ups["contact_id"])
+    others = schedules[~is_follow_up]
+    is_implicit = _is_implicit(others, inputs.contact_campaigns)
+    answered[~is_follow_up] = is_handled(others, taken, config.aep_config.default_dates, is_implicit)
+    return answered
+
+
+def positions_of(sorted_ids: Ids, wanted_ids: Ids) -> Positions:
+    """Return where ids stand in a column that is sorted by them and may repeat them, ascending.
+
+    Args:
+        sorted_ids: Ascending.
+        wanted_ids: Ascending, each once.
+    """
+    starts = np.searchsorted(sorted_ids, wanted_ids, side="left")
+    counts = np.searchsorted(sorted_ids, wanted_ids, side="right") - starts
+    offsets = np.cumsum(counts) - counts
+    positions: Positions = np.repeat(starts - offsets, counts) + np.arange(counts.sum())
+    return positions
+
+
+def _is_implicit(schedules: pd.DataFrame, targets: pd.DataFrame) -> Flags:
+    """Tell which campaign emails are for contacts without a row for the instance (section 8)."""
+    targets = targets[np.isin(targets["contact_id"], schedules["contact_id"])]
+    columns = [
+        (schedules[name].to_numpy(), targets[name].to_numpy())
+        for name in ("contact_id", "campaign_instance_id")
+    ]
+    keys, target_keys = pack_keys(columns)
+    is_implicit: Flags = (schedules["campaign_instance_id"].to_numpy() != 0) & ~np.isin(keys, target_keys)
+    return is_implicit
+
+
+def _is_among(ids: Ids, sorted_ids: Ids) -> Flags:
+    if len(sorted_ids) == 0:
+        return np.zeros(len(ids), np.bool_)
+    place = np.minimum(np.searchsorted(sorted_ids, ids), len(sorted_ids) - 1)
+    found: Flags = sorted_ids[place] == ids
+    return found
+
+
+def _read_rows(connection: AdbcConnection, column: str, ids: Ids) -> pd.DataFrame:
+    """Read the sender's rows whose ``column`` is one of ``ids``."""
+    parts = []
+    for start in range(0, len(ids), _IDS_AT_A_TIME):
+        wanted = ", ".join(map(str, ids[start : start + _IDS_AT_A_TIME].tolist()))
+        source = f"email_schedules WHERE {column} IN ({wanted}) AND {SENDER_ROW_SQL}"
+        parts.append(read_history(read_frame(connection, HISTORY_TABLE, source)))
+    if len(parts) <= 1:
+        return parts[0] if parts else HISTORY.empty()
+    rows = pd.concat(parts, ignore_index=True)
+    # columns whose categories differ have become text
+    return HISTORY.check(rows.astype({"email_type": "category", "status": "category"}))
+
+
+def _data_version(connection: AdbcConnection) -> int:
+    ((version,),) = execute(connection, "PRAGMA data_version")
+    return int(version)

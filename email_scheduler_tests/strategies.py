@@ -1,0 +1,61 @@
+"""Random organisations and configurations, for hypothesis and for plain loops over seeds."""
+
+import random
+from datetime import date, timedelta
+
+from hypothesis import strategies as st
+
+from email_scheduler.config.schema import SchedulerConfig
+from email_scheduler.planning.frames import PlanInputs
+from email_scheduler_tests.builders import Row, inputs
+from email_scheduler_tests.random_campaigns import random_instances, random_targets, random_types
+from email_scheduler_tests.random_configuration import random_configuration
+from email_scheduler_tests.random_contacts import random_contacts, random_suppressions
+from email_scheduler_tests.random_history import random_answers, random_clicks, random_history
+
+Case = tuple[PlanInputs, SchedulerConfig]
+
+AWKWARD_DAYS = (
+    date(2026, 11, 23),
+    date(2026, 12, 31),
+    date(2027, 1, 1),
+    date(2027, 2, 28),
+    date(2028, 2, 28),
+    date(2028, 2, 29),
+    date(2028, 3, 1),
+)
+
+
+def random_case(seed: int) -> Case:
+    """Return the organisation and the configuration that ``seed`` stands for: always the same.
+
+    Small organisations whose contacts share dates, so that caps, smoothing, conflicts and limits bite.
+    """
+    rng = random.Random(seed)
+    today = rng.choice([*AWKWARD_DAYS, date(2026, 1, 1) + timedelta(days=rng.randint(0, 1000))])
+    config = random_configuration(rng, today)
+    contacts = random_contacts(rng, today, config)
+    types = random_types(rng)
+    instances = random_instances(rng, today, types)
+    targets = random_targets(rng, today, contacts, instances)
+    history = random_history(rng, today, config, contacts, instances, targets)
+
+    def shuffled(rows: list[Row]) -> list[Row]:
+        return rng.sample(rows, len(rows))
+
+    organisation = inputs(
+        today,
+        contacts=shuffled(contacts),
+        suppressions=random_suppressions(rng, today, contacts),
+        campaign_types=shuffled(types),
+        campaign_instances=shuffled(instances),
+        contact_campaigns=shuffled(targets),
+        history=shuffled(history),
+        clicks=shuffled(random_clicks(rng, today, contacts, history)),
+        answers=shuffled(random_answers(rng, today, history)),
+    )
+    return organisation, config
+
+
+seeds = st.integers(min_value=0, max_value=2**32 - 1)
+cases = seeds.map(random_case)
