@@ -9,18 +9,27 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
+from logging.handlers import MemoryHandler
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.logging import RichHandler
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 
+from email_scheduler.clock import today
 from email_scheduler.config.loader import load_config, load_organizations, organization_config
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.errors import EmailSchedulerError, UsageError
-from email_scheduler.operations.planning_run import PlanRun, plan_and_publish, preview_plan, today
+from email_scheduler.operations.planning_run import PlanRun, plan_and_publish, preview_plan
 from email_scheduler.operations.sample_data import generate_sample
 from email_scheduler.operations.summary import changes_table, plan_summary
 from email_scheduler.storage.schema import initialise_database
@@ -30,6 +39,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
 )
 _log = logging.getLogger("email_scheduler")
 _out = Console(highlight=False)
@@ -82,7 +92,12 @@ def _options(
 def init_db(database: Database, config: Config = None) -> None:
     """Create a database, or bring an older one up to date without losing a row."""
     change = initialise_database(database, _load(config))
-    _out.print(str(change))
+    if not change.is_change:
+        _out.print(f"The database is up to date (schema version {change.after}).")
+    elif change.before is None:
+        _out.print(f"The database is ready (schema version {change.after}).")
+    else:
+        _out.print(f"The database went from schema version {change.before} to {change.after}.")
 
 
 @app.command()
@@ -112,7 +127,9 @@ def plan(
     database: Database,
     config: Config = None,
     as_of: AsOf = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change; write nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would change; write nothing.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
     allow_older: Annotated[
         bool, typer.Option("--allow-older", help="Publish although a later plan has been published.")
@@ -135,7 +152,9 @@ def demo() -> None:
     settings = _load(None)
     organizations = load_organizations(_CONFIG_DIRECTORY / "organizations.yaml")
     if _DEMO_ORGANIZATION not in organizations:
-        raise UsageError(f"{_CONFIG_DIRECTORY}/organizations.yaml: no organisation named {_DEMO_ORGANIZATION}")
+        raise UsageError(
+            f"{_CONFIG_DIRECTORY}/organizations.yaml: no organisation named {_DEMO_ORGANIZATION}"
+        )
     organization = organizations[_DEMO_ORGANIZATION]
     settings = organization_config(_CONFIG_DIRECTORY, organization)
     database = organization.database_url()
@@ -184,17 +203,23 @@ def _fail(message: str, code: int) -> None:
 def _load(path: Path | None) -> SchedulerConfig:
     if path is None and _CONFIG_DIRECTORY.is_dir():
         path = _CONFIG_DIRECTORY
+    # what loading has to say waits until it is known where the log goes
+    said = MemoryHandler(capacity=1000, flushLevel=logging.CRITICAL)
+    _log.handlers = [said]
     settings = load_config(path)
-    _set_up_logging(settings)
+    said.setTarget(_set_up_logging(settings))
+    said.flush()
     return settings
 
 
-def _set_up_logging(settings: SchedulerConfig) -> None:
-    """Make logging as the configuration says: to the file if there is one, else to the terminal's stderr."""
+def _set_up_logging(settings: SchedulerConfig) -> logging.Handler:
+    """Make logging as the configuration says: to the file if there is one, else to stderr."""
     handler: logging.Handler
     if settings.logging.file is not None:
         settings.logging.file.parent.mkdir(parents=True, exist_ok=True)
         handler = logging.FileHandler(settings.logging.file)
+    elif not _err.is_terminal:
+        handler = logging.StreamHandler()
     else:
         handler = RichHandler(console=_err, show_time=False, show_level=False, show_path=False, markup=False)
     handler.setFormatter(logging.Formatter(settings.logging.format))
@@ -202,6 +227,7 @@ def _set_up_logging(settings: SchedulerConfig) -> None:
     _log.setLevel(settings.logging.level)
     if not settings.logging.enable_db_logs:
         logging.getLogger("email_scheduler.storage").setLevel(logging.WARNING)
+    return handler
 
 
 def _run(
@@ -222,8 +248,8 @@ def _run(
 
 def _show(run: PlanRun, *, dry_run: bool) -> None:
     _out.print(plan_summary(run.plan, run.changes.totals, run.warnings, is_dry_run=dry_run))
-    if dry_run:
-        _out.print(changes_table(run.changes.by_type()))
+    if dry_run and run.changes.by_type:
+        _out.print(changes_table(run.changes.by_type))
 
 
 @contextmanager

@@ -54,28 +54,27 @@ def as_sent(email: PlannedEmail, email_id: int) -> Row:
     )
 
 
-def days_from(first: str, last: str) -> Iterable[date]:
-    """Return the days from ``first`` to ``last``, both inclusive."""
-    day = date.fromisoformat(first)
-    while day <= date.fromisoformat(last):
-        yield day
-        day += timedelta(days=1)
+def days_from(first: str, last: str, step: int = 1) -> list[date]:
+    """Return the days from ``first`` to ``last``, both inclusive, every ``step``-th."""
+    start, end = date.fromisoformat(first), date.fromisoformat(last)
+    return [start + timedelta(days=number) for number in range(0, (end - start).days + 1, step)]
 
 
-def send_daily(
-    first: str, last: str, situation: Callable[[date], tuple[PlanInputs, SchedulerConfig]]
+def plan_and_send(
+    days: Iterable[date], situation: Callable[[date], tuple[PlanInputs, SchedulerConfig]]
 ) -> list[PlannedEmail]:
-    """Plan every day and send what is due; return what went out.
+    """Plan on each of these days and send what is due until the next one; return what went out.
 
     Args:
-        first: The first day, ``YYYY-MM-DD``.
-        last: The last day, inclusive.
+        days: Days in order; on the last one only its own emails go out.
         situation: What the tables (their history aside) and the configuration say on a day.
     """
+    days = list(days)
     sent: list[PlannedEmail] = []
-    for day in days_from(first, last):
+    for day, following in zip(days, [*days[1:], days[-1] + timedelta(days=1)], strict=True):
         organisation, config = situation(day)
         history = table(HISTORY_TABLE, [as_sent(email, number) for number, email in enumerate(sent, 1)])
         plan = make_plan(replace(organisation, history=history), config)
-        sent += [e for e in emails(plan) if e.skip_reason is None and e.send_date == day.isoformat()]
+        planned = [email for email in emails(plan) if email.skip_reason is None]
+        sent += [email for email in planned if email.send_date < following.isoformat()]
     return sent

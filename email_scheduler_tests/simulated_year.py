@@ -13,8 +13,8 @@ import pandas as pd
 
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.planning.compliance import find_violations
-from email_scheduler.planning.dates import from_day, to_day
-from email_scheduler.planning.frames import ANSWERS_TABLE, CLICKS_TABLE, HISTORY_TABLE, PlanInputs
+from email_scheduler.planning.dates import from_day
+from email_scheduler.planning.frames import ANSWERS_TABLE, CLICKS_TABLE, HISTORY_TABLE, Frame, PlanInputs
 from email_scheduler.planning.plan import Plan, make_plan
 from email_scheduler_tests.builders import (
     Row,
@@ -64,8 +64,13 @@ def random_organisation(start: date, contact_count: int = 300) -> PlanInputs:
         contacts,
         campaign_types=[
             campaign_type("rate_increase", days_before_event=14, priority=1),
-            campaign_type("initial_blast", respect_exclusion_windows=False, enable_followups=False,
-                          target_all_contacts=True, priority=10),
+            campaign_type(
+                "initial_blast",
+                respect_exclusion_windows=False,
+                enable_followups=False,
+                target_all_contacts=True,
+                priority=10,
+            ),
         ],
         campaign_instances=[
             campaign_instance(1, "rate_increase", f"{year}-01-01", f"{year + 1}-12-31"),
@@ -73,7 +78,9 @@ def random_organisation(start: date, contact_count: int = 300) -> PlanInputs:
         ],
         contact_campaigns=[
             target(number, contact_id, 1, (date(year, 2, 1) + timedelta(days=rng.randrange(300))).isoformat())
-            for number, contact_id in enumerate(rng.sample(range(1, contact_count + 1), contact_count // 5), 1)
+            for number, contact_id in enumerate(
+                rng.sample(range(1, contact_count + 1), contact_count // 5), 1
+            )
         ],
     )
 
@@ -85,10 +92,15 @@ class Email:
     occurrence: Occurrence
     day: date
     skip_reason: str | None
+    priority: int
 
     @property
     def email_type(self) -> str:
         return self.occurrence[1]
+
+    @property
+    def event(self) -> int:
+        return self.occurrence[3]
 
     @property
     def is_follow_up(self) -> bool:
@@ -101,9 +113,9 @@ class SimulatedYear:
 
     Attributes:
         sent: Every email that went out, in the order of its going out, with the day.
-        compared: Rows, follow-ups aside, that two plans in succession hold as pre-scheduled.
-        moved: Those of them whose date differs, with the day of the later plan and both dates.
-        withdrawn: Rows that a plan promised and the next one skips: the day, and both rows.
+        compared: Dates, follow-ups aside, that a plan promised for a day after its own; one a row and plan.
+        moved: Those of them that the next plan moved: the day of that plan, and both rows.
+        withdrawn: Those that the next plan skips or does not know: the day, and both rows.
         capacity_skips: By day of planning, how many emails of each type the plan found no place for.
         lost: Emails that never went out and that the last plan that knew them found no place for.
         violations: Rows that break a rule, of all plans that were proved.
@@ -112,18 +124,20 @@ class SimulatedYear:
     sent: list[Email] = field(default_factory=list)
     compared: int = 0
     moved: list[tuple[date, Email, Email]] = field(default_factory=list)
-    withdrawn: list[tuple[date, Email, Email]] = field(default_factory=list)
+    withdrawn: list[tuple[date, Email, Email | None]] = field(default_factory=list)
     capacity_skips: dict[date, Counter[str]] = field(default_factory=dict)
     lost: list[Email] = field(default_factory=list)
     violations: int = 0
 
 
-def simulate(config: SchedulerConfig, start: date, days: int = 365, proof_every_days: int = 30) -> SimulatedYear:
+def simulate(
+    config: SchedulerConfig, start: date, days: int = 365, proof_every_days: int = 30
+) -> SimulatedYear:
     """Live through ``days`` days from ``start``: each is planned, and what is due on it goes out.
 
     Every ``proof_every_days`` days the plan is proved as well.
     """
-    life = _Life(config, random_organisation(start))
+    life = _Life(random_organisation(start))
     year = SimulatedYear()
     yesterday: dict[Occurrence, Email] = {}
     last_seen: dict[Occurrence, Email] = {}
@@ -140,96 +154,104 @@ def simulate(config: SchedulerConfig, start: date, days: int = 365, proof_every_
         )
         last_seen |= today
         due = [email for email in today.values() if email.skip_reason is None and email.day == day]
-        life.send(due, day, plan)
+        life.send(due, day)
         year.sent += due
         yesterday = today
-    sent = {email.occurrence for email in year.sent}
+    settled = {email.occurrence for email in year.sent} | yesterday.keys()
     year.lost = [
         email
         for occurrence, email in last_seen.items()
-        if email.skip_reason == "daily_cap_exceeded" and occurrence not in sent | yesterday.keys()
+        if email.skip_reason == "daily_cap_exceeded" and occurrence not in settled
     ]
     return year
 
 
 def emails_of(plan: Plan) -> dict[Occurrence, Email]:
-    """Return the rows of a plan by occurrence; a follow-up's type may change, and is no part of it."""
+    """Return the rows of a plan by occurrence; a follow-up may change its type."""
     columns = plan.schedules
     rows = zip(
         columns["contact_id"].tolist(),
-        columns["email_type"].astype("str").tolist(),
+        columns["email_type"].tolist(),
         columns["campaign_instance_id"].tolist(),
         columns["event_date"].tolist(),
         columns["initial_email_id"].tolist(),
         columns["scheduled_send_date"].tolist(),
-        columns["skip_reason"].astype("object").tolist(),
+        columns["skip_reason"].tolist(),
+        columns["priority"].tolist(),
         strict=True,
     )
     emails = {}
-    for contact_id, email_type, instance_id, event, initial_id, day, reason in rows:
+    for contact_id, email_type, instance_id, event, initial_id, day, reason, priority in rows:
         occurrence = (contact_id, email_type, instance_id, event, initial_id)
-        emails[occurrence] = Email(occurrence, from_day(day), reason if isinstance(reason, str) else None)
+        skip_reason = reason if isinstance(reason, str) else None
+        emails[occurrence] = Email(occurrence, from_day(day), skip_reason, priority)
     return emails
 
 
 def _compare(
     day: date, yesterday: dict[Occurrence, Email], today: dict[Occurrence, Email], year: SimulatedYear
 ) -> None:
-    for occurrence, now in today.items():
-        before = yesterday.get(occurrence)
-        # what the sender did not take on its day has to move
-        if before is None or before.is_follow_up or before.skip_reason is not None or before.day < day:
+    for occurrence, before in yesterday.items():
+        # what was due yesterday went out
+        if before.is_follow_up or before.skip_reason is not None or before.day < day:
             continue
-        if now.skip_reason is not None:
-            year.withdrawn.append((day, before, now))
-            continue
+        now = today.get(occurrence)
         year.compared += 1
-        if before.day != now.day:
+        if now is None or now.skip_reason is not None:
+            year.withdrawn.append((day, before, now))
+        elif before.day != now.day:
             year.moved.append((day, before, now))
 
 
 class _Life:
     """The sending system and the contacts: what they did so far."""
 
-    def __init__(self, config: SchedulerConfig, organisation: PlanInputs) -> None:
-        self._first = organisation
+    def __init__(self, organisation: PlanInputs) -> None:
+        self._organisation = organisation
         self._rng = random.Random(42)
-        self._history: list[Row] = []
-        self._clicks: list[Row] = []
-        self._answers: list[Row] = []
+        self._email_count = 0
+        self._answer_count = 0
 
     def organisation(self, day: date) -> PlanInputs:
         """Return the tables as they are in the morning of ``day``."""
-        return replace(
-            self._first,
-            as_of=day,
-            history=table(HISTORY_TABLE, self._history),
-            clicks=table(CLICKS_TABLE, self._clicks),
-            answers=table(ANSWERS_TABLE, self._answers),
-        )
+        return replace(self._organisation, as_of=day)
 
-    def send(self, due: list[Email], day: date, plan: Plan) -> None:
+    def send(self, due: list[Email], day: date) -> None:
         """Send these emails; a quarter of the contacts click the day after, and some of them answer."""
-        priorities = dict(zip(plan.schedules["contact_id"], plan.schedules["priority"], strict=True))
+        history: list[Row] = []
+        clicks: list[Row] = []
+        answers: list[Row] = []
+        after = f"{day + timedelta(days=1)}T10:00:00"
         for email in due:
             contact_id, email_type, instance_id, event, initial_id = email.occurrence
-            email_id = len(self._history) + 1
-            self._history.append(
+            self._email_count += 1
+            history.append(
                 email_row(
-                    email_id,
+                    self._email_count,
                     contact_id,
                     email_type,
                     day.isoformat(),
                     from_day(event).isoformat(),
                     actual_send_datetime=f"{day}T08:30:07",
                     campaign_instance_id=instance_id,
-                    priority=priorities[contact_id],
+                    priority=email.priority,
                     initial_email_id=initial_id,
                 )
             )
-            after = f"{day + timedelta(days=1)}T10:00:00"
             if self._rng.random() < 0.25:
-                self._clicks.append(click(contact_id, after, email_id))
+                clicks.append(click(contact_id, after, self._email_count))
                 if self._rng.random() < 0.4:
+                    self._answer_count += 1
                     data = json.dumps({"main_questions_yes_count": self._rng.choice([0, 0, 1])})
-                    self._answers.append(answer(len(self._answers) + 1, contact_id, after, data))
+                    answers.append(answer(self._answer_count, contact_id, after, data))
+        before = self._organisation
+        self._organisation = replace(
+            before,
+            history=_longer(before.history, HISTORY_TABLE, history),
+            clicks=_longer(before.clicks, CLICKS_TABLE, clicks),
+            answers=_longer(before.answers, ANSWERS_TABLE, answers),
+        )
+
+
+def _longer(frame: pd.DataFrame, contract: Frame, rows: list[Row]) -> pd.DataFrame:
+    return pd.concat([frame, table(contract, rows)], ignore_index=True) if rows else frame

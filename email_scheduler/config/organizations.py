@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Self
 
-from pydantic import Field, PlainValidator, model_validator
+from pydantic import BeforeValidator, Field, PlainValidator, model_validator
 
 from email_scheduler.config.values import Section, name_like, refusal
 from email_scheduler.errors import ConfigurationError
@@ -58,12 +58,21 @@ def _database_url(value: object) -> str:
     return value
 
 
+_FOR_ALL = frozenset({"orchestration"})
+
+
+def _overrides(value: object) -> object:
+    if isinstance(value, Mapping) and not _FOR_ALL.isdisjoint(value):
+        raise refusal("keys that may differ between organisations: orchestration counts for all of them")
+    return value
+
+
 class OrganizationEntry(Section):
     """What the file says about one organisation."""
 
     database: Annotated[str, PlainValidator(_database_url)] | None = Field(default=None, repr=False)
     database_env: Annotated[str, name_like(_VARIABLE, "the name of an environment variable")] | None = None
-    overrides: dict[str, Any] = Field(default_factory=dict)
+    overrides: Annotated[dict[str, Any], BeforeValidator(_overrides)] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _says_where_the_database_is(self) -> Self:

@@ -21,6 +21,7 @@ from email_scheduler.config.sections import (
     EmailTemplates,
     Features,
     Logging,
+    Orchestration,
     Performance,
     Processing,
     default_campaign_types,
@@ -63,6 +64,7 @@ __all__ = [
     "LoadBalancing",
     "Logging",
     "MonthDay",
+    "Orchestration",
     "Performance",
     "Priorities",
     "Processing",
@@ -208,6 +210,7 @@ class SchedulerConfig(Section):
     aep_config: AepConfig = Field(default_factory=_default_aep)
     load_balancing: LoadBalancing = LoadBalancing()
     processing: Processing = Processing()
+    orchestration: Orchestration = Orchestration()
     state_rules: StateRules = Field(default_factory=default_state_rules)
     go_live_date: IsoDate | None = None
     priorities: Priorities = Priorities()

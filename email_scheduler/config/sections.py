@@ -1,6 +1,8 @@
 """The sections of the configuration that say what is sent and how the program runs, not when."""
 
 import re
+from datetime import date
+from decimal import Decimal
 from typing import Annotated
 
 from pydantic import Field
@@ -8,13 +10,16 @@ from pydantic import Field
 from email_scheduler.config.values import (
     Count,
     DaysEitherWay,
+    DayTime,
     FilePath,
     Flag,
+    IsoDate,
     LogFormat,
     LogLevel,
     PositiveCount,
     Priority,
     Section,
+    Share,
     Text,
     WithoutEffect,
     name_like,
@@ -22,6 +27,7 @@ from email_scheduler.config.values import (
     whole_number,
 )
 
+FIRST_PARTITION_DATE = date(2025, 1, 1)
 _SMS_KEY = re.compile(
     r"birthday|effective_date|aep|post_window|campaign_[a-z0-9][a-z0-9_]{0,62}"
     r"|followup_(cold|clicked_no_hq|hq_no_conditions|hq_with_conditions)"
@@ -53,6 +59,29 @@ class Processing(Section):
     retry_delay: Annotated[int, whole_number(0, 3600)] = 5
     lock_timeout_seconds: Annotated[int, whole_number(0, 86_400)] = 60
     lock_stale_after_seconds: Annotated[int, whole_number(1, 86_400)] = 900
+
+
+class Orchestration(Section):
+    """How Dagster plans every day. It counts for all organisations alike, so that none can override it.
+
+    Attributes:
+        daily_plan_time: When the daily plan is made, US Central, HH:MM.
+        partitions_start_date: The first date that there is a partition for; None: ``go_live_date``, or
+            ``FIRST_PARTITION_DATE`` if there is none.
+        storage_url: The directory, or any URL that fsspec knows, that keeps the frames of each partition.
+        max_run_seconds: A run that takes longer is ended.
+        max_retry_attempts: How often a step is tried again after a passing failure; 0: never.
+        retry_delay: Seconds before the first of them; each further one waits twice as long.
+        minimum_valid_contact_share: Below this share of valid contacts a check warns.
+    """
+
+    daily_plan_time: DayTime = "05:00"
+    partitions_start_date: IsoDate | None = None
+    storage_url: Text = "data/frames"
+    max_run_seconds: Annotated[int, whole_number(60, 86_400)] = 3600
+    max_retry_attempts: Annotated[int, whole_number(0, 100)] = 3
+    retry_delay: Annotated[int, whole_number(0, 3600)] = 30
+    minimum_valid_contact_share: Share = Decimal("0.80")
 
 
 class AnniversaryTemplates(Section):

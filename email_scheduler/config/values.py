@@ -34,6 +34,7 @@ STATE_CODES = frozenset(_STATE_CODES.split())
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 _ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_DAY_TIME = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 _SEND_TIME = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]")
 _CAMPAIGN_TYPE_NAME = re.compile(r"[a-z0-9][a-z0-9_]{0,62}")
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
@@ -216,6 +217,7 @@ Flag = Annotated[bool, PlainValidator(_flag)]
 Text = Annotated[str, PlainValidator(_text)]
 IsoDate = Annotated[date, PlainValidator(_iso_date)]
 SendTime = Annotated[str, name_like(_SEND_TIME, 'a time of day in quotes, HH:MM:SS, such as "08:30:00"')]
+DayTime = Annotated[str, name_like(_DAY_TIME, 'a time of day in quotes, HH:MM, such as "05:00"')]
 StateCode = Annotated[str, PlainValidator(_state_code)]
 States = Annotated[frozenset[StateCode], list_of("states")]
 Weekday = Annotated[str, PlainValidator(_weekday)]

@@ -1,62 +1,19 @@
 """One run of the planner from the command line: read, plan, prove, publish or show what would change."""
 
-import logging
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import date, datetime
-from uuid import uuid4
-from zoneinfo import ZoneInfo
+from dataclasses import dataclass
+from datetime import date
 
+from email_scheduler.clock import PhaseTimer, new_run_id, today
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.operations.summary import capacity_warnings
 from email_scheduler.planning.frames import PlanInputs
 from email_scheduler.planning.plan import Plan, make_plan
 from email_scheduler.storage.changes import Changes, preview_changes
 from email_scheduler.storage.lock import planner_lock
-from email_scheduler.storage.publish import publish_plan
+from email_scheduler.storage.publish import publish_plan, refuse_violations
 from email_scheduler.storage.read import read_inputs
 from email_scheduler.storage.schema import require_current_schema
-
-_log = logging.getLogger(__name__)
-TIME_ZONE = ZoneInfo("America/Chicago")
-
-
-def today() -> date:
-    """Return the date in US Central time: what a plan is made for unless another date is asked for."""
-    return datetime.now(TIME_ZONE).date()
-
-
-@dataclass
-class PhaseTimer:
-    """Takes the time of each phase, and tells when one begins.
-
-    Attributes:
-        seconds: Seconds by phase, of those that are over.
-        on_phase: Told the name of each phase as it begins.
-        is_logged: Whether the seconds of each phase go to the log (``logging.enable_timing_logs``).
-    """
-
-    on_phase: Callable[[str], None] = lambda _: None
-    is_logged: bool = True
-    seconds: dict[str, float] = field(default_factory=dict)
-    _phase: str | None = None
-    _since: float = 0.0
-
-    def begin(self, phase: str) -> None:
-        """End the phase before, if there is one, and begin this one."""
-        self.end()
-        self._phase, self._since = phase, time.perf_counter()
-        self.on_phase(phase)
-
-    def end(self) -> None:
-        """End the phase that is running."""
-        if self._phase is not None:
-            elapsed = time.perf_counter() - self._since
-            self.seconds[self._phase] = self.seconds.get(self._phase, 0.0) + elapsed
-            if self.is_logged:
-                _log.info("%s: %.2f s", self._phase, elapsed)
-            self._phase = None
 
 
 @dataclass(frozen=True)
@@ -138,16 +95,11 @@ def preview_plan(
     timer = PhaseTimer(on_phase, config.logging.enable_timing_logs)
     inputs, plan = _read_and_plan(url, config, as_of, timer.begin)
     timer.begin("prove")
-    refuse_violations(inputs, plan, config)
+    refuse_violations(plan, inputs, config)
     timer.begin("compare")
     changes = preview_changes(url, config, plan)
     timer.end()
     return PlanRun(new_run_id(as_of), plan, changes, timer.seconds, warnings(plan, config))
-
-
-def new_run_id(as_of: date) -> str:
-    """Return an id for a run that no other run has."""
-    return f"plan-{as_of.isoformat()}-{uuid4().hex[:12]}"
 
 
 def warnings(plan: Plan, config: SchedulerConfig) -> list[str]:
@@ -157,8 +109,8 @@ def warnings(plan: Plan, config: SchedulerConfig) -> list[str]:
         found.append(f"the plan is for {plan.as_of}, not for today, {today()}")
     for email_type, count in plan.foreign_rows.items():
         found.append(
-            f"{count:,} pre-scheduled rows of the type {email_type} are waiting: they are not planned here, so that"
-            " nobody proves that they may be sent"
+            f"{count:,} pre-scheduled rows of the type {email_type} are waiting: they are not planned here,"
+            " so that nobody proves that they may be sent"
         )
     years = config.aep_config.years
     if config.aep_config.default_dates and years is not None and max(years, default=0) <= plan.as_of.year:

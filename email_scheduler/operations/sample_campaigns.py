@@ -112,6 +112,8 @@ def past_campaign_emails(
     due = targets[is_due & (targets["trigger_date"] != NO_DATE)]
     trigger: Days = due["trigger_date"].to_numpy()
     ideal = np.maximum(trigger - campaign_type.days_before_event, to_day(instance.active_start_date))
+    is_before_trigger = campaign_type.days_before_event > 0
+    catch_up_days = config.timing_constants.campaign_catch_up_days
     code = types.categories.get_loc(CAMPAIGN_PREFIX + EXPLICIT_TYPE)
     count = len(due)
     expects_follow_up = campaign_type.enable_followups and config.features.enable_followups
@@ -122,9 +124,7 @@ def past_campaign_emails(
             "campaign_instance_id": due["campaign_instance_id"].to_numpy(),
             "event_date": trigger,
             "ideal_send_date": ideal.astype(np.int32),
-            "deadline": np.where(campaign_type.days_before_event > 0, trigger - 1, ideal + 30).astype(
-                np.int32
-            ),
+            "deadline": np.where(is_before_trigger, trigger - 1, ideal + catch_up_days).astype(np.int32),
             "priority": np.full(count, campaign_type.priority, np.int32),
             "is_window_bound": np.full(count, campaign_type.respect_exclusion_windows),
             "expects_follow_up": np.full(count, expects_follow_up),

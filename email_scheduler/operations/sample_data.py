@@ -4,7 +4,8 @@ Nobody in it exists. The same number of contacts, seed, as-of date and configura
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from typing import Final
@@ -43,6 +44,7 @@ from email_scheduler.storage.engine import (
     open_engine,
 )
 from email_scheduler.storage.schema import initialise_database
+from email_scheduler.storage.sql import append, execute
 
 # Contacts that are made at a time: what they take in memory stays small however many there are.
 _CHUNK: Final = 250_000
@@ -87,6 +89,7 @@ def generate_sample(
         database_errors(url),
         adbc_connection(url, config) as connection,
         immediate_transaction(connection),
+        _without_indexes(connection),
     ):
         loader = _Loader(connection)
         loader.load(campaign_tables(config, organisation.instances, as_of))
@@ -121,11 +124,22 @@ class _Loader:
 
     def load(self, tables: dict[str, pa.Table]) -> None:
         """Append each table to the one of its name."""
-        with self._connection.cursor() as cursor:
-            for name, table in tables.items():
-                if table.num_rows:
-                    cursor.adbc_ingest(name, table, mode="append")
-                self.rows[name] += table.num_rows
+        for name, table in tables.items():
+            append(self._connection, name, table)
+            self.rows[name] += table.num_rows
+
+
+@contextmanager
+def _without_indexes(connection: AdbcConnection) -> Iterator[None]:
+    """Drop all indexes and build them again at the end: cheaper than keeping them while many rows come in."""
+    indexes = execute(
+        connection, "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
+    )
+    for name, _ in indexes:
+        execute(connection, f'DROP INDEX "{name}"')
+    yield
+    for _, statement in indexes:
+        execute(connection, statement)
 
 
 @dataclass(frozen=True)

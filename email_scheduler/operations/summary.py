@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
-import numpy as np
 import pandas as pd
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
@@ -18,7 +17,8 @@ from rich.text import Text
 from email_scheduler.planning.contacts import INVALIDATING_ISSUES
 from email_scheduler.planning.dates import from_day, to_day
 from email_scheduler.planning.plan import Plan
-from email_scheduler.planning.vocabulary import FOLLOW_UP_TYPES, PRE_SCHEDULED, SKIPPED
+from email_scheduler.planning.vocabulary import PRE_SCHEDULED, SKIPPED
+from email_scheduler.planning.volume import daily_volume
 
 SHOWN_DAYS: Final = 14
 NOTHING_CHANGED: Final = "Nothing changed."
@@ -70,7 +70,8 @@ def contacts_table(contact_count: int, valid_count: int, issues: pd.DataFrame) -
     """
     counts = issues["issue"].value_counts()
     counts = counts[counts > 0]
-    table = _table("Contacts", "", "number")
+    table = _table("Contacts", "", "")
+    table.show_header = False
     table.add_row("valid", f"{valid_count:,}")
     table.add_row("not valid", f"{contact_count - valid_count:,}")
     for issue in INVALIDATING_ISSUES:
@@ -114,23 +115,6 @@ def skip_reasons_table(schedules: pd.DataFrame) -> Table:
     return table
 
 
-def daily_volume(schedules: pd.DataFrame, fixed: pd.Series, first_day: int, days: int) -> list[int]:
-    """Return how many emails go out, or have gone out, on each day from ``first_day`` on.
-
-    Args:
-        schedules: ``EMAIL_SCHEDULES``.
-        fixed: Emails of each day that balancing could not move, planned follow-ups among them; the index
-            holds day numbers.
-        first_day: A day number.
-        days: How many days.
-    """
-    is_movable = (schedules["status"] == PRE_SCHEDULED) & ~schedules["email_type"].isin(FOLLOW_UP_TYPES)
-    sent = schedules.loc[is_movable, "scheduled_send_date"].to_numpy() - first_day
-    placed = np.bincount(sent[(sent >= 0) & (sent < days)], minlength=days)
-    kept = fixed.reindex(range(first_day, first_day + days), fill_value=0).to_numpy()
-    return [int(count) for count in placed + kept]
-
-
 def volume_bars(
     schedules: pd.DataFrame, fixed: pd.Series, as_of: date, daily_cap: int, daily_limit: int
 ) -> RenderableType:
@@ -160,7 +144,7 @@ def change_line(changes: Mapping[str, int], *, is_dry_run: bool = False) -> Text
         )
         return Text(text, style="green")
     counts = ", ".join(f"{changes[name]:,} {name}" for name in (*_ALTERATIONS, "unchanged"))
-    return Text(f"{'Rows that would be' if is_dry_run else 'Rows'}: {counts}.", style="green")
+    return Text(f"Rows {'there would be' if is_dry_run else 'published'}: {counts}.", style="green")
 
 
 def changes_table(changes: Mapping[str, Mapping[str, int]]) -> Table:
@@ -213,7 +197,10 @@ class _VolumeBars:
         scale = max(*self.volume, self.daily_limit, 1)
         block, mark = ("#", "|") if options.ascii_only else ("█", "│")
         yield Text(f"The next {len(self.volume)} days", style="bold")
-        yield Text(f"emails a day; {mark} is the daily cap of {self.daily_cap:,}", style="dim")
+        legend = (
+            f"emails a day, without follow-ups still to come; {mark} is the daily cap of {self.daily_cap:,}"
+        )
+        yield Text(legend, style="dim")
         yield Text()
         cap_cell = min(width - 1, round(self.daily_cap / scale * width))
         for number, count in enumerate(self.volume):

@@ -215,4 +215,5 @@ def first_in_order(size: int, count: int, *keys: Callable[[Positions], npt.NDArr
 def _is_foreign(history: pd.DataFrame) -> npt.NDArray[np.bool_]:
     types = history["email_type"].cat
     is_planners = np.append(is_planners_type(types.categories), False)[types.codes]
-    return history["status"].eq(PRE_SCHEDULED).to_numpy() & ~is_planners
+    flags: npt.NDArray[np.bool_] = history["status"].eq(PRE_SCHEDULED).to_numpy() & ~is_planners
+    return flags

@@ -236,6 +236,14 @@ HISTORY = Frame(
     },
     key=("id",),
 )
+# When contacts are excluded: one row for each contact and longest stretch of excluded days, both ends
+# inclusive; the reason is that of its first day.
+EXCLUSION_STRETCHES = Frame(
+    "exclusion stretches",
+    {"contact_id": ID, "first_date": DATE, "last_date": DATE, "reason": LABEL},
+    key=("contact_id", "first_date"),
+    order=("contact_id", "first_date"),
+)
 # One email that is due to a contact (sections 6 to 8). skip_reason is missing where nothing stops it so far.
 # deadline is the last date on which the email still makes sense, inclusive.
 OCCURRENCES = Frame(
@@ -328,6 +336,17 @@ CAPACITY_SHORTFALL = Frame(
         "sufficient_percentage_cap": TEXT,
     },
     key=("email_type",),
+)
+# Emails of a day that balancing cannot move.
+FIXED_VOLUME = Frame(
+    "fixed volume", {"send_date": DATE, "emails": NUMBER}, key=("send_date",), order=("send_date",)
+)
+# Pre-scheduled rows of types that are not planned here, by type.
+FOREIGN_ROWS = Frame("foreign rows", {"email_type": LABEL, "rows": NUMBER}, key=("email_type",))
+# One row: the numbers that a plan was made with, and the hash of the configuration.
+PLAN_FIGURES = Frame(
+    "plan figures",
+    {"contact_count": NUMBER, "daily_cap": NUMBER, "daily_limit": NUMBER, "config_version": TEXT},
 )
 # What contact_campaigns.status is to become; only rows whose status changes.
 TARGET_STATUSES = Frame("target statuses", {"id": ID, "status": LABEL}, key=("id",), order=("id",))

@@ -1,9 +1,13 @@
-"""The whole plan: the order in which the planning rules are applied."""
+"""The whole plan: the order in which the planning rules are applied.
+
+The stages are functions of their own, so that whoever keeps what each of them returned makes the same plan.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 
+import numpy as np
 import pandas as pd
 
 from email_scheduler.config.schema import SchedulerConfig
@@ -64,47 +68,95 @@ def make_plan(
     Raises:
         InputDataError: A campaign cannot be read, or two rows have the same key.
     """
-    as_of = inputs.as_of
     on_phase("contacts")
-    contacts, issues = validate_contacts(inputs.contacts, inputs.suppressions, as_of)
-    basis = PlanningBasis.of(
-        as_of, config, contacts, inputs.campaign_types, inputs.campaign_instances, inputs.history
-    )
-    cap = daily_cap(len(contacts), config)
-
+    contacts, issues = validate_contacts(inputs.contacts, inputs.suppressions, inputs.as_of)
+    basis = planning_basis(inputs, contacts, config)
     on_phase("anniversary schedules")
-    crowded = crowded_ideal_dates(effective_date_load(basis), cap, config)
-    anniversaries = assign_intervals(basis, anniversary_occurrences(basis), crowded)
-
+    anniversaries = plan_anniversaries(basis)
     on_phase("campaign schedules")
-    due, target_issues = campaign_occurrences(basis, inputs.contact_campaigns)
-    campaigns = resolve_conflicts(assign_intervals(basis, due, crowded))
-
+    campaigns, target_issues = plan_campaigns(basis, inputs.contact_campaigns)
     on_phase("follow-ups")
     follow_ups, answer_issues = plan_follow_ups(basis, inputs.clicks, inputs.answers)
-
-    on_phase("balancing")
     schedules = pd.concat([anniversaries, campaigns], ignore_index=True)
-    del anniversaries, campaigns, due
-    fixed = fixed_volume(basis.history, follow_ups)
-    balanced = balance(schedules, fixed, cap, config, as_of)
-    del schedules
+    del anniversaries, campaigns
+    found = pd.concat([issues, target_issues, answer_issues], ignore_index=True)
+    return balance_plan(basis, inputs, schedules, follow_ups, found, on_phase=on_phase)
 
+
+def planning_basis(inputs: PlanInputs, contacts: pd.DataFrame, config: SchedulerConfig) -> PlanningBasis:
+    """Return what the rules look at for the valid contacts (``CONTACTS``) of an organisation.
+
+    Raises:
+        InputDataError: A campaign instance cannot be read.
+    """
+    return PlanningBasis.of(
+        inputs.as_of, config, contacts, inputs.campaign_types, inputs.campaign_instances, inputs.history
+    )
+
+
+def plan_anniversaries(basis: PlanningBasis) -> pd.DataFrame:
+    """Return ``SCHEDULES`` of the birthday, effective-date, AEP and post-window emails (sections 6, 7, 9).
+
+    Args:
+        basis: What planning looks at, for all valid contacts of the organisation.
+    """
+    cap = daily_cap(len(basis.contacts), basis.config)
+    crowded = crowded_ideal_dates(effective_date_load(basis), cap, basis.config)
+    return assign_intervals(basis, anniversary_occurrences(basis), crowded)
+
+
+def plan_campaigns(basis: PlanningBasis, targets: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return ``SCHEDULES`` of the campaign emails, and ``CONTACT_ISSUES`` of their targets (sections 8, 9).
+
+    Args:
+        basis: What planning looks at.
+        targets: ``CONTACT_CAMPAIGNS_TABLE``.
+    """
+    due, issues = campaign_occurrences(basis, targets)
+    # only effective-date emails are smoothed
+    nothing_crowded = np.empty(0, np.int32)
+    return resolve_conflicts(assign_intervals(basis, due, nothing_crowded)), issues
+
+
+def balance_plan(
+    basis: PlanningBasis,
+    inputs: PlanInputs,
+    schedules: pd.DataFrame,
+    follow_ups: pd.DataFrame,
+    issues: pd.DataFrame,
+    *,
+    on_phase: Callable[[str], None] = lambda _: None,
+) -> Plan:
+    """Choose the day of every email, apply the limits per contact, and make the rows (sections 11 to 13).
+
+    Args:
+        basis: What planning looks at, for all valid contacts of the organisation.
+        inputs: The organisation's tables.
+        schedules: ``SCHEDULES`` of the anniversary emails, then those of the campaign emails.
+        follow_ups: ``FOLLOW_UPS``.
+        issues: ``CONTACT_ISSUES`` of all stages.
+        on_phase: Told the name of each phase as it begins.
+    """
+    config, contact_count = basis.config, len(basis.contacts)
+    cap = daily_cap(contact_count, config)
+    on_phase("balancing")
+    fixed = fixed_volume(basis.history, follow_ups)
+    balanced = balance(schedules, fixed, cap, config, basis.as_of)
+    del schedules
     on_phase("limits")
     balanced = limit_per_contact(balanced, basis.history, config)
-
     on_phase("rows")
     rows = email_schedules(basis, balanced, follow_ups)
     return Plan(
-        as_of=as_of,
+        as_of=basis.as_of,
         schedules=rows,
-        contacts=contacts,
-        issues=pd.concat([issues, target_issues, answer_issues], ignore_index=True),
+        contacts=basis.contacts,
+        issues=issues,
         target_statuses=target_statuses(basis, rows, inputs.contact_campaigns),
         contact_count=len(inputs.contacts),
         daily_cap=cap,
         daily_limit=daily_limit(cap, config),
         fixed=fixed,
         foreign_rows=foreign_rows(basis.history),
-        capacity_shortfall=capacity_shortfall(balanced, len(contacts), cap, config),
+        capacity_shortfall=capacity_shortfall(balanced, contact_count, cap, config),
     )

@@ -43,6 +43,16 @@ class Changes:
             "unchanged": self.unchanged,
         }
 
+    @property
+    def by_type(self) -> dict[str, dict[str, int]]:
+        """The rows added, changed and removed, by email type."""
+        kinds = {"added": self.added, "changed": self.changed, "removed": self.removed}
+        types = sorted({email_type for rows in kinds.values() for email_type in rows})
+        return {
+            email_type: {kind: sum(rows.get(email_type, {}).values()) for kind, rows in kinds.items()}
+            for email_type in types
+        }
+
     def plus(self, more: "Changes") -> "Changes":
         """Return the sum of both."""
         return Changes(

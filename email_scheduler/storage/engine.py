@@ -118,8 +118,12 @@ def database_errors(url: str) -> Iterator[None]:
 
 def is_locked(error: BaseException) -> bool:
     """Tell whether an error of a driver means that somebody else is using the database just now."""
-    is_from_driver = isinstance(error, DBAPIError | sqlite3.Error | adbc_driver_manager.Error | OSError)
-    return is_from_driver and " is locked" in str(error)
+    return is_from_driver(error) and " is locked" in str(error)
+
+
+def is_from_driver(error: BaseException | None) -> bool:
+    """Tell whether an error comes from a driver or the operating system: it may not last."""
+    return isinstance(error, DBAPIError | sqlite3.Error | adbc_driver_manager.Error | OSError)
 
 
 def retrying(config: SchedulerConfig) -> Retrying:

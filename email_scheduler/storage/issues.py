@@ -1,5 +1,7 @@
 """The audit of skipped contacts and ignored fields in ``contact_issues``: the issues of the last run."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -8,29 +10,27 @@ from email_scheduler.planning.frames import CONTACT_ISSUES
 from email_scheduler.storage.arrow import read_frame
 from email_scheduler.storage.compare import common_codes, pack_keys
 from email_scheduler.storage.encoding import constant, label_column
-from email_scheduler.storage.engine import AdbcConnection, immediate_transaction
-from email_scheduler.storage.lock import PlannerLock
+from email_scheduler.storage.engine import AdbcConnection
+from email_scheduler.storage.publish_run import PublishRun
 from email_scheduler.storage.sql import append, execute
 
 
-def replace_issues(
-    connection: AdbcConnection, lock: PlannerLock, issues: pd.DataFrame, *, batch_rows: int = 50_000
-) -> bool:
-    """Make ``contact_issues`` hold the issues of this run; True if that took any writing.
+def replace_issues(run: PublishRun, *, batch_rows: int = 50_000) -> bool:
+    """Make ``contact_issues`` hold the issues of the plan; True if that took any writing.
 
     Nothing is written if the table holds these issues already; they keep the run that found them first.
 
     Args:
-        connection: An ADBC connection; what it has read before is forgotten.
-        lock: The planner lock of the run.
-        issues: ``CONTACT_ISSUES``.
+        run: The plan that is published.
         batch_rows: About how many issues one transaction removes and writes.
 
     Raises:
         PlannerLockedError: Another planner has taken the lock over.
     """
+    issues = run.plan.issues
     CONTACT_ISSUES.check(issues)
-    existing = read_frame(connection, CONTACT_ISSUES, "contact_issues")
+    existing = read_frame(run.connection, CONTACT_ISSUES, "contact_issues")
+    run.connection.rollback()
     if _is_same(issues, existing):
         return False
     issues = issues.iloc[np.argsort(issues["contact_id"].to_numpy(), kind="stable")]
@@ -41,16 +41,18 @@ def replace_issues(
     firsts = np.append(np.iinfo(np.int64).min, lasts[:-1] + 1)
     for first, last in zip(firsts.tolist(), lasts.tolist(), strict=True):
         start, stop = np.searchsorted(contact_ids, first), np.searchsorted(contact_ids, last, side="right")
-        rows = _encode(issues.iloc[start:stop], lock.run_id)
-        with immediate_transaction(connection):
-            lock.renew(connection)
-            execute(
-                connection,
-                "DELETE FROM contact_issues WHERE coalesce(contact_id, 0) BETWEEN ? AND ?",
-                (first, last),
-            )
-            append(connection, "contact_issues", rows)
+        rows = _encode(issues.iloc[start:stop], run.run_id)
+        run.transact(partial(_replace_range, run.connection, first, last, rows))
     return True
+
+
+def _replace_range(connection: AdbcConnection, first: int, last: int, rows: pa.Table) -> None:
+    execute(
+        connection,
+        "DELETE FROM contact_issues WHERE coalesce(contact_id, 0) BETWEEN ? AND ?",
+        (first, last),
+    )
+    append(connection, "contact_issues", rows)
 
 
 def _is_same(issues: pd.DataFrame, existing: pd.DataFrame) -> bool:

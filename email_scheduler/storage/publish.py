@@ -24,7 +24,6 @@ from email_scheduler.storage.engine import (
     database_errors,
     display_url,
     immediate_transaction,
-    retrying,
 )
 from email_scheduler.storage.issues import replace_issues
 from email_scheduler.storage.lock import PlannerLock
@@ -76,7 +75,8 @@ def publish_plan(
     run is recorded in ``scheduler_checkpoints`` in any case.
 
     Args:
-        url: The organisation's database; no SQLAlchemy connection to it may be open in this process.
+        url: The organisation's database; no SQLAlchemy connection to it may be open in this process, nor may
+            the callbacks open one.
         config: What the plan was made with.
         plan: The plan.
         inputs: What it was made from.
@@ -104,19 +104,35 @@ def publish_plan(
             on_phase("prove")
             if not allow_older:
                 _refuse_older(run)
-            _refuse_violations(run)
+            refuse_violations(plan, inputs, config)
             on_phase("compare")
             comparison = compare_with_database(run)
             on_phase("write")
             schedules = publish_schedules(run, comparison, on_progress)
             _publish_target_statuses(run)
-            retrying(config)(replace_issues, connection, lock, plan.issues)
+            replace_issues(run)
             _complete(run, schedules)
         except BaseException as error:
             _fail(run, error)
             raise
         _shorten_wal(connection)
     return PublishResult(run.run_id, config_version_id, schedules)
+
+
+def refuse_violations(plan: Plan, inputs: PlanInputs, config: SchedulerConfig) -> None:
+    """Prove a plan.
+
+    Raises:
+        ComplianceError: The plan breaks a rule; the message says which, and in how many rows.
+    """
+    violations = find_violations(inputs, plan.contacts, plan.schedules, config)
+    if len(violations):
+        counts = violations["rule"].astype("str").value_counts().sort_index()
+        rules = ", ".join(f"{rule} ({count})" for rule, count in counts.items())
+        raise ComplianceError(
+            f"the plan for {plan.as_of.isoformat()} breaks rules, so that nothing was published and the "
+            f"plan before it stays in force: {rules}"
+        )
 
 
 def _start(run: PublishRun) -> int:
@@ -148,17 +164,6 @@ def _refuse_older(run: PublishRun) -> None:
         raise StalePlanError(
             f"the plan is for {run.plan.as_of.isoformat()}, but one for {last_date} has been published to "
             f"{display_url(run.lock.url)}; publishing an older one has to be asked for (--allow-older)"
-        )
-
-
-def _refuse_violations(run: PublishRun) -> None:
-    violations = find_violations(run.inputs, run.plan.contacts, run.plan.schedules, run.config)
-    if len(violations):
-        counts = violations["rule"].astype("str").value_counts().sort_index()
-        rules = ", ".join(f"{rule} ({count})" for rule, count in counts.items())
-        raise ComplianceError(
-            f"the plan for {run.plan.as_of.isoformat()} breaks rules, so that nothing was published and the "
-            f"plan before it stays in force: {rules}"
         )
 
 

@@ -1,8 +1,9 @@
 """What the steps of publishing share: one connection, the plan, the planner lock."""
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
 
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.planning.frames import PlanInputs
@@ -11,6 +12,41 @@ from email_scheduler.storage.engine import AdbcConnection, immediate_transaction
 from email_scheduler.storage.lock import PlannerLock
 
 _T = TypeVar("_T")
+
+# SQLite lets whoever waits for a lock look for it again after a tenth of a second at the latest; it keeps no
+# queue. Only who finds a gap of that length at the right time gets its turn for certain.
+_GAP_SECONDS: Final = 0.11
+_LONGEST_WITHOUT_GAP_SECONDS: Final = 0.5
+
+
+class Turns:
+    """Leaves the database free for a moment, often enough that other writers need not wait for long.
+
+    Args:
+        clock: Tells seconds.
+        sleep: Waits for some seconds.
+    """
+
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
+        self._clock = clock
+        self._sleep = sleep
+        self._busy_since = self._free_since = clock()
+
+    def begin(self) -> None:
+        """Wait until it is this planner's turn; to be called before each transaction."""
+        now = self._clock()
+        gap = now - self._free_since
+        if gap < _GAP_SECONDS:
+            if now - self._busy_since < _LONGEST_WITHOUT_GAP_SECONDS:
+                return
+            self._sleep(_GAP_SECONDS - gap)
+        self._busy_since = self._clock()
+
+    def end(self) -> None:
+        """Note that the database is free; to be called after each transaction."""
+        self._free_since = self._clock()
 
 
 @dataclass(frozen=True)
@@ -24,6 +60,7 @@ class PublishRun:
         inputs: What it was made from.
         lock: The planner lock of the database, held.
         now: When publishing began, as it is stored.
+        turns: Whose turn it is to write.
     """
 
     connection: AdbcConnection
@@ -32,6 +69,7 @@ class PublishRun:
     inputs: PlanInputs
     lock: PlannerLock
     now: str
+    turns: Turns = field(default_factory=Turns)
 
     @property
     def run_id(self) -> str:
@@ -49,8 +87,12 @@ class PublishRun:
         """
 
         def attempt() -> _T:
-            with immediate_transaction(self.connection):
-                self.lock.renew(self.connection)
-                return work()
+            self.turns.begin()
+            try:
+                with immediate_transaction(self.connection):
+                    self.lock.renew(self.connection)
+                    return work()
+            finally:
+                self.turns.end()
 
         return retrying(self.config)(attempt)

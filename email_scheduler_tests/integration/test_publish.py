@@ -9,6 +9,7 @@ import time
 from contextlib import closing
 from dataclasses import fields, replace
 from datetime import date, timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -16,11 +17,12 @@ from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.errors import ComplianceError, InputDataError, PlannerLockedError, StalePlanError
 from email_scheduler.planning import frames
 from email_scheduler.planning.plan import Plan, make_plan
-from email_scheduler.storage import publish, publish_schedules
+from email_scheduler.storage import publish
 from email_scheduler.storage.changes import preview_changes
 from email_scheduler.storage.engine import adbc_connection, immediate_transaction
 from email_scheduler.storage.lock import planner_lock
 from email_scheduler.storage.publish import publish_plan
+from email_scheduler.storage.publish_run import Turns
 from email_scheduler.storage.read import read_inputs
 from email_scheduler.storage.schema import initialise_database
 from email_scheduler.storage.sql import execute
@@ -309,7 +311,7 @@ def test_a_plan_older_than_the_last_published_one_is_refused(database, unproven)
     database.publish(plan(planned()))
     before = database.schedules()
     older = plan(planned(2), as_of=AS_OF - timedelta(days=1))
-    with pytest.raises(StalePlanError, match="2026-11-22.*2026-11-23.*--allow-older"):
+    with pytest.raises(StalePlanError, match=r"2026-11-22.*2026-11-23.*--allow-older"):
         database.publish(older)
     assert database.schedules() == before
     assert database.checkpoint()["status"] == "failed"
@@ -441,20 +443,45 @@ def test_a_batch_is_tried_again_while_another_writer_holds_the_database(database
             is_locked.set()
             time.sleep(2)
 
+    holder = threading.Thread(target=hold)
+
     def lock_out(done, total):
         if done == 2:
-            threading.Thread(target=hold).start()
+            holder.start()
             assert is_locked.wait(timeout=10)
 
-    with pytest.MonkeyPatch.context() as patch:
-        attempts = []
-        original = publish_schedules.record_progress
-        patch.setattr(publish_schedules, "record_progress", lambda *what: attempts.append(original(*what)))
-        result = database.publish(
-            plan(*(planned(n) for n in range(1, 6))), config=config, on_progress=lock_out
-        )
+    result = database.publish(plan(*(planned(n) for n in range(1, 6))), config=config, on_progress=lock_out)
+    holder.join()
     assert result.schedules.changes.totals["added"] == len(database.schedules()) == 5
-    assert len(attempts) == 3
+
+
+@pytest.mark.parametrize("transaction_seconds", [0.01, 0.3, 0.6])
+def test_other_writers_find_the_database_free_at_least_every_second(transaction_seconds):
+    now, gaps = [1000.0], []
+    turns = Turns(clock=lambda: now[0], sleep=lambda seconds: now.__setitem__(0, now[0] + seconds))
+    free_since = None
+    for _ in range(200):
+        turns.begin()
+        if free_since is not None and now[0] - free_since > 0.1:
+            gaps.append(now[0])
+        now[0] += transaction_seconds
+        turns.end()
+        free_since = now[0]
+        now[0] += 0.005
+    assert max(b - a for a, b in pairwise([1000.0, *gaps])) < 1
+    # but no more often than that takes
+    assert min(b - a for a, b in pairwise(gaps)) > 0.5
+
+
+def test_nobody_is_left_waiting_for_when_the_database_was_free_anyway():
+    now, slept = [1000.0], []
+    turns = Turns(clock=lambda: now[0], sleep=slept.append)
+    for _ in range(20):
+        turns.begin()
+        now[0] += 0.3
+        turns.end()
+        now[0] += 0.2
+    assert slept == []
 
 
 # the sending system at the same time
@@ -573,29 +600,33 @@ def test_a_planned_row_that_a_taken_one_makes_needless_leaves_even_if_the_plan_k
 
 def test_what_the_sender_takes_between_two_batches_is_not_planned_again(database, unproven):
     database.publish(plan(*(planned(n) for n in range(1, 6))))
+    taken(database, "birthday", "2027-03-08", id=500, contact_id=5)
 
     def claim(done, total):
         if done == 2:
             with adbc_connection(database.url, CONFIG) as connection, immediate_transaction(connection):
                 execute(
-                    connection, "UPDATE email_schedules SET status = 'processing' WHERE contact_id IN (1, 4)"
+                    connection,
+                    "UPDATE email_schedules SET status = 'processing' WHERE id IN (1, 4)",
                 )
 
-    # the birthdays of contacts 3 to 5 were corrected by two days
+    # the birthdays of contacts 3 to 5 were corrected by two days; the plan knows of row 500
     corrected = [planned(n, event_date="2027-03-12") for n in (3, 4, 5)]
     result = database.publish(plan(skipped(1), planned(2), *corrected, planned(6)), on_progress=claim)
     rows = {
-        row["contact_id"]: (row["id"], row["status"], row["event_day"])
-        for row in database.schedules().values()
+        key: (row["contact_id"], row["status"], row["event_day"]) for key, row in database.schedules().items()
     }
+    first_new = 501
     assert rows == {
         1: (1, "processing", 10),
         2: (2, "pre-scheduled", 10),
-        3: (6, "pre-scheduled", 12),
         4: (4, "processing", 10),
-        5: (7, "pre-scheduled", 12),
-        6: (8, "pre-scheduled", 10),
+        500: (5, "processing", 8),
+        first_new: (3, "pre-scheduled", 12),
+        first_new + 1: (5, "pre-scheduled", 12),
+        first_new + 2: (6, "pre-scheduled", 10),
     }
+    assert result.schedules.changes.totals == {"added": 3, "changed": 1, "removed": 2, "unchanged": 1}
     assert result.schedules.changes.dropped == 1
 
 
@@ -649,7 +680,7 @@ def test_the_same_issues_are_not_written_again(database, unproven):
 
 def test_many_issues_are_replaced_in_batches(database, unproven, monkeypatch):
     original = publish.replace_issues
-    monkeypatch.setattr(publish, "replace_issues", lambda *what: original(*what, batch_rows=3))
+    monkeypatch.setattr(publish, "replace_issues", lambda run: original(run, batch_rows=3))
     database.write("INSERT INTO contact_issues (contact_id, field, issue) VALUES (NULL, 'email', 'older')")
     database.publish(plan(issues=[issue(n) for n in (1, 2, 2, 2, 2, 5)]))
     assert sorted(row["contact_id"] for row in database.rows("SELECT * FROM contact_issues")) == [

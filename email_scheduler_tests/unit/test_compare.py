@@ -6,11 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from email_scheduler.planning.frames import EMAIL_SCHEDULES, LABEL, NO_DATE
+from email_scheduler.planning.frames import EMAIL_SCHEDULES, NO_DATE
 from email_scheduler.storage.checksums import checksum, to_hex
 from email_scheduler.storage.compare import PLANNER_ROWS, compare, count_by_type_and_reason, pack_keys
-
-DTYPES = {"id": "int64", "date": "int32", "number": "int32"}
+from email_scheduler_tests.builders import table
 
 BIRTHDAY = {
     "contact_id": 1,
@@ -37,23 +36,12 @@ FOLLOW_UP = {
 }
 
 
-def frame(contract, rows):
-    columns = {}
-    for name, kind in contract.columns.items():
-        values = [row[name] for row in rows]
-        if kind == LABEL:
-            columns[name] = pd.Series(values, dtype="str").astype("category")
-        else:
-            columns[name] = pd.Series(values, dtype=DTYPES[kind])
-    return contract.build(columns)
-
-
 def planned(*rows):
-    return frame(EMAIL_SCHEDULES, rows)
+    return table(EMAIL_SCHEDULES, rows)
 
 
 def existing(*rows):
-    return frame(PLANNER_ROWS, [{"id": position, **row} for position, row in enumerate(rows, start=101)])
+    return table(PLANNER_ROWS, [{"id": position, **row} for position, row in enumerate(rows, start=101)])
 
 
 def test_a_plan_compared_with_itself_has_no_difference():

@@ -376,7 +376,7 @@ def test_the_order_of_contacts_and_rows_does_not_matter():
     people = [TEXAN, CALIFORNIAN]
     rows = [*TEXAN_ROWS, *CALIFORNIAN_ROWS]
     assert found(Case(people[::-1], rows[::-1])) == []
-    doubled = [*rows[::-1], BIRTHDAY]
+    doubled = [BIRTHDAY, *rows[::-1]]
     assert found(Case(people[::-1], doubled)) == [("duplicate_occurrence", 1, "birthday", "2027-02-24")]
 
 

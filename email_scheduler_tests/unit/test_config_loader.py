@@ -121,7 +121,6 @@ def test_the_project_ships_no_key_without_effect(caplog: pytest.LogCaptureFixtur
     assert caplog.records == []
 
 
-
 def test_keys_without_effect_are_found_where_they_stand() -> None:
     assert sorted(
         ineffective_keys({"audit": {"audit_retention_days": 3}, "performance": {}, "features": None})

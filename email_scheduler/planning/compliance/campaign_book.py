@@ -10,7 +10,7 @@ from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.planning.compliance.columns import (
     CAMPAIGN_PREFIX,
     Codes,
-    day_of_text,
+    day_of_date,
     object_of_json,
 )
 from email_scheduler.planning.compliance.days import FOREVER, LONG_AGO, Days, Flags, Ids, Numbers
@@ -125,14 +125,14 @@ def read_campaign_book(as_of: int, inputs: PlanInputs, config: SchedulerConfig) 
 
 
 def _day(text: object) -> int | None:
-    day = day_of_text(text) if isinstance(text, str) else NO_DATE
+    day = day_of_date(text) if isinstance(text, str) else NO_DATE
     return None if day == NO_DATE else day
 
 
 def _default_trigger(metadata: dict[str, object], start: int | None, days_before: int) -> int | None:
-    trigger = _day(metadata.get("trigger_date"))
-    if trigger is not None:
-        return trigger
+    stated = metadata.get("trigger_date")
+    if stated is not None and str(stated).strip():
+        return _day(stated)
     return None if start is None else start + max(days_before, 0)
 
 

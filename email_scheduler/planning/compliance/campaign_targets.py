@@ -12,7 +12,7 @@ from email_scheduler.planning.compliance.columns import (
     CAMPAIGN,
     ContactPositions,
     codes_of,
-    days_of,
+    days_of_dates,
     is_blank,
     per_text,
 )
@@ -80,7 +80,7 @@ def _explicit_targets(
     is_open = per_text(statuses, [name in {"pending", "scheduled"} for name in statuses[1]], False, np.bool_)
     chosen = is_open & (who >= 0) & np.append(book.is_planned, False)[at]
     trigger = contact_campaigns["trigger_date"]
-    own_trigger, has_none = days_of(trigger)[chosen], is_blank(trigger)[chosen]
+    own_trigger, has_none = days_of_dates(trigger)[chosen], is_blank(trigger)[chosen]
     default = np.append(book.default_trigger, np.int32(NO_DATE))[at[chosen]]
     event = np.where(has_none, default, own_trigger)
     dated = event != NO_DATE

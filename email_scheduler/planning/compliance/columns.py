@@ -67,7 +67,7 @@ def per_text(
     return np.array([*values, missing], dtype=dtype)[coded[0]]
 
 
-def day_of_text(text: str) -> int:
+def day_of_timestamp(text: str) -> int:
     """Return the day that the first ten characters of ``text`` name, ``NO_DATE`` where they name none."""
     head = text[:10]
     if not _ISO_DATE.fullmatch(head):
@@ -78,12 +78,25 @@ def day_of_text(text: str) -> int:
         return NO_DATE
 
 
-def days_of(column: pd.Series) -> Days:
-    """Return a column of dates or timestamps as days; ``NO_DATE`` where one is missing or unreadable."""
+def day_of_date(text: str) -> int:
+    """Return the day that ``text`` names, with white space around it and a time after it or without."""
+    text = text.strip()
+    return NO_DATE if text[10:11].strip("T ") else day_of_timestamp(text)
+
+
+def days_of_timestamps(column: pd.Series) -> Days:
+    """Return a column of timestamps as days; ``NO_DATE`` where one is missing or unreadable."""
     if not isinstance(column.dtype, pd.CategoricalDtype):
+        # dates repeat, times do not
         column = column.str.slice(0, 10)
     coded = codes_of(column)
-    return per_text(coded, [day_of_text(text) for text in coded[1]], NO_DATE, np.int32)
+    return per_text(coded, [day_of_timestamp(text) for text in coded[1]], NO_DATE, np.int32)
+
+
+def days_of_dates(column: pd.Series) -> Days:
+    """Return a column of dates as days; ``NO_DATE`` where one is missing or unreadable."""
+    coded = codes_of(column)
+    return per_text(coded, [day_of_date(text) for text in coded[1]], NO_DATE, np.int32)
 
 
 def is_blank(column: pd.Series) -> Flags:

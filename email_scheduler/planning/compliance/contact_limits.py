@@ -38,6 +38,7 @@ class Frequency:
         if len(emails) <= most:
             return
         dates = emails >> 1
+        # the days of one contact lie far from those of the next
         first = np.flatnonzero(dates[most:] - dates[: len(dates) - most] < self._period_days)
         if not len(first):
             return

@@ -139,7 +139,9 @@ def repeats(keys: Ids) -> Flags:
 
 def merged(parts: Iterable[Ids]) -> Ids:
     """Return the distinct keys of all parts, ascending."""
-    return np.unique(np.concatenate([np.empty(0, dtype=np.int64), *parts]))
+    keys = np.sort(np.concatenate([np.empty(0, dtype=np.int64), *parts]))
+    is_new: Flags = np.append(True, keys[1:] != keys[:-1])[: len(keys)]
+    return keys[is_new]
 
 
 def _is_date(number: int) -> bool:

@@ -59,7 +59,7 @@ def _promises(as_of: int, series: list[Series], windows: Windows, config: Schedu
     """Return contact and event of the post-window emails that are still due, packed, ascending, each once."""
     go_live = number_of(config.go_live_date) if config.go_live_date else LONG_AGO
     grace_days = config.timing_constants.post_window_grace_days
-    ruled = np.flatnonzero(windows.bind(np.arange(len(windows.birth.year))))
+    ruled = windows.open_again()
     parts = []
     for one in series:
         for occurrences in (one.current, one.previous):

@@ -12,7 +12,7 @@ from email_scheduler.planning.compliance.columns import (
     Codes,
     ContactPositions,
     codes_of,
-    days_of,
+    days_of_timestamps,
     kind_of_planned,
     kind_of_sent,
     per_text,
@@ -96,8 +96,8 @@ def read_sender_rows(history: pd.DataFrame, positions: ContactPositions) -> Send
     is_live = per_text(statuses, [name in _LIVE for name in statuses[1]], False, np.bool_)
     is_planned = per_text(statuses, [name == _PLANNED for name in statuses[1]], False, np.bool_)
     is_skipped = per_text(statuses, [name == "skipped" for name in statuses[1]], False, np.bool_)
-    actual = days_of(history["actual_send_datetime"])
-    send = np.where(actual != NO_DATE, actual, days_of(history["scheduled_send_date"]))
+    actual = days_of_timestamps(history["actual_send_datetime"])
+    send = np.where(actual != NO_DATE, actual, days_of_timestamps(history["scheduled_send_date"]))
     event = days_of_parts(
         history["event_year"].to_numpy(), history["event_month"].to_numpy(), history["event_day"].to_numpy()
     )

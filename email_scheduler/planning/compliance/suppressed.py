@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from email_scheduler.planning.compliance.columns import ContactPositions, days_of
+from email_scheduler.planning.compliance.columns import ContactPositions, days_of_timestamps
 from email_scheduler.planning.compliance.plan_rows import PlanRows
 from email_scheduler.planning.compliance.report import Report
 from email_scheduler.planning.frames import NO_DATE, PlanInputs
@@ -12,7 +12,7 @@ def check_suppressed(
     as_of: int, inputs: PlanInputs, positions: ContactPositions, rows: PlanRows, report: Report
 ) -> None:
     """Report planned emails to contacts that are suppressed, or share the address of one that is."""
-    suppressed_at = days_of(inputs.suppressions["suppressed_at"])
+    suppressed_at = days_of_timestamps(inputs.suppressions["suppressed_at"])
     suppressed = inputs.suppressions["contact_id"][(suppressed_at <= as_of) | (suppressed_at == NO_DATE)]
     if not len(suppressed):
         return

@@ -111,6 +111,11 @@ class Windows:
         """Return the state of each contact, an index into ``states``; -1 where there is none."""
         return self._state_codes[who]
 
+    def open_again(self) -> npt.NDArray[np.intp]:
+        """Return the contacts in states with rules, without those that nothing is ever sent to."""
+        closed = np.array([*(name in self._rules.year_round_exclusion for name in self.states), False])
+        return np.flatnonzero((self._is_ruled & ~closed)[self._state_codes[:-1]])
+
     def bind(self, who: Positions) -> Flags:
         """Return which of the contacts live in a state with any rule."""
         bound: Flags = self._is_ruled[self.states_of(who)]

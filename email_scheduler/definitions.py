@@ -1,0 +1,41 @@
+"""What Dagster loads: the assets, checks, job and schedule of the organisations in ``config/``."""
+
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from email_scheduler.config.loader import load_config, load_organizations
+from email_scheduler.orchestration.graph import build_assets
+from email_scheduler.orchestration.io_managers import frames_io_manager
+from email_scheduler.orchestration.jobs import build_job, build_schedule
+from email_scheduler.orchestration.partitions import build_partitions
+from email_scheduler.orchestration.resources import SchedulerResource
+
+
+def build_definitions(config_directory: Path = Path("config"), **overrides: Any) -> dg.Definitions:
+    """Return the project's definitions.
+
+    Args:
+        config_directory: Holds the configuration and ``organizations.yaml``, as ``config/`` does.
+        overrides: Resources to use instead of the usual ones: ``scheduler``, ``io_manager``.
+
+    Raises:
+        ConfigurationError: The configuration is not accepted.
+    """
+    config = load_config(config_directory)
+    partitions = build_partitions(load_organizations(config_directory), config)
+    job = build_job(partitions, config)
+    return dg.Definitions(
+        assets=build_assets(partitions, config),
+        jobs=[job],
+        schedules=[build_schedule(job, config)],
+        resources={
+            "scheduler": SchedulerResource(config_directory=str(config_directory)),
+            "io_manager": frames_io_manager(config.orchestration.storage_url),
+            **overrides,
+        },
+    )
+
+
+defs = build_definitions()

@@ -1,0 +1,252 @@
+"""The assets: each reads its inputs, calls one planning function, and returns frames with metadata.
+
+They are the stages of ``planning.plan.make_plan``, which the command line calls in one go, so that there is
+one way to plan. ``graph.py`` makes assets of the functions; their docstrings are what operators read.
+"""
+
+from collections.abc import Iterator
+
+import dagster as dg
+import pandas as pd
+
+from email_scheduler.clock import new_run_id, today
+from email_scheduler.orchestration.charts import volume_chart
+from email_scheduler.orchestration.checks import check_contacts, check_plan, check_published
+from email_scheduler.orchestration.failures import refusal
+from email_scheduler.orchestration.metadata import (
+    change_counts,
+    issue_counts,
+    plan_counts,
+    row_counts,
+    schedule_counts,
+    seconds_by_phase,
+    stretch_counts,
+)
+from email_scheduler.orchestration.resources import SchedulerResource
+from email_scheduler.orchestration.step import FramesResult, PublishResult, planning_step
+from email_scheduler.orchestration.values import (
+    CONTACTS,
+    Frames,
+    input_values,
+    plan_frames,
+    plan_inputs,
+    plan_of,
+)
+from email_scheduler.planning.contacts import validate_contacts
+from email_scheduler.planning.follow_ups import plan_follow_ups
+from email_scheduler.planning.plan import balance_plan, plan_anniversaries, plan_campaigns
+from email_scheduler.planning.stretches import exclusion_stretches
+from email_scheduler.storage.lock import planner_lock
+from email_scheduler.storage.publish import publish_plan
+from email_scheduler.storage.read import read_inputs
+from email_scheduler.storage.schema import require_current_schema
+from email_scheduler.storage.verify import differences_from_plan
+
+
+class ReadConfig(dg.Config):
+    """Run configuration of the inputs.
+
+    Attributes:
+        read_past_partition: Read the tables as they are now for a partition of the past.
+    """
+
+    read_past_partition: bool = False
+
+
+class PublishConfig(dg.Config):
+    """Run configuration of publishing.
+
+    Attributes:
+        allow_older: Publish even if a plan for a later date has been published.
+    """
+
+    allow_older: bool = False
+
+
+def organization_tables(
+    context: dg.AssetExecutionContext, scheduler: SchedulerResource, config: ReadConfig
+) -> Iterator[FramesResult]:
+    """All that a plan depends on, read from the organisation's database at one moment.
+
+    A partition holds what was read on its day. Once the day is over it is not read anew, so that everything
+    downstream can be materialised again from it and comes out the same.
+    """
+    with planning_step(context, scheduler, "read") as step:
+        if step.as_of < today() and not config.read_past_partition:
+            raise refusal(
+                f"the day of partition {step.partition} is over: its inputs are those read that day, and are"
+                " not read anew. Materialise what is downstream of them, or today's partition. To read the"
+                " tables as they are now all the same: read_past_partition: true in the run configuration"
+            )
+        require_current_schema(step.url, step.config)
+        inputs = read_inputs(step.url, step.as_of, step.config)
+        step.timer.begin("validate contacts")
+        valid, issues = validate_contacts(inputs.contacts, inputs.suppressions, inputs.as_of)
+        values = input_values(inputs, valid, issues)
+        step.timer.end()
+        for asset, frames in values.items():
+            is_contacts = asset == CONTACTS
+            yield dg.MaterializeResult(
+                asset_key=asset,
+                value=frames,
+                metadata=row_counts(frames)
+                | (issue_counts(issues) if is_contacts else {})
+                | seconds_by_phase(step.timer.seconds),
+                check_results=check_contacts(inputs, frames, step.config) if is_contacts else [],
+            )
+
+
+def exclusion_windows(
+    context: dg.AssetExecutionContext,
+    scheduler: SchedulerResource,
+    contacts: Frames,
+    campaigns: Frames,
+    email_history: Frames,
+) -> FramesResult:
+    """When each contact must not be written to in the 366 days ahead, and why.
+
+    It shows the law at work, state by state. Planning itself asks the same rules about any day;
+    balanced_schedules is checked against these stretches.
+    """
+    with planning_step(context, scheduler) as step:
+        stretches = exclusion_stretches(step.basis(contacts, campaigns, email_history))
+        frames = {"exclusion_stretches": stretches}
+        return step.result(frames, row_counts(frames) | stretch_counts(stretches))
+
+
+def anniversary_schedules(
+    context: dg.AssetExecutionContext,
+    scheduler: SchedulerResource,
+    contacts: Frames,
+    campaigns: Frames,
+    email_history: Frames,
+) -> FramesResult:
+    """The birthday, effective-date, AEP and post-window emails that are due, and on which days each may go.
+
+    An email that a window stops has its reason here and becomes a skipped row.
+    """
+    with planning_step(context, scheduler) as step:
+        schedules = plan_anniversaries(step.basis(contacts, campaigns, email_history))
+        frames = {"schedules": schedules}
+        return step.result(frames, row_counts(frames) | schedule_counts(schedules))
+
+
+def campaign_schedules(
+    context: dg.AssetExecutionContext,
+    scheduler: SchedulerResource,
+    contacts: Frames,
+    campaigns: Frames,
+    email_history: Frames,
+) -> FramesResult:
+    """The emails of all active campaigns, with the days on which each may go out.
+
+    What was wrong with a target (no trigger date, an unreadable one) is among its contact issues.
+    """
+    with planning_step(context, scheduler) as step:
+        basis = step.basis(contacts, campaigns, email_history)
+        schedules, issues = plan_campaigns(basis, campaigns["contact_campaigns"])
+        frames = {"schedules": schedules, "contact_issues": issues}
+        return step.result(frames, row_counts(frames) | schedule_counts(schedules) | issue_counts(issues))
+
+
+def follow_ups(
+    context: dg.AssetExecutionContext,
+    scheduler: SchedulerResource,
+    contacts: Frames,
+    campaigns: Frames,
+    email_history: Frames,
+    engagement: Frames,
+) -> FramesResult:
+    """What follows the emails that were sent lately: one follow-up a contact, by what the contact did."""
+    with planning_step(context, scheduler) as step:
+        basis = step.basis(contacts, campaigns, email_history)
+        schedules, issues = plan_follow_ups(basis, engagement["clicks"], engagement["answers"])
+        frames = {"follow_ups": schedules, "contact_issues": issues}
+        return step.result(frames, row_counts(frames) | schedule_counts(schedules) | issue_counts(issues))
+
+
+def balanced_schedules(
+    context: dg.AssetExecutionContext,
+    scheduler: SchedulerResource,
+    contacts: Frames,
+    campaigns: Frames,
+    email_history: Frames,
+    engagement: Frames,
+    exclusion_windows: Frames,
+    anniversary_schedules: Frames,
+    campaign_schedules: Frames,
+    follow_ups: Frames,
+) -> FramesResult:
+    """The whole plan, ready to publish: every email with its day, within the cap and each contact's limits.
+
+    It is proved here, rule by rule, by arithmetic that the planner does not share. If one rule is broken,
+    nothing is published.
+    """
+    with planning_step(context, scheduler) as step:
+        inputs = plan_inputs(step.as_of, contacts, campaigns, email_history, engagement)
+        basis = step.basis(contacts, campaigns, email_history)
+        stages = [anniversary_schedules["schedules"], campaign_schedules["schedules"]]
+        issues = [each["contact_issues"] for each in (contacts, campaign_schedules, follow_ups)]
+        plan = balance_plan(
+            basis,
+            inputs,
+            pd.concat(stages, ignore_index=True),
+            follow_ups["follow_ups"],
+            pd.concat(issues, ignore_index=True),
+            on_phase=step.timer.begin,
+        )
+        step.timer.begin("prove")
+        results = check_plan(basis, inputs, plan, exclusion_windows["exclusion_stretches"])
+        step.timer.begin("draw")
+        frames = plan_frames(plan, step.config)
+        volume = {"daily cap": plan.daily_cap, "volume by day": volume_chart(plan)}
+        return step.result(frames, row_counts(frames) | plan_counts(plan.schedules) | volume, results)
+
+
+def email_schedules(
+    context: dg.AssetExecutionContext,
+    scheduler: SchedulerResource,
+    config: PublishConfig,
+    contacts: Frames,
+    campaigns: Frames,
+    email_history: Frames,
+    engagement: Frames,
+    balanced_schedules: Frames,
+) -> PublishResult:
+    """The published plan: the planned rows of the table email_schedules, from which the sending system takes.
+
+    The plan is proved once more before the table is touched, and only what differs is written. A plan that is
+    older than the published one is refused.
+    """
+    with planning_step(context, scheduler, "wait for the planner lock") as step:
+        inputs = plan_inputs(step.as_of, contacts, campaigns, email_history, engagement)
+        plan = plan_of(step.as_of, contacts, balanced_schedules)
+        if balanced_schedules["plan_figures"]["config_version"].iloc[0] != step.config.version_hash():
+            raise refusal(
+                f"the configuration has changed since balanced_schedules of {step.partition} was made;"
+                " materialise it, and what it is made from, again"
+            )
+        with planner_lock(step.url, step.config, new_run_id(step.as_of)) as lock:
+            result = publish_plan(
+                step.url,
+                step.config,
+                plan,
+                inputs,
+                lock,
+                allow_older=config.allow_older,
+                on_phase=step.timer.begin,
+            )
+        changes = result.schedules.changes
+        step.timer.begin("read again")
+        differences = differences_from_plan(step.url, step.config, plan, inputs)
+        step.timer.end()
+        return dg.MaterializeResult(
+            metadata={
+                "dagster/row_count": len(plan.schedules),
+                "planner run": result.run_id,
+                **plan_counts(plan.schedules),
+                **change_counts(changes.totals, changes.by_type),
+                **seconds_by_phase(step.timer.seconds),
+            },
+            check_results=check_published(plan, differences),
+        )

@@ -1,0 +1,288 @@
+"""The checks of each partition: what they look at, and what to do when one fails.
+
+Each is evaluated by the asset that it belongs to, on the values of that partition.
+"""
+
+import warnings
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import dagster as dg
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from dagster_shared.utils.warnings import PreviewWarning
+
+from email_scheduler.config.schema import SchedulerConfig
+from email_scheduler.orchestration.metadata import markdown_table
+from email_scheduler.orchestration.values import BALANCED_SCHEDULES, CONTACTS, EMAIL_SCHEDULES, Frames
+from email_scheduler.planning.basis import PlanningBasis
+from email_scheduler.planning.compliance import RULES, find_violations
+from email_scheduler.planning.dates import from_day
+from email_scheduler.planning.frames import PlanInputs
+from email_scheduler.planning.plan import Plan
+from email_scheduler.planning.stretches import bound_rows_in_stretches, contacts_with_unknown_dates
+from email_scheduler.storage.changes import Changes
+
+_MOST_IDS: Final = 20
+_STOPPED: Final = (
+    " If this fails, nothing is published and the plan of the day before stays in force: look at the contacts"
+    " named here, and report it with the run id, since a plan must not come to this. Materialising"
+    " balanced_schedules again helps only after its inputs or the configuration were mended."
+)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check.
+
+    Attributes:
+        asset: The asset that it belongs to.
+        name: Its name.
+        description: What it promises, and what to do when it fails.
+        is_blocking: Whether nothing downstream is materialised when it fails.
+    """
+
+    asset: str
+    name: str
+    description: str
+    is_blocking: bool = False
+
+
+ENOUGH_VALID_CONTACTS: Final = Check(
+    CONTACTS,
+    "enough_valid_contacts",
+    "The share of valid contacts is at least orchestration.minimum_valid_contact_share. If it is not: see the"
+    " table of issues of this materialisation for what is wrong most often, and whether an import failed.",
+)
+STATES_AGREE: Final = Check(
+    CONTACTS,
+    "states_agree_with_zip_codes",
+    "The column state agrees with the ZIP code. The ZIP code decides, so that emails are right if it is: have"
+    " the contacts named here looked at, since one of the two is wrong.",
+)
+DATES_ARE_KNOWN: Final = Check(
+    CONTACTS,
+    "dates_known_in_window_states",
+    "Contacts in a state with an exclusion window have the date that it depends on. Without it the window"
+    " cannot be kept (state_rules.exclude_when_anchor_missing decides what happens then): have the dates of"
+    " the contacts named here entered.",
+)
+AEP_YEARS_AHEAD: Final = Check(
+    CONTACTS,
+    "aep_years_ahead",
+    "aep_config.years goes on beyond the year of the plan. If it does not: add the years to come, or remove"
+    " the key, which means all years; otherwise no AEP email is planned any more.",
+)
+CAPACITY_SUFFICES: Final = Check(
+    BALANCED_SCHEDULES,
+    "capacity_suffices",
+    "Every email finds a place before its deadline. If not, the emails counted here will be lost: raise"
+    " load_balancing.daily_send_percentage_cap to about what the table says, or accept it.",
+)
+OUTSIDE_WINDOWS: Final = Check(
+    BALANCED_SCHEDULES,
+    "outside_exclusion_windows",
+    "No email that windows bind is dated within a stretch of exclusion_windows." + _STOPPED,
+    is_blocking=True,
+)
+TABLE_EQUALS_PLAN: Final = Check(
+    EMAIL_SCHEDULES,
+    "table_equals_plan",
+    "The planned rows of the table, read again after publishing, are those of balanced_schedules, apart from"
+    " those that the sending system has taken since. If not: something else writes to the table; find out"
+    " what, and materialise this partition again.",
+)
+NO_UNKNOWN_TYPES: Final = Check(
+    EMAIL_SCHEDULES,
+    "no_rows_of_unknown_types",
+    "No pre-scheduled rows of types that are not planned here wait to be sent: nobody proves that they may."
+    " If there are: find out which program writes them and stop it, or make it a campaign; remove the rows.",
+)
+RULE_CHECKS: Final = tuple(
+    Check(BALANCED_SCHEDULES, rule, promise + _STOPPED, is_blocking=True) for rule, promise in RULES.items()
+)
+CHECKS: Final = (
+    ENOUGH_VALID_CONTACTS,
+    STATES_AGREE,
+    DATES_ARE_KNOWN,
+    AEP_YEARS_AHEAD,
+    CAPACITY_SUFFICES,
+    OUTSIDE_WINDOWS,
+    *RULE_CHECKS,
+    TABLE_EQUALS_PLAN,
+    NO_UNKNOWN_TYPES,
+)
+
+
+def check_specs(asset: str, partitions: dg.PartitionsDefinition[str]) -> list[dg.AssetCheckSpec]:
+    """Return the checks of an asset, each with a result for each partition of its own."""
+    with warnings.catch_warnings():
+        # Without partitions of its own, a check shows the result of whichever organisation came last.
+        warnings.simplefilter("ignore", PreviewWarning)
+        return [
+            dg.AssetCheckSpec(
+                check.name,
+                asset=check.asset,
+                description=check.description,
+                blocking=check.is_blocking,
+                partitions_def=partitions,
+            )
+            for check in CHECKS
+            if check.asset == asset
+        ]
+
+
+def check_contacts(
+    inputs: PlanInputs, contacts: Frames, config: SchedulerConfig
+) -> list[dg.AssetCheckResult]:
+    """Look at the contacts as they were read, and at what the configuration has in store for them."""
+    valid, issues = contacts["valid_contacts"], contacts["contact_issues"]
+    count = len(inputs.contacts)
+    share = len(valid) / count if count else 1.0
+    mismatched = issues.loc[issues["issue"] == "state_mismatch", "contact_id"].to_numpy()
+    years = config.aep_config.years
+    is_ending = years is not None and max(years, default=0) <= inputs.as_of.year
+    least = config.orchestration.minimum_valid_contact_share
+    return [
+        _result(
+            ENOUGH_VALID_CONTACTS,
+            passed=share >= least,
+            metadata={"contacts": count, "valid": len(valid), "share": share, "minimum": float(least)},
+            is_warning=True,
+        ),
+        _of_contacts(STATES_AGREE, mismatched, count),
+        _of_contacts(DATES_ARE_KNOWN, contacts_with_unknown_dates(valid, config.state_rules), len(valid)),
+        _result(
+            AEP_YEARS_AHEAD,
+            passed=not (config.aep_config.default_dates and is_ending),
+            metadata={"years": "all" if years is None else ", ".join(map(str, years)) or "none"},
+            is_warning=True,
+        ),
+    ]
+
+
+def check_plan(
+    basis: PlanningBasis, inputs: PlanInputs, plan: Plan, stretches: pd.DataFrame
+) -> list[dg.AssetCheckResult]:
+    """Prove a plan, rule by rule, and look at what it comes to.
+
+    Args:
+        basis: What planning looked at.
+        inputs: The organisation's tables.
+        plan: The plan.
+        stretches: ``EXCLUSION_STRETCHES``.
+    """
+    violations = find_violations(inputs, plan.contacts, plan.schedules, basis.config)
+    looked_at = len(plan.schedules)
+    results = []
+    for check in RULE_CHECKS:
+        found = violations[violations["rule"] == check.name]
+        results.append(_of_rows(check, found, looked_at))
+    in_window = bound_rows_in_stretches(basis, plan.schedules, stretches)
+    return [*results, _of_rows(OUTSIDE_WINDOWS, in_window, looked_at), _capacity(plan)]
+
+
+def check_published(plan: Plan, differences: Changes) -> list[dg.AssetCheckResult]:
+    """Compare the table with the plan.
+
+    Args:
+        plan: The plan.
+        differences: What would have to be written so that the table became the plan.
+    """
+    totals = differences.totals
+    waiting = sum(plan.foreign_rows.values())
+    return [
+        _result(
+            TABLE_EQUALS_PLAN,
+            passed=not (totals["added"] or totals["changed"] or totals["removed"]),
+            metadata={
+                "rows of the plan": len(plan.schedules),
+                "missing rows": totals["added"],
+                "differing rows": totals["changed"],
+                "rows that are not in the plan": totals["removed"],
+                "rows that the sending system took": differences.dropped,
+            },
+        ),
+        _result(
+            NO_UNKNOWN_TYPES,
+            passed=waiting == 0,
+            metadata={
+                "waiting rows": waiting,
+                "by type": markdown_table(("email type", "rows"), list(plan.foreign_rows.items())),
+            },
+        ),
+    ]
+
+
+def _capacity(plan: Plan) -> dg.AssetCheckResult:
+    shortfall = plan.capacity_shortfall
+    rows = [
+        (
+            str(row["email_type"]),
+            int(row["emails"]),
+            str(from_day(row["first_date"])),
+            str(from_day(row["last_date"])),
+            int(row["sufficient_cap"]),
+            str(row["sufficient_percentage_cap"]),
+        )
+        for row in shortfall.to_dict("records")
+    ]
+    headings = ("email type", "emails lost", "from", "to", "sufficient cap", "daily_send_percentage_cap")
+    return _result(
+        CAPACITY_SUFFICES,
+        passed=not len(shortfall),
+        metadata={
+            "emails lost": int(shortfall["emails"].sum()),
+            "daily cap": plan.daily_cap,
+            "by type": markdown_table(headings, rows),
+        },
+        is_warning=True,
+    )
+
+
+def _of_contacts(check: Check, contact_ids: npt.NDArray[np.int64], looked_at: int) -> dg.AssetCheckResult:
+    """Return the warning that fails when there are such contacts."""
+    return _result(
+        check,
+        passed=not len(contact_ids),
+        metadata={
+            "contacts looked at": looked_at,
+            "contacts": len(contact_ids),
+            "contact ids": _ids(contact_ids.tolist()),
+        },
+        is_warning=True,
+    )
+
+
+def _of_rows(check: Check, found: pd.DataFrame, looked_at: int) -> dg.AssetCheckResult:
+    """Return the error that fails when there are such rows."""
+    return _result(
+        check,
+        passed=not len(found),
+        metadata={
+            "rows looked at": looked_at,
+            "violations": len(found),
+            "contact ids": _ids(id_ for id_ in found["contact_id"].unique().tolist() if id_),
+        },
+    )
+
+
+def _result(
+    check: Check, *, passed: bool, metadata: Mapping[str, Any], is_warning: bool = False
+) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        asset_key=check.asset,
+        check_name=check.name,
+        passed=bool(passed),
+        severity=dg.AssetCheckSeverity.WARN if is_warning else dg.AssetCheckSeverity.ERROR,
+        metadata=metadata,
+    )
+
+
+def _ids(contact_ids: Iterable[int]) -> str:
+    """Return some ids as text, the lowest first."""
+    ordered = sorted(contact_ids)
+    more = ", ..." if len(ordered) > _MOST_IDS else ""
+    return ", ".join(map(str, ordered[:_MOST_IDS])) + more or "none"

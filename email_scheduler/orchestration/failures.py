@@ -1,0 +1,36 @@
+"""What becomes of the errors of the package in a run: some pass if one waits, the others need a person."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import dagster as dg
+
+from email_scheduler.errors import DatabaseError, EmailSchedulerError, PlannerLockedError
+from email_scheduler.storage.engine import is_from_driver
+
+
+@contextmanager
+def failures() -> Iterator[None]:
+    """Let what may pass by itself be tried again, and end the run with one clear message for everything else.
+
+    A database that cannot be reached or written just now, and a planner that holds the database, are tried
+    again by the retry policy. A plan that breaks a rule, a plan that is older than the published one, and a
+    configuration or table that is not accepted, would fail in the same way every time.
+    """
+    try:
+        yield
+    except EmailSchedulerError as error:
+        if _may_pass(error):
+            raise
+        raise refusal(f"{type(error).__name__}: {error}") from error
+
+
+def refusal(message: str) -> dg.Failure:
+    """Return the failure that is not tried again."""
+    return dg.Failure(description=message, allow_retries=False)
+
+
+def _may_pass(error: EmailSchedulerError) -> bool:
+    if isinstance(error, PlannerLockedError):
+        return True
+    return isinstance(error, DatabaseError) and is_from_driver(error.__cause__)

@@ -1,0 +1,113 @@
+"""Keeps the values of the assets: one Parquet file for each frame, in one directory for each partition."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from upath import UPath
+
+from email_scheduler.errors import InputDataError
+from email_scheduler.orchestration.failures import refusal
+from email_scheduler.orchestration.parquet import read_frame, write_frame
+from email_scheduler.orchestration.values import ASSET_FRAMES, Frames
+
+_LOCAL_PROTOCOLS = {"", "file", "local"}
+_PRIVATE_DIRECTORY = 0o700
+_PRIVATE_FILE = 0o600
+
+
+class FramesIOManager(dg.UPathIOManager):
+    """Keeps values under ``base_path``: ``<asset>/<date>/<organization>/<frame>.parquet``.
+
+    On a local disk files and directories are the owner's alone, and a value that is written anew replaces
+    the old one only when all of its frames are there.
+    """
+
+    def load_input(self, context: dg.InputContext) -> Any:
+        """Return the value of an upstream asset.
+
+        Raises:
+            Failure: It is not there, or damaged; the message names asset and partition.
+        """
+        try:
+            return super().load_input(context)
+        except FileNotFoundError as error:
+            raise refusal(
+                f"{_what(context)} is not there ({error}); materialise it first. The tables of a day that is"
+                " over can only be read as they are today (run configuration read_past_partition: true)"
+            ) from error
+
+    def dump_to_path(self, context: dg.OutputContext, obj: Frames, path: UPath) -> None:
+        """Write each frame of a value."""
+        contracts = _contracts(context)
+        if obj.keys() != contracts.keys():
+            raise InputDataError(f"{_what(context)}: frames {list(obj)}; expected are {list(contracts)}")
+        self.make_directory(path)
+        for name, contract in contracts.items():
+            with _open_for_writing(_unfinished(path, name)) as file:
+                write_frame(obj[name], contract, file)
+        for name in contracts:
+            _finish(path, name)
+
+    def load_from_path(self, context: dg.InputContext, path: UPath) -> Frames:
+        """Read each frame of a value."""
+        frames = {}
+        for name, contract in _contracts(context).items():
+            place = path / f"{name}.parquet"
+            with place.open("rb") as file:
+                try:
+                    frames[name] = read_frame(file, contract)
+                except InputDataError as error:
+                    raise refusal(
+                        f"{_what(context)} is damaged: {place}: {error}; materialise it again"
+                    ) from error
+        return frames
+
+    def make_directory(self, path: UPath) -> None:
+        """Create a directory and those above it, as private ones."""
+        local = _local(path)
+        if local is None:
+            path.mkdir(parents=True, exist_ok=True)
+            return
+        missing = [p for p in (local, *local.parents) if not p.exists()]
+        for directory in reversed(missing):
+            with suppress(FileExistsError):
+                directory.mkdir(mode=_PRIVATE_DIRECTORY)
+
+
+def frames_io_manager(storage_url: str) -> FramesIOManager:
+    """Return the one that keeps values at a directory or URL."""
+    return FramesIOManager(base_path=UPath(storage_url))
+
+
+def _contracts(context: dg.InputContext | dg.OutputContext) -> Any:
+    return ASSET_FRAMES[context.asset_key.path[-1]]
+
+
+def _what(context: dg.InputContext | dg.OutputContext) -> str:
+    return f"asset {context.asset_key.to_user_string()}, partition {context.asset_partition_key}"
+
+
+def _local(path: UPath) -> Path | None:
+    return Path(path.path) if path.protocol in _LOCAL_PROTOCOLS else None
+
+
+def _unfinished(path: UPath, name: str) -> UPath:
+    """Return where a frame is written to; object stores show an object only when it is complete."""
+    return path / (f"{name}.parquet" if _local(path) is None else f".{name}.parquet.unfinished")
+
+
+def _open_for_writing(place: UPath) -> Any:
+    local = _local(place)
+    if local is None:
+        return place.open("wb")
+    descriptor = os.open(local, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _PRIVATE_FILE)
+    return os.fdopen(descriptor, "wb")
+
+
+def _finish(path: UPath, name: str) -> None:
+    local = _local(_unfinished(path, name))
+    if local is not None:
+        local.replace(local.parent / f"{name}.parquet")

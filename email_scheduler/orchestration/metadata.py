@@ -1,0 +1,143 @@
+"""What operators see beside each materialisation: counts, tables, seconds. Counts and ids only."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import dagster as dg
+import pandas as pd
+
+from email_scheduler.planning.frames import DATE, FLAG, ID, LABEL, NUMBER, TEXT, Frame
+from email_scheduler.planning.vocabulary import PRE_SCHEDULED, SKIPPED
+
+_MOST_ROWS: Final = 60
+_TYPES: Final = {ID: "int64", DATE: "date", NUMBER: "int32", FLAG: "bool", TEXT: "string", LABEL: "category"}
+ALTERATIONS: Final = ("added", "changed", "removed")
+# What an email that nothing stops so far counts under.
+_NOT_SKIPPED: Final = "not skipped"
+
+
+def column_schema(frame: Frame) -> dg.TableSchema:
+    """Return the columns of a frame; its key as a constraint where it has one."""
+    return dg.TableSchema(
+        columns=[dg.TableColumn(name, _TYPES[kind]) for name, kind in frame.columns.items()],
+        constraints=dg.TableConstraints(other=[f"unique: {', '.join(frame.key)}"] if frame.key else []),
+    )
+
+
+def schemas(frames: Mapping[str, Frame]) -> dict[str, Any]:
+    """Return the column schemas of an asset: of its first frame as Dagster's own, of the others by name."""
+    first, *others = frames
+    return {
+        "dagster/column_schema": column_schema(frames[first]),
+        **{
+            f"columns of {name}": dg.MetadataValue.table_schema(column_schema(frames[name]))
+            for name in others
+        },
+    }
+
+
+def row_counts(frames: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
+    """Return the rows of the first frame as Dagster's own row count, and of all frames by name."""
+    first = next(iter(frames.values()))
+    counts = {f"rows of {name}": len(frame) for name, frame in frames.items()}
+    return {"dagster/row_count": len(first), **counts}
+
+
+def issue_counts(issues: pd.DataFrame) -> dict[str, Any]:
+    """Return ``CONTACT_ISSUES`` by issue."""
+    return {"issues": counts_table(issues["issue"], "issue", "contacts")}
+
+
+def schedule_counts(schedules: pd.DataFrame) -> dict[str, Any]:
+    """Return emails by type and reason (``SCHEDULES`` or ``FOLLOW_UPS``)."""
+    reasons = schedules["skip_reason"].astype("str").fillna(_NOT_SKIPPED)
+    return {
+        "by type and reason": pairs_table(
+            schedules["email_type"], reasons, ("email type", "skip reason", "emails")
+        )
+    }
+
+
+def stretch_counts(stretches: pd.DataFrame) -> dict[str, Any]:
+    """Return ``EXCLUSION_STRETCHES`` by reason, which names the state."""
+    people = stretches.drop_duplicates(["contact_id", "reason"])
+    return {
+        "excluded contacts": int(stretches["contact_id"].nunique()),
+        "by state and reason": counts_table(people["reason"], "reason", "contacts"),
+    }
+
+
+def plan_counts(schedules: pd.DataFrame) -> dict[str, Any]:
+    """Return the rows of a plan (``EMAIL_SCHEDULES``) by type and status, and why rows are skipped."""
+    counts = pd.crosstab(schedules["email_type"], schedules["status"]).reindex(
+        columns=[PRE_SCHEDULED, SKIPPED], fill_value=0
+    )
+    rows = [(name, int(planned), int(skipped)) for name, planned, skipped in counts.itertuples()]
+    skipped_rows = schedules[schedules["status"] == SKIPPED]
+    return {
+        PRE_SCHEDULED: int(counts[PRE_SCHEDULED].sum()),
+        SKIPPED: int(counts[SKIPPED].sum()),
+        "by type and status": markdown_table(("email type", PRE_SCHEDULED, SKIPPED), rows),
+        "skip reasons": counts_table(skipped_rows["skip_reason"], "skip reason", "rows"),
+        "adjustments": counts_table(schedules["adjustment"], "adjustment", "rows"),
+    }
+
+
+def change_counts(totals: Mapping[str, int], by_type: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
+    """Return what publishing changed since the last plan.
+
+    Args:
+        totals: Rows added, changed, removed and unchanged.
+        by_type: Email type to rows added, changed and removed.
+    """
+    rows = [(name, *(counts.get(each, 0) for each in ALTERATIONS)) for name, counts in by_type.items()]
+    return {
+        **{f"rows {name}": count for name, count in totals.items()},
+        "changes since the last plan": markdown_table(("email type", *ALTERATIONS), rows),
+    }
+
+
+def seconds_by_phase(seconds: Mapping[str, float]) -> dict[str, Any]:
+    """Return how long a step took, in all and by phase."""
+    rows = [(phase, f"{taken:.2f}") for phase, taken in seconds.items()]
+    return {
+        "seconds": round(sum(seconds.values()), 3),
+        "seconds by phase": markdown_table(("phase", "seconds"), rows),
+    }
+
+
+def counts_table(values: pd.Series, heading: str, unit: str) -> dg.MarkdownMetadataValue:
+    """Return how often each label stands in a column, the most frequent first."""
+    counts = values.astype("str").value_counts()
+    ordered = sorted(counts.items(), key=lambda item: (-int(item[1]), str(item[0])))
+    return markdown_table((heading, unit), [(name, int(count)) for name, count in ordered])
+
+
+def pairs_table(
+    left: pd.Series, right: pd.Series, headings: tuple[str, str, str]
+) -> dg.MarkdownMetadataValue:
+    """Return how often each pair of labels stands in two columns."""
+    counts = pd.DataFrame({"left": left.astype("str"), "right": right}).value_counts().reset_index()
+    counts = counts.sort_values(["left", "count", "right"], ascending=[True, False, True])
+    rows = zip(counts["left"], counts["right"], map(int, counts["count"]), strict=True)
+    return markdown_table(headings, list(rows))
+
+
+def markdown_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> dg.MarkdownMetadataValue:
+    """Return a table; numbers have thousands separators, and of many rows the first ones are shown."""
+    rows = list(rows)
+    if not rows:
+        return dg.MetadataValue.md("none")
+    lines = [_line(headings), _line("---:" if isinstance(value, int) else "---" for value in rows[0])]
+    lines += [_line([_text(value) for value in row]) for row in rows[:_MOST_ROWS]]
+    if len(rows) > _MOST_ROWS:
+        lines.append(f"\n{len(rows) - _MOST_ROWS} more rows")
+    return dg.MetadataValue.md("\n".join(lines))
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _text(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value).replace("|", "\\|")

@@ -1,0 +1,43 @@
+"""Whether the table is what the plan says: read again after publishing."""
+
+import numpy as np
+
+from email_scheduler.config.schema import SchedulerConfig
+from email_scheduler.planning.frames import PlanInputs
+from email_scheduler.planning.plan import Plan
+from email_scheduler.storage.changes import Changes
+from email_scheduler.storage.compare import compare, count_by_type_and_reason
+from email_scheduler.storage.engine import adbc_connection, database_errors, retrying
+from email_scheduler.storage.read import read_planner_rows
+from email_scheduler.storage.taken import TakenRows, is_answered
+
+
+def differences_from_plan(url: str, config: SchedulerConfig, plan: Plan, inputs: PlanInputs) -> Changes:
+    """Return what would have to be written so that the table became the plan; nothing if it is the plan.
+
+    Rows of the plan that the sending system has taken since the inputs were read are ``dropped``: that they
+    are missing among the planned rows is right.
+
+    Raises:
+        DatabaseError: The database cannot be read.
+    """
+
+    def read() -> Changes:
+        with adbc_connection(url, config) as connection:
+            existing = read_planner_rows(connection)
+            taken = TakenRows.read(connection, inputs).rows
+        difference = compare(plan.schedules, existing)
+        is_dropped = is_answered(plan.schedules, taken, inputs, config)
+        missing, altered = (
+            positions[~is_dropped[positions]] for positions in (difference.added, difference.changed)
+        )
+        return Changes(
+            added=count_by_type_and_reason(plan.schedules, missing),
+            changed=count_by_type_and_reason(plan.schedules, altered),
+            removed=count_by_type_and_reason(existing, difference.removed),
+            unchanged=difference.unchanged_count,
+            dropped=int(np.count_nonzero(is_dropped[difference.added])),
+        )
+
+    with database_errors(url):
+        return retrying(config)(read)

@@ -1,0 +1,258 @@
+"""The ``email-scheduler`` command, on real SQLite files."""
+
+import json
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from email_scheduler import cli
+from email_scheduler.clock import today
+
+AS_OF = "2026-11-23"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    code: int
+    out: str
+    err: str
+
+
+Command = Callable[..., Outcome]
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Run the command as the shell would, and return what it printed."""
+
+    def run(*arguments: str) -> Outcome:
+        monkeypatch.setattr("sys.argv", ["email-scheduler", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        printed = capsys.readouterr()
+        return Outcome(int(ended.value.code or 0), printed.out, printed.err)
+
+    return run
+
+
+@pytest.fixture
+def database(tmp_path: Path, command: Command) -> str:
+    """A sample organisation of 300 contacts that nothing was planned for yet."""
+    url = f"sqlite:///{tmp_path / 'organisation.db'}"
+    generated = command("generate", "--contacts", "300", "--database", url, "--as-of", AS_OF)
+    assert generated.code == 0, generated.err
+    return url
+
+
+def rows(url: str, query: str) -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
+        return connection.execute(query).fetchall()
+
+
+def change(url: str, statement: str) -> None:
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
+        connection.execute(statement)
+        connection.commit()
+
+
+def schedules(url: str) -> list[tuple[object, ...]]:
+    return rows(url, "SELECT * FROM email_schedules ORDER BY id")
+
+
+def planned(command: Command, url: str, *options: str) -> dict[str, dict[str, float]]:
+    outcome = command("plan", "--database", url, "--as-of", AS_OF, "--json", *options)
+    assert outcome.code == 0, outcome.err
+    result: dict[str, dict[str, float]] = json.loads(outcome.out)
+    return result
+
+
+def test_a_plan_prints_one_json_object_that_agrees_with_the_table(command: Command, database: str) -> None:
+    result = planned(command, database)
+    assert set(result) == {"run_id", "as_of", "contacts", "rows", "changes", "seconds"}
+    assert result["as_of"] == AS_OF
+    assert sum(result["contacts"].values()) == 300
+    [(scheduled,)] = rows(database, "SELECT count(*) FROM email_schedules WHERE status = 'pre-scheduled'")
+    [(skipped,)] = rows(database, "SELECT count(*) FROM email_schedules WHERE status = 'skipped'")
+    assert result["rows"] == {"pre-scheduled": scheduled, "skipped": skipped}
+    assert result["changes"]["added"] == sum(result["rows"].values())
+    assert {"read", "balancing", "prove", "compare", "write"} <= set(result["seconds"])
+
+
+def test_planning_again_writes_no_row(command: Command, database: str) -> None:
+    first = planned(command, database)
+    before = schedules(database)
+    again = planned(command, database)
+    assert again["changes"] == {
+        "added": 0,
+        "changed": 0,
+        "removed": 0,
+        "unchanged": sum(first["rows"].values()),
+    }
+    assert schedules(database) == before
+
+
+def test_a_dry_run_tells_what_would_change_and_writes_nothing(command: Command, database: str) -> None:
+    tables = ("email_schedules", "email_schedules_archive", "scheduler_checkpoints", "contact_issues")
+    before = {table: rows(database, f"SELECT * FROM {table}") for table in tables}
+    outcome = command("plan", "--database", database, "--as-of", AS_OF, "--dry-run")
+    assert outcome.code == 0
+    assert "Rows there would be" in outcome.out
+    assert "birthday" in outcome.out
+    assert {table: rows(database, f"SELECT * FROM {table}") for table in tables} == before
+    dry = planned(command, database, "--dry-run")
+    assert planned(command, database)["changes"] == dry["changes"]
+
+
+def test_the_summary_shows_what_an_operator_asks_for(command: Command, database: str) -> None:
+    outcome = command("plan", "--database", database, "--as-of", AS_OF)
+    for words in ("not valid", "pre-scheduled", "Why emails are skipped", "The next 14 days", "daily cap"):
+        assert words in outcome.out
+    assert "@" not in outcome.out + outcome.err
+
+
+def test_a_plan_for_another_day_than_today_is_pointed_out(command: Command, database: str) -> None:
+    yesterday = today() - timedelta(days=1)
+    outcome = command("plan", "--database", database, "--as-of", yesterday.isoformat())
+    assert f"the plan is for {yesterday}, not for today" in " ".join(outcome.out.split())
+
+
+def test_waiting_rows_of_a_foreign_type_are_pointed_out_and_stay(command: Command, database: str) -> None:
+    change(
+        database,
+        "INSERT INTO email_schedules (contact_id, email_type, scheduled_send_date, status)"
+        " VALUES (1, 'rate_increase', '2026-12-01', 'pre-scheduled')",
+    )
+    outcome = command("plan", "--database", database, "--as-of", AS_OF)
+    assert "1 pre-scheduled rows of the type rate_increase are waiting" in " ".join(outcome.out.split())
+    assert rows(database, "SELECT status FROM email_schedules WHERE email_type = 'rate_increase'") == [
+        ("pre-scheduled",)
+    ]
+
+
+def test_emails_that_find_no_place_are_pointed_out(command: Command, database: str, tmp_path: Path) -> None:
+    narrow = tmp_path / "narrow.yaml"
+    narrow.write_text("load_balancing: {daily_send_percentage_cap: 0.001, catch_up_spread_days: 2}\n")
+    outcome = command("plan", "--database", database, "--as-of", AS_OF, "--config", str(narrow))
+    printed = " ".join(outcome.out.split())
+    assert "find no place from" in printed
+    assert "load_balancing.daily_send_percentage_cap" in printed
+
+
+def test_an_older_plan_is_refused_unless_it_is_meant(command: Command, database: str) -> None:
+    planned(command, database)
+    older = ("plan", "--database", database, "--as-of", "2026-11-20")
+    refused = command(*older)
+    assert refused.code == 1
+    assert "2026-11-23" in refused.err
+    assert "--allow-older" in refused.err
+    assert command(*older, "--allow-older").code == 0
+
+
+def test_batches_that_begin_without_a_valid_contact_lose_nobody(
+    command: Command, database: str, tmp_path: Path
+) -> None:
+    change(database, "UPDATE contacts SET email = NULL WHERE id <= 25")
+    small = tmp_path / "small.yaml"
+    small.write_text("processing: {batch_size: 7}\n")
+    result = planned(command, database, "--config", str(small))
+    [(contacts,)] = rows(
+        database,
+        "SELECT count(DISTINCT contact_id) FROM email_schedules"
+        " WHERE email_type = 'aep' AND status IN ('pre-scheduled', 'skipped')",
+    )
+    [(doubled,)] = rows(
+        database,
+        "SELECT count(*) FROM (SELECT 1 FROM email_schedules WHERE email_type = 'aep'"
+        " AND status IN ('pre-scheduled', 'skipped') GROUP BY contact_id, event_year HAVING count(*) > 1)",
+    )
+    assert doubled == 0
+    assert contacts == result["contacts"]["valid"]
+    assert rows(database, "SELECT count(*) FROM contact_issues WHERE issue = 'missing_email'")[0][0] >= 25  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--database", "sqlite:////nowhere/no.db"), "no.db"),
+        (("--database", "mysql://host/db"), "sqlite:///"),
+        (("--database", "{database}", "--as-of", "23.11.2026"), "YYYY-MM-DD"),
+        (("--database", "{database}", "--config", "/nowhere/no.yaml"), "no.yaml"),
+        (("--database", "{database}", "--unknown"), "--unknown"),
+        ((), "--database"),
+    ],
+)
+def test_bad_arguments_give_one_clear_line_and_the_exit_code_2(
+    command: Command, database: str, arguments: tuple[str, ...], told: str
+) -> None:
+    outcome = command("plan", *(argument.format(database=database) for argument in arguments))
+    assert outcome.code == 2
+    assert told in outcome.err
+    assert "Traceback" not in outcome.err
+
+
+def test_a_bad_configuration_names_file_key_value_and_what_is_accepted(
+    command: Command, database: str, tmp_path: Path
+) -> None:
+    config = tmp_path / "broken.yaml"
+    config.write_text("load_balancing: {daily_send_percentage_cap: -1}\n")
+    outcome = command("plan", "--database", database, "--config", str(config))
+    assert outcome.code == 2
+    for words in ("broken.yaml", "load_balancing.daily_send_percentage_cap", "-1", "accepted"):
+        assert words in outcome.err
+
+
+def test_a_database_that_is_not_initialised_names_the_command_that_does_it(
+    command: Command, tmp_path: Path
+) -> None:
+    path = tmp_path / "bare.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE contacts (id INTEGER PRIMARY KEY)")
+    outcome = command("plan", "--database", f"sqlite:///{path}")
+    assert outcome.code == 2
+    assert "email-scheduler init-db" in outcome.err
+
+
+def test_a_campaign_that_cannot_be_read_stops_the_plan_and_is_named(command: Command, database: str) -> None:
+    change(database, 'UPDATE campaign_instances SET metadata = \'{"priority": "high"}\' WHERE id = 1')
+    outcome = command("plan", "--database", database, "--as-of", AS_OF)
+    assert outcome.code == 1
+    assert "campaign instance 1: metadata.priority is 'high'; accepted is a whole number" in outcome.err
+    assert rows(database, "SELECT count(*) FROM email_schedules WHERE status = 'pre-scheduled'") == [(0,)]
+
+
+def test_the_log_goes_to_the_file_that_the_configuration_names(
+    command: Command, database: str, tmp_path: Path
+) -> None:
+    log, config = tmp_path / "logs" / "planner.log", tmp_path / "logged.yaml"
+    config.write_text(f"logging: {{file: {log}, level: INFO, format: 'AT %(levelname)s %(message)s'}}\n")
+    planned(command, database, "--config", str(config))
+    assert "AT INFO read: " in log.read_text()
+    config.write_text(f"logging: {{file: {log}, enable_timing_logs: false}}\n")
+    log.unlink()
+    planned(command, database, "--config", str(config))
+    assert "read: " not in log.read_text()
+
+
+def test_generating_into_a_database_in_use_is_refused(command: Command, database: str) -> None:
+    outcome = command("generate", "--contacts", "10", "--database", database)
+    assert outcome.code == 2
+    assert "300" in outcome.err
+
+
+def test_init_db_twice_changes_nothing_the_second_time(command: Command, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'new.db'}"
+    assert command("init-db", "--database", url).code == 0
+    before = rows(url, "SELECT sql FROM sqlite_schema ORDER BY name")
+    assert command("init-db", "--database", url).code == 0
+    assert rows(url, "SELECT sql FROM sqlite_schema ORDER BY name") == before
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Without the project's config/ the command has its built-in configuration."""
+    monkeypatch.chdir(tmp_path)

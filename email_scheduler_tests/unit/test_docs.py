@@ -1,0 +1,359 @@
+"""The documentation describes what there is, and nothing else; names are taken from the code."""
+
+import csv
+import re
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from types import EllipsisType
+from typing import Annotated, Any, get_args, get_origin
+
+import numpy as np
+import pandas as pd
+import pytest
+import typer
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from email_scheduler.cli import app
+from email_scheduler.config.loader import load_config
+from email_scheduler.config.organizations import OrganizationsFile
+from email_scheduler.config.schema import SchedulerConfig
+from email_scheduler.config.values import WithoutEffect
+from email_scheduler.errors import ConfigurationError
+from email_scheduler.planning import hashing
+from email_scheduler.planning.compliance import RULES
+from email_scheduler.planning.contacts import INVALIDATING_ISSUES, ISSUE_FIELDS
+from email_scheduler.planning.exclusions import EXCLUSION_REASONS
+from email_scheduler.planning.vocabulary import (
+    ADJUSTMENTS,
+    ANNIVERSARY_TYPES,
+    FOLLOW_UP_TYPES,
+    LIVE_STATUSES,
+    SKIP_REASONS,
+    STATUSES,
+)
+from email_scheduler.storage import tables
+from email_scheduler.storage.schema import initialise_database
+
+REPOSITORY = Path(__file__).parents[2]
+DOCS = REPOSITORY / "docs"
+GOLDEN = REPOSITORY / "email_scheduler_tests" / "golden" / "worked_examples.csv"
+SHELL_OPTIONS = {"--help", "--install-completion", "--show-completion"}
+
+
+def text_of(document: str) -> str:
+    return (DOCS / document).read_text(encoding="utf-8")
+
+
+def section(text: str, heading: str) -> str:
+    """Return what stands under a heading, up to the next one of its level or above."""
+    level = len(heading) - len(heading.lstrip("#"))
+    start = re.search(rf"^{re.escape(heading)}$", text, re.MULTILINE)
+    assert start is not None, f"there is no heading {heading!r}"
+    rest = text[start.end() :]
+    end = re.search(rf"^#{{1,{level}}} ", rest, re.MULTILINE)
+    return rest[: end.start()] if end else rest
+
+
+def table_rows(text: str, first_heading: str = "") -> list[list[str]]:
+    """Return the cells of the rows of all tables, or of those whose first column has this heading."""
+    tables_found = re.findall(r"^\| *(.*?) *\|.*\n\|(?: --- \|)+\n((?:\|.*\n?)*)", text, re.MULTILINE)
+    return [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for heading, body in tables_found
+        if not first_heading or heading == first_heading
+        for line in body.splitlines()
+    ]
+
+
+def described(text: str, first_heading: str = "") -> dict[str, str]:
+    """Return the rows of these tables that begin with one name in code type: the name, and the rest."""
+    rows = [(re.fullmatch(r"`([^`]+)`", cells[0]), cells[1:]) for cells in table_rows(text, first_heading)]
+    return {match[1]: " | ".join(rest) for match, rest in rows if match}
+
+
+# -- configuration ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key of the configuration.
+
+    Attributes:
+        name: As it is documented.
+        default: What counts where it is left out; ``...`` if it must not be.
+        has_effect: Whether it changes anything.
+    """
+
+    name: str
+    default: object
+    has_effect: bool
+
+
+def inner_model(annotation: Any) -> type[BaseModel] | None:
+    """Return the model of the entries of a list or mapping, if they have one."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    arguments = get_args(annotation)
+    if get_origin(annotation) is Annotated:
+        arguments = arguments[:1]
+    return next(filter(None, map(inner_model, arguments)), None)
+
+
+def keys_of(
+    model: type[BaseModel], defaults: BaseModel | None, prefix: str = "", has_effect: bool = True
+) -> Iterator[Key]:
+    """Yield all keys: of a section by their whole path, of the entries of a list or mapping by their name.
+
+    ``defaults`` is the section with its defaults; None for the entries of a list or mapping.
+    """
+    for name, field in model.model_fields.items():
+        works = has_effect and not any(isinstance(mark, WithoutEffect) for mark in field.metadata)
+        default = getattr(defaults, name) if defaults is not None else default_of(field)
+        if isinstance(default, BaseModel):
+            yield from keys_of(type(default), default, f"{prefix}{name}.", works)
+            continue
+        yield Key(prefix + name, default, works)
+        entry = inner_model(field.annotation)
+        if entry is not None:
+            yield from keys_of(entry, None)
+
+
+def default_of(field: FieldInfo) -> object:
+    return ... if field.is_required() else field.get_default(call_default_factory=True)
+
+
+def configuration_keys() -> dict[str, Key]:
+    both = (SchedulerConfig(), OrganizationsFile())
+    return {key.name: key for whole in both for key in keys_of(type(whole), whole)}
+
+
+KEYS = configuration_keys()
+# what stands for these defaults is another key, or a sentence
+IN_WORDS = {"pre_window_extension_days"}
+
+
+def as_written(value: object) -> str | None:
+    """Return a default as the documentation writes it; None where it says it in words."""
+    match value:
+        case EllipsisType():
+            return "required"
+        case None:
+            return "`null`"
+        case bool():
+            return f"`{str(value).lower()}`"
+        case int() | str() | Decimal():
+            return f"`{value}`"
+        case frozenset() if not value:
+            return "`[]`"
+        case _:
+            return None
+
+
+def described_keys() -> dict[str, str]:
+    return described(text_of("configuration.md"), "key")
+
+
+def test_every_configuration_key_is_described_and_no_other() -> None:
+    assert len(KEYS) > 90
+    assert set(described_keys()) == set(KEYS)
+
+
+@pytest.mark.parametrize("name", [name for name, key in KEYS.items() if as_written(key.default)])
+def test_the_default_of_a_key_is_the_one_that_is_described(name: str) -> None:
+    if name not in IN_WORDS:
+        assert described_keys()[name].split(" | ")[0] == as_written(KEYS[name].default)
+
+
+def test_a_key_is_said_to_have_no_effect_if_and_only_if_it_has_none() -> None:
+    rows = described_keys()
+    assert {name for name, row in rows.items() if "no effect" in row} == {
+        key.name for key in KEYS.values() if not key.has_effect
+    }
+
+
+def test_the_error_message_that_is_shown_is_the_real_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocks = re.findall(
+        r"```(?:yaml|text)\n(.*?)```", section(text_of("configuration.md"), "## Error messages"), re.DOTALL
+    )
+    monkeypatch.chdir(tmp_path)
+    Path("scheduler.yaml").write_text(blocks[0], encoding="utf-8")
+    with pytest.raises(ConfigurationError) as refused:
+        load_config(Path("scheduler.yaml"))
+    assert str(refused.value) == blocks[1].strip()
+
+
+# -- planning rules ---------------------------------------------------------------------------------------
+
+
+def test_the_planning_rules_have_the_sections_that_the_code_refers_to() -> None:
+    numbers = re.findall(r"^## (\d+)\. ", text_of("planning-rules.md"), re.MULTILINE)
+    assert numbers == [str(number) for number in range(1, 16)]
+
+
+def test_every_skip_reason_is_described_and_no_other() -> None:
+    rows = described(section(text_of("planning-rules.md"), "### Skip reasons"))
+    kinds = {f"{reason.rpartition(' in ')[0]} in S" for reason in EXCLUSION_REASONS}
+    assert set(rows) == kinds | (set(SKIP_REASONS) - set(EXCLUSION_REASONS))
+
+
+def test_every_adjustment_is_described_and_no_other() -> None:
+    assert set(described(section(text_of("planning-rules.md"), "### Adjustments"))) == set(ADJUSTMENTS)
+
+
+def test_every_issue_is_described_with_its_field_and_whether_it_makes_a_contact_invalid() -> None:
+    text = section(text_of("planning-rules.md"), "## 4. Contacts")
+    invalidating = described(section(text, "### What makes a contact invalid"))
+    others = described(section(text, "### What is recorded without making the contact invalid"))
+    assert tuple(invalidating) == INVALIDATING_ISSUES
+    assert set(others) == set(ISSUE_FIELDS) - set(INVALIDATING_ISSUES)
+    for issue, row in (invalidating | others).items():
+        assert row.startswith(f"`{ISSUE_FIELDS[issue]}` |"), issue
+
+
+@pytest.mark.parametrize("word", [*ANNIVERSARY_TYPES, *FOLLOW_UP_TYPES, *STATUSES, *LIVE_STATUSES])
+def test_every_email_type_and_status_is_explained(word: str) -> None:
+    assert f"`{word}`" in text_of("planning-rules.md")
+
+
+def test_every_rule_of_the_proof_is_described_and_no_other() -> None:
+    assert set(described(section(text_of("architecture.md"), "## The proof"))) == set(RULES)
+
+
+def test_the_worked_examples_are_those_that_the_planner_is_tested_with() -> None:
+    rows = table_rows(section(text_of("planning-rules.md"), "## 15. Worked examples"))
+    dates = {name: as_of for name, as_of, *_ in (row for row in rows if len(row) == 4)}
+    shown = [(dates[row[0]], *row) for row in rows if len(row) == 5]
+    with GOLDEN.open(newline="", encoding="utf-8") as file:
+        expected = [
+            (
+                row["as_of"],
+                row["example"],
+                f"`{row['email_type']}`",
+                row["event_date"],
+                row["scheduled_send_date"],
+                outcome(row),
+            )
+            for row in csv.DictReader(file)
+        ]
+    assert shown == expected
+
+
+def outcome(row: Mapping[str, str]) -> str:
+    if row["status"] == "skipped":
+        return f"skipped: {row['skip_reason']}"
+    return ", ".join(filter(None, (row["status"], row["adjustment"])))
+
+
+def test_the_stable_hash_that_is_described_is_the_one_of_the_planner() -> None:
+    text = section(text_of("planning-rules.md"), "## 14. stable_hash")
+    code = re.search(r"```python\n(.*?)```", text, re.DOTALL)
+    assert code is not None
+    names: dict[str, Any] = {}
+    exec(code[1], names)
+    examples = {
+        call: result for call, result in described(text).items() if call.startswith(("mix", "stable"))
+    }
+    assert len(examples) == 5
+    for call, result in examples.items():
+        assert eval(call, names) == int(result), call
+    planners = hashing.stable_hash(
+        "smooth", np.array([42]), pd.Categorical(["effective_date"]), np.array([2027], np.int32)
+    )
+    assert names["stable_hash"]("smooth", 42, "effective_date", 2027) == int(planners[0])
+
+
+# -- database ---------------------------------------------------------------------------------------------
+
+
+TABLES = {table.name: list(table.columns.keys()) for table in tables.metadata.sorted_tables}
+
+
+def columns_described(table: str) -> list[str]:
+    return list(described(section(text_of("database.md"), f"### `{table}`"), "column"))
+
+
+def test_every_table_and_view_is_described_and_no_other() -> None:
+    headings = re.findall(r"^### `(\w+)`$", text_of("database.md"), re.MULTILINE)
+    assert sorted(headings) == sorted([*TABLES, "due_emails"])
+
+
+@pytest.mark.parametrize("table", sorted(set(TABLES) - {"email_schedules_archive"}))
+def test_every_column_of_a_table_is_described_and_no_other(table: str) -> None:
+    assert columns_described(table) == TABLES[table]
+
+
+def test_the_columns_that_email_schedules_lacks_are_described_where_they_are(tmp_path: Path) -> None:
+    initialise_database(f"sqlite:///{tmp_path}/org.db")
+    with closing(sqlite3.connect(tmp_path / "org.db")) as connection:
+        for name in ("email_schedules_archive", "due_emails"):
+            columns = [row[1] for row in connection.execute(f"PRAGMA table_info({name})")]
+            own = [column for column in columns if column not in TABLES["email_schedules"]]
+            assert columns_described(name) == own
+
+
+# -- commands ---------------------------------------------------------------------------------------------
+
+
+def options_of(command: Any) -> dict[str, Any]:
+    """Return the options of a command by their long name."""
+    found = {name: option for option in command.params for name in option.opts if name.startswith("--")}
+    return {name: option for name, option in found.items() if name not in SHELL_OPTIONS}
+
+
+COMMAND: Any = typer.main.get_command(app)
+
+
+def test_every_command_is_described_and_no_other() -> None:
+    headings = re.findall(r"^## `email-scheduler ([\w-]+)`$", text_of("commands.md"), re.MULTILINE)
+    assert sorted(headings) == sorted(COMMAND.commands)
+    introduction = text_of("commands.md").partition("\n## ")[0]
+    assert sorted(described(introduction)) == sorted(COMMAND.commands)
+
+
+@pytest.mark.parametrize("name", COMMAND.commands)
+def test_every_option_of_a_command_is_described_with_its_default_and_no_other(name: str) -> None:
+    rows = described(section(text_of("commands.md"), f"## `email-scheduler {name}`"))
+    rows = {key.split()[0]: row for key, row in rows.items() if key.startswith("--")}
+    options = options_of(COMMAND.commands[name])
+    assert set(rows) == set(options)
+    for option, row in rows.items():
+        assert row.startswith(default_in_words(options[option])), option
+
+
+def default_in_words(option: Any) -> str:
+    if option.required:
+        return "required |"
+    if option.is_flag:
+        return "off |"
+    return "" if option.default is None else f"`{option.default}` |"
+
+
+def test_the_options_before_the_command_are_described() -> None:
+    rows = described(section(text_of("commands.md"), "## Exit codes and errors"))
+    assert set(rows) == set(options_of(COMMAND))
+
+
+# -- all --------------------------------------------------------------------------------------------------
+
+
+def anchors(document: str) -> set[str]:
+    headings = re.findall(r"^#+ (.*)$", text_of(document), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", sorted(path.name for path in DOCS.glob("*.md")))
+def test_links_between_documents_lead_somewhere(document: str) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", text_of(document)):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        assert not path or (DOCS / path).exists(), target
+        if anchor and (not path or path.endswith(".md")):
+            assert anchor in anchors(path or document), target
