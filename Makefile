@@ -4,13 +4,15 @@ PYTHON ?= python3.13 python3.12 python3.11 python3
 VENV := .venv
 STAMP := $(VENV)/.installed
 BIN := $(VENV)/bin
+DAGSTER_HOME := $(CURDIR)/data/dagster_home
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test check
+.PHONY: help setup demo ui test check
 
 help:
 	@echo 'make demo    plan today for a sample organisation, which is generated under data/'
+	@echo 'make ui      open the plans in Dagster, http://127.0.0.1:3000'
 	@echo 'make test    run the tests'
 	@echo 'make check   lint, types and import rules'
 	@echo 'make setup   create $(VENV) and install; the others do this by themselves'
@@ -46,6 +48,13 @@ $(STAMP): pyproject.toml
 
 demo: setup
 	@$(BIN)/email-scheduler demo
+
+# The web server, and the daemon that starts what the schedules ask for. Both show what make demo did.
+ui: setup
+	@mkdir -p -m 700 $(DAGSTER_HOME)
+	@cp config/dagster.yaml $(DAGSTER_HOME)/dagster.yaml
+	DAGSTER_HOME='$(DAGSTER_HOME)' DAGSTER_DISABLE_TELEMETRY=yes PATH="$(CURDIR)/$(BIN):$$PATH" \
+		$(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port 3000
 
 test: setup
 	$(BIN)/pytest -n 2

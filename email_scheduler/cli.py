@@ -29,7 +29,7 @@ from email_scheduler.clock import today
 from email_scheduler.config.loader import load_config, load_organizations, organization_config
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.errors import EmailSchedulerError, UsageError
-from email_scheduler.operations.planning_run import PlanRun, plan_and_publish, preview_plan
+from email_scheduler.operations.planning_run import PlanRun, plan_and_publish, preview_plan, warnings
 from email_scheduler.operations.sample_data import generate_sample
 from email_scheduler.operations.summary import changes_table, plan_summary
 from email_scheduler.storage.schema import initialise_database
@@ -162,8 +162,17 @@ def demo() -> None:
     if not path.exists():
         _out.print(f"Generating {_DEMO_CONTACTS:,} sample contacts in {path} ...")
         generate_sample(database, _DEMO_CONTACTS, _DEMO_SEED, today(), settings)
-    _show(_run(database, settings, today()), dry_run=False)
+    # Dagster takes a second or two to load, which no other command needs
+    from email_scheduler.definitions import defs  # noqa: PLC0415
+    from email_scheduler.orchestration.demo import lasting_instance, materialize_today  # noqa: PLC0415
+
+    with _progress() as show, lasting_instance() as instance:
+        made = materialize_today(defs, instance, organization.name, on_asset=show)
+    _out.print(plan_summary(made.plan, made.changes, warnings(made.plan, settings)))
     _out.print(f"The plan is in the table email_schedules of {path}.")
+    _out.print(
+        "make ui opens it in Dagster, at http://127.0.0.1:3000: the lineage graph, the checks, the charts."
+    )
 
 
 def as_object(run: PlanRun) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def random_timing(rng: random.Random) -> dict[str, object]:
         "effective_date_days_before": rng.choice([30, 30, 14, 1, 0, -5, -40, 60, 200]),
         "pre_window_exclusion_days": rng.choice([60, 60, 0, 10]),
         "followup_days_after": rng.choice([0, 1, 2, 2, 3, 5]),
-        "followup_lookback_days": rng.choice([35, 35, 0, 3, 10, 60]),
+        "followup_lookback_days": rng.choice([35, 35, 35, 60, 10, rng.randint(0, 5)]),
         "post_window_grace_days": rng.choice([30, 30, 0, 5, 90]),
         "campaign_catch_up_days": rng.choice([60, 60, 0, 5, 20]),
     }
@@ -124,7 +124,11 @@ def random_windows(rng: random.Random, today: date, share: float) -> dict[str, o
 
 
 def random_window(rng: random.Random, today: date) -> dict[str, object]:
-    """Return one window, rarely one that covers the whole year."""
+    """Return one window, rarely one that covers the whole year, or a few days near the ideal dates."""
+    if rng.random() < 0.25:
+        before = rng.choice([14, 30, 7, 0]) + rng.randint(-6, 6)
+        after = rng.randint(0, 3) - before
+        return {"window_before_days": before, "window_after_days": after, "pre_window_extension_days": 0}
     window: dict[str, object] = {}
     before = rng.choice([0, 0, 30, 60, 10, -10, 150])
     extension = rng.choice([60, 60, 0, 10, -3])

@@ -9,7 +9,7 @@ from email_scheduler_tests.builders import Row, answer, click, email_row
 from email_scheduler_tests.random_contacts import in_year
 
 SENDER_STATUSES = (
-    *("sent", "sent", "sent", "delivered", "delivered"),
+    *("sent", "sent", "sent", "sent", "delivered", "delivered", "delivered"),
     *("scheduled", "processing", "failed", "bounced", None),
 )
 CORRECTIONS = (0, 0, 0, 2, -5, 30, 60, 61, -60, 182, 183, -182, -183)
@@ -26,12 +26,15 @@ def random_history(
     """Return rows of the sender, of all statuses and types, and pre-scheduled rows of the older program."""
     rows: list[Row] = []
     first_id = rng.choice([1, 900, 2**35])
+    busy_days = [today + timedelta(days=rng.randint(-40, 0)) for _ in range(rng.randint(1, 4))]
     intensity = rng.choice([0, 1, 2, 3, 5])
     # the sender's rows of a contact that is gone still take up their day
     gone = {**contacts[0], "id": 2**50}
     for one in [*contacts, gone]:
         for _ in range(rng.randint(0, intensity)):
-            row = random_email_row(rng, today, config, one, instances, targets, [row["id"] for row in rows])
+            row = random_email_row(rng, today, config, one, instances, targets, busy_days)
+            if row["email_type"].startswith("followup_"):
+                row |= after_an_initial_email(rng, config, rows)
             rows.append({**row, "id": first_id + len(rows)})
     return rows
 
@@ -43,16 +46,14 @@ def random_email_row(
     one: Row,
     instances: list[Row],
     targets: list[Row],
-    earlier_ids: list[int],
+    busy_days: list[date],
 ) -> Row:
     """Return one row of ``email_schedules``, without its id."""
-    send_date = today + timedelta(
-        days=rng.choice([-1, 0, 1, *(rng.randint(-40, 2) for _ in range(4)), rng.randint(-400, 60)])
-    )
+    any_day = today + timedelta(days=rng.choice([-1, 0, 1, rng.randint(-40, 2), rng.randint(-400, 60)]))
+    send_date = rng.choice([any_day, any_day, *busy_days])
     kind = rng.choice([*["anniversary"] * 5, *["campaign"] * 3, "follow_up", "rate_increase"])
     email_type, event_date = rng.choice(anniversary_events(rng, today, config, one))
     instance_id = 0
-    initial_email_id = 0
     status = rng.choice(SENDER_STATUSES)
     if kind == "campaign" and instances:
         instance = rng.choice(instances)
@@ -60,10 +61,11 @@ def random_email_row(
         event_date = random_campaign_event(rng, today, one, instance, targets)
     elif kind == "follow_up":
         email_type = rng.choice(["followup_1_cold", "followup_2_clicked_no_hq", "followup_4_hq_with_yes"])
-        initial_email_id = rng.choice([0, *earlier_ids[-3:]])
     elif kind == "rate_increase":
         email_type = "rate_increase"
-        status = rng.choice(["pre-scheduled", "pre-scheduled", "sent", "skipped"])
+        status = rng.choice(["pre-scheduled", "pre-scheduled", "pre-scheduled", "sent"])
+    if status in {"pre-scheduled", "scheduled", "processing"} and rng.random() < 0.8:
+        send_date = today + timedelta(days=rng.choice([0, 1, 2, rng.randint(0, 30)]))
     return email_row(
         0,
         one["id"],
@@ -74,8 +76,21 @@ def random_email_row(
         actual_send_datetime=random_actual_send(rng, send_date) if status in {"sent", "delivered"} else None,
         campaign_instance_id=instance_id,
         priority=rng.choice([None, 1, 3, 5, 5, 8]),
-        initial_email_id=initial_email_id,
     )
+
+
+def after_an_initial_email(rng: random.Random, config: SchedulerConfig, earlier: list[Row]) -> Row:
+    """Return what makes a follow-up one of an earlier row, sent at the limit of the lookback, or of none."""
+    if not earlier:
+        return {}
+    initial = rng.choice(earlier[-3:])
+    change: Row = {"initial_email_id": rng.choice([0, 0, initial["id"]])}
+    if rng.random() < 0.6 and initial["scheduled_send_date"]:
+        lookback = config.timing_constants.followup_lookback_days
+        sent_on = date.fromisoformat(initial["scheduled_send_date"][:10])
+        sent_on -= timedelta(days=lookback + rng.choice([-1, 0, 1]))
+        change |= {"contact_id": initial["contact_id"], "scheduled_send_date": sent_on.isoformat()}
+    return change
 
 
 def random_actual_send(rng: random.Random, send_date: date) -> str | None:
@@ -156,9 +171,10 @@ def random_answers(rng: random.Random, today: date, history: list[Row]) -> list[
         '{"has_medical_conditions": true',
     ]
     rows: list[Row] = []
+    busy_days = [today + timedelta(days=rng.randint(-10, 1)) for _ in range(2)]
     for row in history:
-        for _ in range(rng.choice([0, 0, 0, 1, 1, 2])):
-            day = today + timedelta(days=rng.randint(-20, 1))
+        for _ in range(rng.choice([0, 0, 0, 1, 1, 3])):
+            day = rng.choice([*busy_days, today + timedelta(days=rng.randint(-20, 1))])
             rows.append(answer(0, row["contact_id"], moment(rng, day), rng.choice(texts)))
     ids = rng.sample(range(1, 10_000), len(rows))
     return [{**row, "id": number} for row, number in zip(rows, ids, strict=True)]

@@ -5,15 +5,12 @@ from datetime import date, timedelta
 
 from hypothesis import strategies as st
 
-from email_scheduler.config.schema import SchedulerConfig
-from email_scheduler.planning.frames import PlanInputs
 from email_scheduler_tests.builders import Row, inputs
+from email_scheduler_tests.random_boundaries import Case, at_a_boundary
 from email_scheduler_tests.random_campaigns import random_instances, random_targets, random_types
 from email_scheduler_tests.random_configuration import random_configuration
 from email_scheduler_tests.random_contacts import random_contacts, random_suppressions
 from email_scheduler_tests.random_history import random_answers, random_clicks, random_history
-
-Case = tuple[PlanInputs, SchedulerConfig]
 
 AWKWARD_DAYS = (
     date(2026, 11, 23),
@@ -54,6 +51,8 @@ def random_case(seed: int) -> Case:
         clicks=shuffled(random_clicks(rng, today, contacts, history)),
         answers=shuffled(random_answers(rng, today, history)),
     )
+    for _ in range(rng.choice([0, 0, 1, 1, 2])):
+        organisation, config = at_a_boundary(rng, organisation, config)
     return organisation, config
 
 

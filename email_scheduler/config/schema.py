@@ -199,6 +199,10 @@ def _default_aep() -> AepConfig:
     return AepConfig(years=(2024, 2025, 2026, 2027, 2028))
 
 
+# Sections that change no plan.
+_HOW_IT_RUNS = {"processing", "orchestration", "logging", "database", "audit", "performance"}
+
+
 class SchedulerConfig(Section):
     """The whole configuration of one organisation.
 
@@ -252,8 +256,17 @@ class SchedulerConfig(Section):
 
     def version_hash(self) -> str:
         """Return the SHA-256 of the document, in hexadecimal."""
-        text = json.dumps(self.document(), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()
+        return _hash(self.document())
+
+    def rules_hash(self) -> str:
+        """Return the SHA-256 of what a plan depends on: all but how the program runs."""
+        document = self.document()
+        return _hash({key: value for key, value in document.items() if key not in _HOW_IT_RUNS})
+
+
+def _hash(document: Mapping[str, Any]) -> str:
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _pre_window_exclusion_days(timing: object) -> object:

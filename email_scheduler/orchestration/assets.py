@@ -2,6 +2,9 @@
 
 They are the stages of ``planning.plan.make_plan``, which the command line calls in one go, so that there is
 one way to plan. ``graph.py`` makes assets of the functions; their docstrings are what operators read.
+
+What reads and writes databases is imported where it is used: it takes half a second to load, and the UI, the
+daemon and every run import the definitions.
 """
 
 from collections.abc import Iterator
@@ -36,11 +39,6 @@ from email_scheduler.planning.contacts import validate_contacts
 from email_scheduler.planning.follow_ups import plan_follow_ups
 from email_scheduler.planning.plan import balance_plan, plan_anniversaries, plan_campaigns
 from email_scheduler.planning.stretches import exclusion_stretches
-from email_scheduler.storage.lock import planner_lock
-from email_scheduler.storage.publish import publish_plan
-from email_scheduler.storage.read import read_inputs
-from email_scheduler.storage.schema import require_current_schema
-from email_scheduler.storage.verify import differences_from_plan
 
 
 class ReadConfig(dg.Config):
@@ -71,6 +69,9 @@ def organization_tables(
     A partition holds what was read on its day. Once the day is over it is not read anew, so that everything
     downstream can be materialised again from it and comes out the same.
     """
+    from email_scheduler.storage.read import read_inputs  # noqa: PLC0415
+    from email_scheduler.storage.schema import require_current_schema  # noqa: PLC0415
+
     with planning_step(context, scheduler, "read") as step:
         if step.as_of < today() and not config.read_past_partition:
             raise refusal(
@@ -218,10 +219,14 @@ def email_schedules(
     The plan is proved once more before the table is touched, and only what differs is written. A plan that is
     older than the published one is refused.
     """
+    from email_scheduler.storage.lock import planner_lock  # noqa: PLC0415
+    from email_scheduler.storage.publish import publish_plan  # noqa: PLC0415
+    from email_scheduler.storage.verify import differences_from_plan  # noqa: PLC0415
+
     with planning_step(context, scheduler, "wait for the planner lock") as step:
         inputs = plan_inputs(step.as_of, contacts, campaigns, email_history, engagement)
         plan = plan_of(step.as_of, contacts, balanced_schedules)
-        if balanced_schedules["plan_figures"]["config_version"].iloc[0] != step.config.version_hash():
+        if balanced_schedules["plan_figures"]["rules_hash"].iloc[0] != step.config.rules_hash():
             raise refusal(
                 f"the configuration has changed since balanced_schedules of {step.partition} was made;"
                 " materialise it, and what it is made from, again"

@@ -6,7 +6,7 @@ Each is evaluated by the asset that it belongs to, on the values of that partiti
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 import numpy as np
@@ -23,7 +23,10 @@ from email_scheduler.planning.dates import from_day
 from email_scheduler.planning.frames import PlanInputs
 from email_scheduler.planning.plan import Plan
 from email_scheduler.planning.stretches import bound_rows_in_stretches, contacts_with_unknown_dates
-from email_scheduler.storage.changes import Changes
+
+if TYPE_CHECKING:
+    # it takes half a second to load, which importing the definitions must not
+    from email_scheduler.storage.changes import Changes
 
 _MOST_IDS: Final = 20
 _STOPPED: Final = (
@@ -184,7 +187,7 @@ def check_plan(
     return [*results, _of_rows(OUTSIDE_WINDOWS, in_window, looked_at), _capacity(plan)]
 
 
-def check_published(plan: Plan, differences: Changes) -> list[dg.AssetCheckResult]:
+def check_published(plan: Plan, differences: "Changes") -> list[dg.AssetCheckResult]:
     """Compare the table with the plan.
 
     Args:

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 import dagster as dg
 
 from email_scheduler.errors import DatabaseError, EmailSchedulerError, PlannerLockedError
-from email_scheduler.storage.engine import is_from_driver
 
 
 @contextmanager
@@ -31,6 +30,9 @@ def refusal(message: str) -> dg.Failure:
 
 
 def _may_pass(error: EmailSchedulerError) -> bool:
+    # the drivers take half a second to load, which importing the definitions must not
+    from email_scheduler.storage.engine import is_from_driver  # noqa: PLC0415
+
     if isinstance(error, PlannerLockedError):
         return True
     return isinstance(error, DatabaseError) and is_from_driver(error.__cause__)

@@ -3,10 +3,15 @@
 from typing import Final
 
 import dagster as dg
+from dagster._core.definitions.partitions.partitioned_schedule import (
+    UnresolvedPartitionedAssetScheduleDefinition,
+)
 
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.orchestration import values
 from email_scheduler.orchestration.partitions import ORGANIZATION, Partition
+
+Schedule = dg.ScheduleDefinition | UnresolvedPartitionedAssetScheduleDefinition
 
 JOB_NAME: Final = "plan_emails"
 SCHEDULE_NAME: Final = "daily_plan"
@@ -21,7 +26,6 @@ def build_job(
         JOB_NAME,
         selection=dg.AssetSelection.assets(*_ASSETS),
         description="Reads an organisation's tables, plans every email, proves the plan and publishes it.",
-        partitions_def=partitions,
         config=dg.PartitionedConfig(
             partitions_def=partitions,
             run_config_for_partition_key_fn=lambda _: {},
@@ -32,12 +36,10 @@ def build_job(
     )
 
 
-def build_schedule(
-    job: "dg.UnresolvedAssetJobDefinition", config: SchedulerConfig
-) -> "dg.ScheduleDefinition":
+def build_schedule(job: "dg.UnresolvedAssetJobDefinition", config: SchedulerConfig) -> Schedule:
     """Return the schedule: every day at ``orchestration.daily_plan_time``, one run for each organisation."""
     hour, minute = map(int, config.orchestration.daily_plan_time.split(":"))
-    schedule = dg.build_schedule_from_partitioned_job(
+    return dg.build_schedule_from_partitioned_job(
         job,
         name=SCHEDULE_NAME,
         description="Plans the day for each organisation, one run each.",
@@ -45,6 +47,3 @@ def build_schedule(
         minute_of_hour=minute,
         default_status=dg.DefaultScheduleStatus.RUNNING,
     )
-    if not isinstance(schedule, dg.ScheduleDefinition):
-        raise TypeError(f"{SCHEDULE_NAME}: {type(schedule).__name__} is no schedule of a partitioned job")
-    return schedule

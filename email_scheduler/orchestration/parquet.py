@@ -36,7 +36,9 @@ def write_frame(frame: pd.DataFrame, contract: Frame, file: BinaryIO) -> None:
         column, metadata = _encode(frame[name], kind)
         fields.append(pa.field(name, column.type, metadata=metadata))
         columns.append(column)
-    pq.write_table(pa.table(columns, schema=pa.schema(fields)), file, compression="zstd")
+    pq.write_table(
+        pa.table(columns, schema=pa.schema(fields)), file, compression="zstd", write_page_checksum=True
+    )
 
 
 def read_frame(file: BinaryIO, contract: Frame) -> pd.DataFrame:
@@ -46,7 +48,7 @@ def read_frame(file: BinaryIO, contract: Frame) -> pd.DataFrame:
         InputDataError: The file holds something else, is truncated or is damaged.
     """
     try:
-        table = pq.read_table(file)
+        table = pq.read_table(file, page_checksum_verification=True)
         table.validate(full=True)
     except (pa.ArrowException, OSError) as error:
         raise InputDataError(
@@ -71,10 +73,12 @@ def _encode(values: pd.Series, kind: str) -> tuple[Any, dict[bytes, bytes]]:
     if kind in _TYPES:
         return pa.array(values.to_numpy()), {}
     if not isinstance(values.dtype, pd.CategoricalDtype):
-        return pa.array(values, type=pa.string(), from_pandas=True).dictionary_encode(), {}
+        texts = pa.array(values.to_numpy(object), type=pa.string(), from_pandas=True)
+        return texts.dictionary_encode(), {}
     codes = values.cat.codes.to_numpy().astype(np.int32)
     categories = values.cat.categories.astype("str")
-    texts = pa.array(categories, type=pa.string())
+    # of an index without labels, Arrow would not see that they are texts
+    texts = pa.array(categories.to_numpy(object), type=pa.string())
     used = categories[np.unique(codes[codes >= 0])]
     is_as_found = len(used) == len(categories) and categories.is_monotonic_increasing
     kept = _AS_FOUND if is_as_found else json.dumps(list(categories)).encode()

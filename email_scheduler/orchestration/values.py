@@ -128,7 +128,7 @@ def plan_frames(plan: Plan, config: SchedulerConfig) -> Frames:
                 "contact_count": np.array([plan.contact_count], np.int32),
                 "daily_cap": np.array([plan.daily_cap], np.int32),
                 "daily_limit": np.array([plan.daily_limit], np.int32),
-                "config_version": pd.Series([config.version_hash()], dtype="str"),
+                "rules_hash": pd.Series([config.rules_hash()], dtype="str"),
             }
         ),
     }

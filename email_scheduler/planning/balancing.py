@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import date
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,16 @@ from email_scheduler.planning.vocabulary import (
 )
 
 Positions = npt.NDArray[np.int64]
+
+# What the order of section 11 looks at, besides own or late and the hash.
+_ORDER: Final = (
+    "priority",
+    "last_date",
+    "ideal_send_date",
+    "contact_id",
+    "campaign_instance_id",
+    "event_date",
+)
 
 
 def daily_cap(contact_count: int, config: SchedulerConfig) -> int:
@@ -92,7 +103,10 @@ class _Sweep:
     def __init__(
         self, emails: pd.DataFrame, fixed: pd.Series, cap: int, config: SchedulerConfig, start: int
     ) -> None:
-        self._emails = emails
+        # columns by themselves, since the sweep asks for them every day and a frame is slow to ask
+        self._columns = {name: emails[name].to_numpy() for name in _ORDER}
+        self._email_types = emails["email_type"].array
+        self._event_years = years_of(self._columns["event_date"])
         self._base, self._first, self._last = (
             emails[f"{name}_date"].to_numpy() for name in ("base", "first", "last")
         )
@@ -169,7 +183,7 @@ class _Sweep:
         tier = np.where(is_pressing, 0, np.where(is_late, 2, 1))
 
         def column(name: str) -> Callable[[Positions], npt.NDArray[np.generic]]:
-            return lambda chosen: self._emails[name].to_numpy()[candidates[chosen]]
+            return lambda chosen: self._columns[name][candidates[chosen]]
 
         return first_in_order(
             len(candidates),
@@ -187,9 +201,9 @@ class _Sweep:
     def _hash(self, purpose: str, chosen: Positions) -> npt.NDArray[np.uint64]:
         return stable_hash(
             purpose,
-            self._emails["contact_id"].to_numpy()[chosen],
-            self._emails["email_type"].array[chosen],
-            years_of(self._emails["event_date"].to_numpy()[chosen]),
+            self._columns["contact_id"][chosen],
+            self._email_types[chosen],
+            self._event_years[chosen],
         )
 
 

@@ -45,12 +45,11 @@ def campaign_occurrences(basis: PlanningBasis, targets: pd.DataFrame) -> tuple[p
     explicit, unreadable = _explicit_targets(basis, targets, planned)
     found = pd.concat([explicit, _implicit_targets(basis, targets, planned)], ignore_index=True)
     is_missing = found["trigger"].to_numpy() == NO_DATE
-    audit = pd.concat(
-        [
-            issues(found["contact_id"].to_numpy()[is_missing], "missing_trigger_date"),
-            issues(unreadable, "invalid_trigger_date"),
-        ],
-        ignore_index=True,
+    audit = issues(
+        {
+            "missing_trigger_date": found["contact_id"].to_numpy()[is_missing],
+            "invalid_trigger_date": unreadable,
+        }
     )
     dated = found[~is_missing].drop_duplicates(["contact_id", "instance", "trigger"], ignore_index=True)
     frame = _occurrences(basis, dated, planned)

@@ -27,6 +27,8 @@ def capacity_shortfall(
         the cap plus the lost emails spread evenly over the open days that they compete for.
     """
     lost = balanced[balanced["skip_reason"] == DAILY_CAP_EXCEEDED]
+    if lost.empty:
+        return CAPACITY_SHORTFALL.empty()
     open_days = OpenDays(config.send_calendar)
     rows = []
     for email_type, emails in lost.groupby("email_type", observed=True):
@@ -37,8 +39,7 @@ def capacity_shortfall(
         needed = cap + -(-places * len(emails) // max(days, 1))
         share = (Decimal(needed) / contact_count).quantize(Decimal("0.001"), rounding=ROUND_UP)
         rows.append((email_type, len(emails), first, last, needed, str(min(share, Decimal(1)))))
-    names = list(CAPACITY_SHORTFALL.columns)
-    frame = pd.DataFrame(rows, columns=names) if rows else CAPACITY_SHORTFALL.empty()
+    frame = pd.DataFrame(rows, columns=list(CAPACITY_SHORTFALL.columns))
     types = {"email_type": "category", "sufficient_percentage_cap": "str"}
     types |= dict.fromkeys(("emails", "first_date", "last_date", "sufficient_cap"), "int32")
     return CAPACITY_SHORTFALL.check(frame.astype(types))

@@ -1,5 +1,6 @@
 """What makes a contact valid, and what is known of it (section 4 of the planning rules)."""
 
+from collections.abc import Mapping
 from datetime import date
 from typing import Final
 
@@ -46,16 +47,16 @@ _BLANK_STATE: Final = -2
 _OTHER_STATE: Final = -3
 
 
-def issues(contact_ids: npt.NDArray[np.int64], issue: str) -> pd.DataFrame:
-    """Return one row of ``CONTACT_ISSUES`` for each contact given."""
-    count = len(contact_ids)
+def issues(found: Mapping[str, npt.NDArray[np.int64]]) -> pd.DataFrame:
+    """Return ``CONTACT_ISSUES`` of the contacts found for each kind of issue, a row for each."""
+    names = list(ISSUE_FIELDS)
+    codes = np.repeat([names.index(name) for name in found], [len(ids) for ids in found.values()])
+    fields = [_FIELD_DTYPE.categories.get_loc(field) for field in ISSUE_FIELDS.values()]
     return CONTACT_ISSUES.build(
         {
-            "contact_id": contact_ids,
-            "field": pd.Categorical([ISSUE_FIELDS[issue]], dtype=_FIELD_DTYPE).take(
-                np.zeros(count, np.int64)
-            ),
-            "issue": pd.Categorical([issue], dtype=_ISSUE_DTYPE).take(np.zeros(count, np.int64)),
+            "contact_id": np.concatenate(list(found.values())),
+            "field": pd.Categorical.from_codes(np.array(fields)[codes], dtype=_FIELD_DTYPE),
+            "issue": pd.Categorical.from_codes(codes, dtype=_ISSUE_DTYPE),
         }
     )
 
@@ -110,13 +111,11 @@ def validate_contacts(
             "has_phone": ~_is_blank(table["phone_number"])[is_valid],
         }
     )
-    found = [issues(ids[reasons == code], issue) for code, issue in enumerate(INVALIDATING_ISSUES)]
-    found += [
-        issues(ids[is_valid & is_mismatch], "state_mismatch"),
-        issues(ids[is_valid & is_birth_date_unreadable], "invalid_birth_date"),
-        issues(ids[is_valid & is_effective_date_unreadable], "invalid_effective_date"),
-    ]
-    return contacts, pd.concat(found, ignore_index=True)
+    found = {issue: ids[reasons == code] for code, issue in enumerate(INVALIDATING_ISSUES)}
+    found["state_mismatch"] = ids[is_valid & is_mismatch]
+    found["invalid_birth_date"] = ids[is_valid & is_birth_date_unreadable]
+    found["invalid_effective_date"] = ids[is_valid & is_effective_date_unreadable]
+    return contacts, issues(found)
 
 
 def _states(zip_codes: pd.Series, states: pd.Series) -> tuple[npt.NDArray[np.int8], Flags, Flags]:

@@ -69,7 +69,7 @@ def plan_follow_ups(
             ),
         }
     )
-    return frame, issues(unreadable, "unreadable_event_data")
+    return frame, issues({"unreadable_event_data": unreadable})
 
 
 def _initial_emails(basis: PlanningBasis) -> pd.DataFrame:

@@ -64,11 +64,9 @@ class Frame:
             raise InputDataError(
                 f"frame {self.name}: columns {list(frame.columns)}; expected are {list(self.columns)}"
             )
-        for name, kind in self.columns.items():
-            if not _is_kind(frame[name].dtype, kind):
-                raise InputDataError(
-                    f"frame {self.name}: column {name} is {frame[name].dtype}; expected is a {kind}"
-                )
+        for (name, kind), dtype in zip(self.columns.items(), frame.dtypes, strict=True):
+            if not _is_kind(dtype, kind):
+                raise InputDataError(f"frame {self.name}: column {name} is {dtype}; expected is a {kind}")
         return frame
 
     def check_key(self, frame: pd.DataFrame) -> pd.DataFrame:
@@ -343,10 +341,11 @@ FIXED_VOLUME = Frame(
 )
 # Pre-scheduled rows of types that are not planned here, by type.
 FOREIGN_ROWS = Frame("foreign rows", {"email_type": LABEL, "rows": NUMBER}, key=("email_type",))
-# One row: the numbers that a plan was made with, and the hash of the configuration.
+# One row: the numbers that a plan was made with, and the hash of what the
+# configuration says of them.
 PLAN_FIGURES = Frame(
     "plan figures",
-    {"contact_count": NUMBER, "daily_cap": NUMBER, "daily_limit": NUMBER, "config_version": TEXT},
+    {"contact_count": NUMBER, "daily_cap": NUMBER, "daily_limit": NUMBER, "rules_hash": TEXT},
 )
 # What contact_campaigns.status is to become; only rows whose status changes.
 TARGET_STATUSES = Frame("target statuses", {"id": ID, "status": LABEL}, key=("id",), order=("id",))

@@ -1,5 +1,6 @@
 """Handled occurrences: those that a row of the sending system answers (section 1, "handled")."""
 
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -34,29 +35,26 @@ def is_handled(
             answers them. None: no occurrence is.
     """
     result = np.zeros(len(occurrences), np.bool_)
-    senders = history[history["is_senders"]]
-    if senders.empty or occurrences.empty:
-        return result
-    types = occurrences["email_type"]
-    for code, email_type in enumerate(types.cat.categories):
-        of_type = senders[senders["email_type"] == email_type]
-        rows = np.flatnonzero(types.cat.codes.to_numpy() == code) if len(of_type) else np.empty(0, np.int64)
-        if len(rows) == 0:
+    types, of_history = occurrences["email_type"].cat, history["email_type"].cat
+    codes, history_codes = types.codes.to_numpy(), of_history.codes.to_numpy()
+    is_senders = history["is_senders"].to_numpy()
+    asked, given = _Events.of(occurrences), _Events.of(history)
+    implicit = np.zeros(len(occurrences), np.bool_) if is_implicit is None else is_implicit
+    for code in np.unique(codes):
+        email_type = types.categories[code]
+        same_type = of_history.categories.get_indexer(pd.Index([email_type]))[0]
+        senders = given.take(np.flatnonzero((history_codes == same_type) & is_senders))
+        if same_type < 0 or len(senders.days) == 0:
             continue
-        contact_ids = occurrences["contact_id"].to_numpy()[rows]
-        events = occurrences["event_date"].to_numpy()[rows]
-        sender_ids, sender_events = of_type["contact_id"].to_numpy(), of_type["event_date"].to_numpy()
+        rows = np.flatnonzero(codes == code)
+        due = asked.take(rows)
         if email_type.startswith(CAMPAIGN_PREFIX):
-            implicit = np.zeros(len(rows), np.bool_) if is_implicit is None else is_implicit[rows]
-            instances = occurrences["campaign_instance_id"].to_numpy()[rows]
-            result[rows] = _is_campaign_handled(contact_ids, instances, events, implicit, of_type)
+            result[rows] = _is_campaign_handled(due, senders, implicit[rows])
         elif email_type == AEP:
-            result[rows] = _has_event(
-                contact_ids, events, sender_ids, nearest_aep_dates(sender_events, aep_dates), 0
-            )
+            nearest = replace(senders, days=nearest_aep_dates(senders.days, aep_dates))
+            result[rows] = _has_event(due, nearest, 0)
         else:
-            tolerance = TOLERANCE_DAYS[email_type]
-            result[rows] = _has_event(contact_ids, events, sender_ids, sender_events, tolerance)
+            result[rows] = _has_event(due, senders, TOLERANCE_DAYS[email_type])
     return result
 
 
@@ -75,32 +73,45 @@ def nearest_aep_dates(days: Days, aep_dates: tuple[MonthDay, ...]) -> Days:
     return nearest
 
 
-def _is_campaign_handled(
-    contact_ids: Ids, instances: Ids, events: Days, is_implicit: Flags, senders: pd.DataFrame
-) -> Flags:
-    result = np.zeros(len(contact_ids), np.bool_)
-    for instance in np.unique(instances):
-        of_instance = senders[senders["campaign_instance_id"] == instance]
-        rows = np.flatnonzero(instances == instance)
-        sender_ids, sender_events = of_instance["contact_id"].to_numpy(), of_instance["event_date"].to_numpy()
+@dataclass(frozen=True)
+class _Events:
+    """Contact, campaign instance and event date of some rows; columns, since frames are slow to cut up."""
+
+    contact_ids: Ids
+    instances: Ids
+    days: Days
+
+    @classmethod
+    def of(cls, frame: pd.DataFrame) -> "_Events":
+        return cls(*(frame[name].to_numpy() for name in ("contact_id", "campaign_instance_id", "event_date")))
+
+    def take(self, rows: Ids) -> "_Events":
+        return _Events(self.contact_ids[rows], self.instances[rows], self.days[rows])
+
+
+def _is_campaign_handled(due: _Events, senders: _Events, is_implicit: Flags) -> Flags:
+    result = np.zeros(len(due.days), np.bool_)
+    for instance in np.unique(due.instances):
+        rows = np.flatnonzero(due.instances == instance)
+        of_instance = senders.take(np.flatnonzero(senders.instances == instance))
         result[rows] = np.where(
             is_implicit[rows],
-            np.isin(contact_ids[rows], sender_ids),
-            _has_event(contact_ids[rows], events[rows], sender_ids, sender_events, 0),
+            np.isin(due.contact_ids[rows], of_instance.contact_ids),
+            _has_event(due.take(rows), of_instance, 0),
         )
     return result
 
 
-def _has_event(contact_ids: Ids, events: Days, sender_ids: Ids, sender_events: Days, tolerance: int) -> Flags:
-    """Tell for which contact and event a sender's event of the contact lies within ``tolerance`` days."""
-    distinct = np.unique(sender_ids)
+def _has_event(due: _Events, senders: _Events, tolerance: int) -> Flags:
+    """Tell for which rows an event of the same contact lies within ``tolerance`` days."""
+    distinct = np.unique(senders.contact_ids)
     if len(distinct) == 0:
-        return np.zeros(len(contact_ids), np.bool_)
-    position = np.minimum(np.searchsorted(distinct, contact_ids), len(distinct) - 1)
-    keys = np.sort(_key(np.searchsorted(distinct, sender_ids), sender_events))
-    lowest = np.searchsorted(keys, _key(position, events) - tolerance, side="left")
-    highest = np.searchsorted(keys, _key(position, events) + tolerance, side="right")
-    found: Flags = (distinct[position] == contact_ids) & (highest > lowest)
+        return np.zeros(len(due.days), np.bool_)
+    position = np.minimum(np.searchsorted(distinct, due.contact_ids), len(distinct) - 1)
+    keys = np.sort(_key(np.searchsorted(distinct, senders.contact_ids), senders.days))
+    lowest = np.searchsorted(keys, _key(position, due.days) - tolerance, side="left")
+    highest = np.searchsorted(keys, _key(position, due.days) + tolerance, side="right")
+    found: Flags = (distinct[position] == due.contact_ids) & (highest > lowest)
     return found
 
 

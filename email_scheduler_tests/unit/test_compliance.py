@@ -580,7 +580,14 @@ def test_a_row_without_an_event_date_counts_with_its_send_date():
     late, early = sent(None, send="2027-01-05"), sent(None, send="2026-01-05")
     assert rules(texan(tables=late)) == ["already_handled"]
     assert rules(texan(tables=early)) == []
-    assert rules(texan(tables=sent("2027-02-29", send="2027-01-05"))) == ["already_handled"]
+
+
+@pytest.mark.parametrize(
+    "event", ["2027-02-29", "2027-13-01", "2027-00-10", "2027-03-00", "2027-03-32", "0-03-10"]
+)
+def test_an_event_date_that_does_not_exist_is_none(event: str):
+    assert rules(texan(tables=sent(event, send="2027-01-05"))) == ["already_handled"]
+    assert rules(texan(tables=sent(event, send="2026-01-05"))) == []
 
 
 def test_the_actual_send_date_comes_before_the_scheduled_one():

@@ -99,11 +99,19 @@ WINTER_CORRECTIONS = [
     ("days", "cases"),
     [
         (
-            days_from("2026-02-12", "2026-03-13") + days_from("2026-03-14", "2026-04-01", 6),
+            [
+                *days_from("2026-02-12", "2026-03-01"),
+                *days_from("2026-03-07", "2026-03-11"),
+                *days_from("2026-03-16", "2026-03-30", 7),
+            ],
             SPRING_CORRECTIONS,
         ),
         (
-            days_from("2026-12-15", "2027-01-07") + days_from("2027-01-08", "2027-01-22", 6),
+            [
+                *days_from("2026-12-15", "2026-12-21"),
+                *days_from("2026-12-28", "2027-01-06"),
+                *days_from("2027-01-10", "2027-01-24", 7),
+            ],
             WINTER_CORRECTIONS,
         ),
     ],
@@ -146,8 +154,8 @@ def test_a_corrected_aep_date_does_not_send_its_email_again(
         is_corrected = day >= date.fromisoformat(corrected_on)
         return inputs(day, [contact(1, "75001")]), corrected if is_corrected else config
 
-    # every day around the AEP date and the correction, then every fifth
-    days = days_from("2026-09-13", "2026-09-22") + days_from("2026-09-23", "2026-10-25", 5)
+    # every day around the AEP date and the correction, then once a week
+    days = days_from("2026-09-13", "2026-09-21") + days_from("2026-09-26", "2026-10-24", 7)
     sent = plan_and_send(sorted({*days, date.fromisoformat(corrected_on)}), situation)
     assert [email.send_date for email in sent] == [expected]
 
@@ -167,7 +175,8 @@ def test_an_aep_date_corrected_while_half_of_its_emails_wait_sends_to_everybody_
         organisation = inputs(day, [contact(number, "75001") for number in range(20)])
         return organisation, corrected if day >= date(2026, 9, 19) else config
 
-    sent = plan_and_send(days_from("2026-09-14", "2026-10-22"), situation)
+    days = days_from("2026-09-14", "2026-09-24") + days_from("2026-09-26", "2026-10-24", 7)
+    sent = plan_and_send(days, situation)
     assert len([email for email in sent if email.send_date < "2026-09-19"]) == 8
     assert sorted(email.contact_id for email in sent) == list(range(20))
 
@@ -303,7 +312,12 @@ def test_a_contact_that_moves_to_another_state_is_not_sent_the_same_again() -> N
         (nevada, california, "2026-03-26", [("post_window", "2026-03-25")]),
     ]
     sent = sent_to_each(
-        days_from("2026-02-20", "2026-04-08"),
+        [
+            *days_from("2026-02-22", "2026-03-01"),
+            *days_from("2026-03-08", "2026-03-15", 7),
+            *days_from("2026-03-19", "2026-03-27"),
+            *days_from("2026-04-01", "2026-04-08", 7),
+        ],
         [contact(number, case[0], "1950-03-10") for number, case in enumerate(cases)],
         [contact(number, case[1], "1950-03-10") for number, case in enumerate(cases)],
         [case[2] for case in cases],

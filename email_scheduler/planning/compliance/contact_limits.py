@@ -53,12 +53,12 @@ class Frequency:
         most = self._most
         who, day = self._rows.who[rows], self._rows.send[rows]
         exceeds = np.full(len(rows), most == 0)
-        if most > len(self._emails):
+        if not len(rows) or most == 0 or most > len(self._emails):
             return exceeds
         dates = self._emails >> 1
         own = pack(who, day)
         place = np.searchsorted(dates, own)
-        for before in range(most + 1 if most and len(rows) else 0):
+        for before in range(most + 1):
             start = place - before
             is_inside = (start >= 0) & (start + most <= len(dates))
             first = dates[np.where(is_inside, start, 0)]

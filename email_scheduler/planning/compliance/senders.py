@@ -70,6 +70,8 @@ class SenderRows:
 
     def where(self, chosen: Flags | Positions) -> "SenderRows":
         """Return the chosen rows only."""
+        if chosen.dtype == np.bool_:
+            chosen = np.flatnonzero(chosen)
         return SenderRows(
             self.ids[chosen],
             self.who[chosen],
