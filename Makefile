@@ -51,8 +51,8 @@ demo: setup
 
 # The web server, and the daemon that starts what the schedules ask for. Both show what make demo did.
 ui: setup
-	@mkdir -p -m 700 $(DAGSTER_HOME)
-	@cp config/dagster.yaml $(DAGSTER_HOME)/dagster.yaml
+	@mkdir -p -m 700 '$(DAGSTER_HOME)'
+	@cp config/dagster.yaml '$(DAGSTER_HOME)/dagster.yaml'
 	DAGSTER_HOME='$(DAGSTER_HOME)' DAGSTER_DISABLE_TELEMETRY=yes PATH="$(CURDIR)/$(BIN):$$PATH" \
 		$(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port 3000
 
@@ -64,3 +64,4 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/dagster definitions validate --workspace workspace.yaml --log-level warning

@@ -30,6 +30,8 @@ def build_definitions(config_directory: Path = Path("config"), **overrides: Any)
         assets=build_assets(partitions, config),
         jobs=[job],
         schedules=[build_schedule(job, config)],
+        # also for what is materialised from the graph: the steps of a partition depend on each other anyway
+        executor=dg.in_process_executor,
         resources={
             "scheduler": SchedulerResource(config_directory=str(config_directory)),
             "io_manager": frames_io_manager(config.orchestration.storage_url),

@@ -239,6 +239,7 @@ def main(arguments: list[str] | None = None) -> int:
     first, end = map(int, options.seeds.split(":"))
     differing = 0
     for seed in range(first, end):
+        print(f"\rseed {seed}", end="", file=sys.stderr, flush=True)
         case = random_case(seed)
         lines = differences_or_error(*case)
         if not lines:
@@ -247,14 +248,14 @@ def main(arguments: list[str] | None = None) -> int:
         if options.shrink:
             case = shrunk(*case)
             lines = differences_or_error(*case)
-        print(f"seed {seed}: {len(lines)} differences")
+        print(f"\rseed {seed}: {len(lines)} differences")
         print("\n".join(f"  {line}" for line in lines[: options.lines]))
         if options.shrink:
             show(*case)
         if differing == options.show:
             print(f"stopped at seed {seed}")
             return 1
-    print(f"{end - first} seeds, {differing} differ")
+    print(f"\r{end - first} seeds, {differing} differ")
     return 1 if differing else 0
 
 

@@ -12,6 +12,7 @@ TYPE_NAMES = ("letter", "blast", "rate_increase", "aep")
 def random_types(rng: random.Random) -> list[Row]:
     """Return up to four campaign types, often with the same days before their event."""
     days_before = rng.sample([14, 7, 1, 0, -1, -10, 40], rng.choice([1, 1, 2, 4]))
+    most = rng.choice([3, 6])
     return [
         campaign_type(
             name,
@@ -19,7 +20,7 @@ def random_types(rng: random.Random) -> list[Row]:
             enable_followups=rng.random() < 0.6,
             days_before_event=rng.choice([0, *days_before, *days_before]),
             target_all_contacts=rng.random() < 0.3,
-            priority=rng.randint(1, 6),
+            priority=rng.randint(3, most) if rng.random() < 0.8 else 1,
             active=rng.random() < 0.93,
         )
         for name in rng.sample(TYPE_NAMES, rng.choice([0, 1, 2, 4]))

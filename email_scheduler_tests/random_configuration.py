@@ -11,13 +11,14 @@ WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 def random_configuration(rng: random.Random, today: date) -> SchedulerConfig:
     """Return a configuration whose dates lie around ``today``."""
+    most = rng.choice([3, 6])
     document: dict[str, object] = {
         "timing_constants": random_timing(rng),
         "load_balancing": random_balancing(rng),
         "features": random_features(rng),
         "email_templates": {"sms": random_sms_templates(rng)},
         "priorities": {
-            name: rng.randint(1, 6) for name in ("birthday", "effective_date", "aep", "post_window")
+            name: rng.randint(3, most) for name in ("birthday", "effective_date", "aep", "post_window")
         },
     }
     if rng.random() < 0.7:

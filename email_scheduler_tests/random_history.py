@@ -59,6 +59,8 @@ def random_email_row(
         instance = rng.choice(instances)
         email_type, instance_id = f"campaign_{instance['campaign_type']}", instance["id"]
         event_date = random_campaign_event(rng, today, one, instance, targets)
+        # a row without an event date answers what was due on the day that it was sent
+        send_date = rng.choice([send_date, send_date, event_date])
     elif kind == "follow_up":
         email_type = rng.choice(["followup_1_cold", "followup_2_clicked_no_hq", "followup_4_hq_with_yes"])
     elif kind == "rate_increase":

@@ -1,6 +1,8 @@
 """Two sample organisations with a configuration of their own, for the tests of the Dagster project."""
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from datetime import date
 from pathlib import Path
 
@@ -68,9 +70,16 @@ def run_job(
     )
 
 
+@contextmanager
+def database(url: str) -> Iterator[sqlite3.Connection]:
+    """Open a database, commit and close it: two SQLite libraries of one process must not have it open."""
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection, connection:
+        yield connection
+
+
 def table_rows(url: str) -> list[tuple[object, ...]]:
     """Return what a plan decides of ``email_schedules``, in an order of its own."""
-    with sqlite3.connect(url.removeprefix("sqlite:///")) as connection:
+    with database(url) as connection:
         return connection.execute(
             "SELECT contact_id, email_type, event_year, event_month, event_day, campaign_instance_id,"
             " initial_email_id, scheduled_send_date, scheduled_send_time, status, skip_reason, priority,"

@@ -26,7 +26,9 @@ from email_scheduler.planning.dates import to_day
 from email_scheduler.planning.frames import SCHEDULES
 from email_scheduler.storage.schema import initialise_database
 from email_scheduler_tests.integration.dagster_organizations import (
+    CONTACTS,
     ORGANIZATIONS,
+    database,
     failure_messages,
     generate_organizations,
     run_job,
@@ -155,7 +157,7 @@ def test_a_past_partition_can_be_replayed_and_gives_equal_bytes(project: Project
     first = {path: path.read_bytes() for folder in folders for path in folder.iterdir()}
     # the tables move on; what was read that day stays
     url, _ = settings_of(project.config, "northwind")
-    with sqlite3.connect(url.removeprefix("sqlite:///")) as connection:
+    with database(url) as connection:
         connection.execute("DELETE FROM contact_campaigns")
     for folder in folders:
         shutil.rmtree(folder)
@@ -239,7 +241,7 @@ def test_each_rule_of_the_proof_is_a_check_with_numbers_of_its_partition(
 
 def test_rows_of_unknown_types_are_an_error_of_their_organisation_only(project: Project) -> None:
     url, _ = settings_of(project.config, "northwind")
-    with sqlite3.connect(url.removeprefix("sqlite:///")) as connection:
+    with database(url) as connection:
         connection.execute(
             "INSERT INTO email_schedules (contact_id, email_type, scheduled_send_date, scheduled_send_time,"
             " status) SELECT id, 'rate_increase', '2099-01-01', '08:30:00', 'pre-scheduled' FROM contacts"
@@ -252,9 +254,31 @@ def test_rows_of_unknown_types_are_an_error_of_their_organisation_only(project: 
     assert not failed_checks(project.run("southwind"))
 
 
+def test_warnings_have_numbers_and_stop_nothing(project: Project) -> None:
+    scheduler = project.config / "scheduler.yaml"
+    scheduler.write_text(
+        scheduler.read_text()
+        + "  minimum_valid_contact_share: 0.99\n"
+        + f"aep_config:\n  default_dates: [{{month: 9, day: 15}}]\n  years: [{today().year}]\n"
+        + "load_balancing:\n  daily_send_percentage_cap: 0.005\n"
+    )
+    result = project.run("northwind")
+    assert result.success, failure_messages(result)
+    warned = {
+        check.check_name: {name: value.value for name, value in check.metadata.items()}
+        for check in result.get_asset_check_evaluations()
+        if not check.passed and check.severity == dg.AssetCheckSeverity.WARN
+    }
+    assert {"enough_valid_contacts", "aep_years_ahead", "capacity_suffices"} <= warned.keys()
+    assert warned["enough_valid_contacts"]["share"] == warned["enough_valid_contacts"]["valid"] / CONTACTS
+    assert warned["capacity_suffices"]["emails lost"] > 0
+    assert "| email type | emails lost |" in warned["capacity_suffices"]["by type"]
+    assert warned["states_agree_with_zip_codes"]["contacts"] > 0
+
+
 def test_a_table_that_something_else_changes_is_told_from_the_plan(project: Project) -> None:
     url, _ = settings_of(project.config, "northwind")
-    with sqlite3.connect(url.removeprefix("sqlite:///")) as connection:
+    with database(url) as connection:
         connection.execute(
             "CREATE TRIGGER meddle AFTER UPDATE OF status ON scheduler_checkpoints"
             " WHEN new.status = 'completed' BEGIN DELETE FROM email_schedules WHERE id ="

@@ -1434,3 +1434,21 @@ def test_a_suppression_counts_for_everybody_with_the_address():
     assert found(texan(tables=other)) == []
     nameless = {"contacts": [contact(1, email=" "), contact(8, email=None)], "suppressions": [suppression(8)]}
     assert found(texan(tables=nameless)) == []
+
+
+def test_rows_of_nobody_are_not_taken_for_those_of_a_suppressed_contact():
+    tables = {"contacts": [contact(1)], "suppressions": [suppression(1)]}
+    stray = planned(99, "birthday", "2027-03-10", "2027-02-24")
+    assert rules(texan(rows=[stray], tables=tables)) == ["unknown_contact"] + ["unaccounted_occurrence"] * 3
+
+
+def test_a_row_without_dates_breaks_rules_and_nothing_else():
+    missing = dict.fromkeys(("event_date", "ideal_send_date", "scheduled_send_date"), frames.NO_DATE)
+    assert rules(texan(rows=[*TEXAN_ROWS, {**BIRTHDAY, **missing}])) == ["unknown_occurrence", "before_as_of"]
+    never = {**BIRTHDAY, "scheduled_send_date": 2**31 - 1}
+    assert rules(Case([CALIFORNIAN], [*CALIFORNIAN_ROWS[:3], {**CALIFORNIAN_ROWS[3], **missing}])) == [
+        "unknown_occurrence",
+        "unaccounted_occurrence",
+        "before_as_of",
+    ]
+    assert rules(texan(rows=[never, EFFECTIVE_DATE, AEP])) == ["after_deadline"]
