@@ -5,9 +5,10 @@ Exit codes: 0 done; 2 bad arguments, configuration or database; 1 anything else.
 
 import json
 import logging
+import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import date, datetime
 from logging.handlers import MemoryHandler
 from pathlib import Path
@@ -18,7 +19,6 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.progress import (
     BarColumn,
-    MofNCompleteColumn,
     Progress,
     SpinnerColumn,
     TextColumn,
@@ -82,10 +82,9 @@ AsOf = Annotated[
 
 @app.callback()
 def _options(
-    context: typer.Context,
-    debug: Annotated[bool, typer.Option("--debug", help="Show a stack trace when something fails.")] = False,
+    _debug: Annotated[bool, typer.Option("--debug", help="Show a stack trace when something fails.")] = False,
 ) -> None:
-    context.obj = {"debug": debug}
+    """Take the options that every command has; ``main`` looks for them wherever they stand."""
 
 
 @app.command("init-db")
@@ -193,7 +192,7 @@ def main() -> None:
     """Run the command; errors are one line, a stack trace only with ``--debug``."""
     is_debug = "--debug" in sys.argv
     try:
-        app()
+        app(args=[argument for argument in sys.argv[1:] if argument != "--debug"])
     except EmailSchedulerError as error:
         if is_debug:
             raise
@@ -201,7 +200,7 @@ def main() -> None:
     except Exception as error:
         if is_debug:
             raise
-        _fail(f"{type(error).__name__}: {error} (--debug before the command shows where)", 1)
+        _fail(f"{type(error).__name__}: {error} (--debug shows where)", 1)
 
 
 def _fail(message: str, code: int) -> None:
@@ -268,13 +267,21 @@ def _progress() -> Iterator[Any]:
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
+        TextColumn("{task.fields[count]}"),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=_err, transient=True, disable=not _err.is_terminal) as progress:
-        task = progress.add_task("", total=None)
+    is_shown = _err.is_terminal
+    with ExitStack() as stack:
+        # while a step runs, Dagster sends what goes to stderr to a file: the bar has a way of its own
+        terminal = stack.enter_context(os.fdopen(os.dup(2), "w")) if is_shown else None
+        console = Console(file=terminal, stderr=True)
+        progress = stack.enter_context(
+            Progress(*columns, console=console, transient=True, disable=not is_shown)
+        )
+        task = progress.add_task("", total=None, count="")
 
         def show(phase: str, done: int | None = None, total: int | None = None) -> None:
-            progress.update(task, description=phase, completed=done or 0, total=total)
+            count = "" if total is None else f"{done:,}/{total:,}"
+            progress.update(task, description=phase, completed=done or 0, total=total, count=count)
 
         yield show

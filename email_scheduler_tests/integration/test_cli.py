@@ -12,6 +12,7 @@ import pytest
 
 from email_scheduler import cli
 from email_scheduler.clock import today
+from email_scheduler.errors import DatabaseError
 
 AS_OF = "2026-11-23"
 
@@ -256,3 +257,13 @@ def test_init_db_twice_changes_nothing_the_second_time(command: Command, tmp_pat
 def _in_an_empty_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Without the project's config/ the command has its built-in configuration."""
     monkeypatch.chdir(tmp_path)
+
+
+def test_a_stack_trace_is_shown_only_when_asked_for(
+    command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    arguments = ("plan", "--database", f"sqlite:///{tmp_path / 'no.db'}")
+    assert command(*arguments).code == 2
+    monkeypatch.setattr("sys.argv", ["email-scheduler", *arguments, "--debug"])
+    with pytest.raises(DatabaseError):
+        cli.main()
