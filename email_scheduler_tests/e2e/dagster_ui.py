@@ -159,8 +159,10 @@ class Operator:
 
     def fit_graph(self) -> None:
         """Zoom the graph so that its width fills the window."""
-        size = self.page.viewport_size or WINDOW
-        self.page.mouse.dblclick(size["width"] / 2, size["height"] - 40)
+        # that is what a double click beside all assets does
+        self.page.mouse.dblclick(90, (self.page.viewport_size or WINDOW)["height"] - 15)
+        # where the mouse rests on an asset, its edges stand out
+        self.page.mouse.move(0, 0)
         self.settle()
 
     def settle(self) -> None:
@@ -176,13 +178,13 @@ class Operator:
         raise AssertionError("the page does not come to rest")
 
     def names_in_graph(self) -> list[str]:
-        """Return the assets that the graph shows."""
+        """Return the names that can be read in the graph, one for each asset."""
         names: list[str] = self.page.locator("foreignObject:not(.group) [data-tooltip]").evaluate_all(
-            "elements => elements.map(element => element.dataset.tooltip)"
+            "elements => elements.map(element => element.innerText)"
         )
         return names
 
-    def launch_today(self) -> str:
+    def launch_today(self, *, keep: bool = True) -> str:
         """Start the job for today's partition of the organisation as an operator does.
 
         Returns:
@@ -195,7 +197,8 @@ class Operator:
         day = dialog.get_by_role("textbox").first.input_value()
         dialog.get_by_text("Select a partition or create one").click()
         self.page.locator(f"[title='{ORGANIZATION}']:visible").first.click()
-        self.keep_screenshot("launch")
+        if keep:
+            self.keep_screenshot("launch")
         dialog.get_by_role("button", name="Launch 1 run").click()
         # the message that a run was launched has a link to it
         self.page.locator("a[href*='/runs/']").first.click()
