@@ -8,13 +8,14 @@ DAGSTER_HOME := $(CURDIR)/data/dagster_home
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo ui test check
+.PHONY: help setup demo ui test screenshots check
 
 help:
 	@echo 'make demo    plan today for a sample organisation, which is generated under data/'
 	@echo 'make ui      open the plans in Dagster, http://127.0.0.1:3000'
 	@echo 'make test    run the tests'
 	@echo 'make check   lint, types and import rules'
+	@echo 'make screenshots   renew the pictures of the README'
 	@echo 'make setup   create $(VENV) and install; the others do this by themselves'
 
 setup: $(STAMP)
@@ -58,6 +59,10 @@ ui: setup
 
 test: setup
 	$(BIN)/pytest -n 2 --dist worksteal
+
+# Needs Chromium; on Debian: apt-get install chromium
+screenshots: setup
+	$(BIN)/python -m email_scheduler_tests.e2e.screenshots
 
 check: setup
 	$(BIN)/ruff check .

@@ -11,13 +11,13 @@ import urllib.error
 import urllib.request
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from os import environ, killpg
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlparse
+from urllib.parse import quote
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, Request, sync_playwright
 
 from email_scheduler.clock import TIME_ZONE_NAME, today
 from email_scheduler.config.loader import load_organizations, organization_config
@@ -98,7 +98,7 @@ def running_ui(directory: Path) -> Iterator[str]:
             _wait_until_it_answers(url, server)
             yield url
         except Exception as error:
-            error.add_note(f"{log.name}:\n{log.read_text()[-8000:]}")
+            error.add_note(f"{log.name}:\n{log.read_text()[-3000:]}")
             raise
         finally:
             server.send_signal(signal.SIGTERM)
@@ -126,13 +126,13 @@ class Operator:
         page: The page in the browser.
         url: The address of the UI.
         screenshots: Where screenshots are kept.
-        hosts: All that the browser has asked for anything.
+        strangers: What the browser asked of anybody but the UI; empty, since telemetry is off.
     """
 
     page: Page
     url: str
     screenshots: Path
-    hosts: set[str]
+    strangers: list[str] = field(default_factory=list)
 
     def go_to(self, path: str) -> None:
         """Open a page."""
@@ -260,9 +260,13 @@ def operator(url: str, browser_path: str, screenshots: Path) -> Iterator[Operato
             "localStorage.setItem('asset-node-facets',"
             " JSON.stringify(['latest-event', 'checks', 'status', 'kind-tag']));"
         )
-        hosts: set[str] = set()
-        context.on("request", lambda request: hosts.add(urlparse(request.url).hostname or ""))
-        someone = Operator(context.new_page(), url, screenshots, hosts)
+        someone = Operator(context.new_page(), url, screenshots)
+
+        def look_at(request: Request) -> None:
+            if not request.url.startswith((url, "data:", "blob:")):
+                someone.strangers.append(request.url)
+
+        context.on("request", look_at)
         try:
             yield someone
         except Exception:

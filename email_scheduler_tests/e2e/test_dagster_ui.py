@@ -45,7 +45,7 @@ def test_an_operator_plans_today_in_the_ui_and_sees_what_came_of_it(tmp_path: Pa
         the_figures_are_those_of_the_table(someone, database)
         the_chart_opens(someone)
         checks_are_green(someone)
-        assert someone.hosts == {"127.0.0.1"}
+        assert someone.strangers == []
 
 
 def nothing_asks_for_anything(someone: Operator) -> None:
