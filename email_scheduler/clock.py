@@ -31,11 +31,13 @@ class PhaseTimer:
     Attributes:
         seconds: Seconds by phase, of those that are over.
         on_phase: Told the name of each phase as it begins.
-        is_logged: Whether the seconds of each phase go to the log (``logging.enable_timing_logs``).
+        log: Told what became of each phase, a line each; None: nobody wants to know.
+        amount: What the phase that is running works on, such as ``1,250 rows``; for that line.
     """
 
     on_phase: Callable[[str], None] = lambda _: None
-    is_logged: bool = True
+    log: Callable[[str], None] | None = _log.info
+    amount: str = ""
     seconds: dict[str, float] = field(default_factory=dict)
     _phase: str | None = None
     _since: float = 0.0
@@ -51,6 +53,6 @@ class PhaseTimer:
         if self._phase is not None:
             elapsed = time.perf_counter() - self._since
             self.seconds[self._phase] = self.seconds.get(self._phase, 0.0) + elapsed
-            if self.is_logged:
-                _log.info("%s: %.2f s", self._phase, elapsed)
+            if self.log is not None:
+                self.log(", ".join(filter(None, (f"{self._phase}: {elapsed:.2f} s", self.amount))))
             self._phase = None

@@ -1,4 +1,4 @@
-"""What Dagster loads: the assets, checks, job and schedule of the organisations in ``config/``."""
+"""What Dagster loads: the assets, checks, job, schedule and sensors of the organisations in ``config/``."""
 
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from email_scheduler.orchestration.io_managers import frames_io_manager
 from email_scheduler.orchestration.jobs import build_job, build_schedule
 from email_scheduler.orchestration.partitions import build_partitions
 from email_scheduler.orchestration.resources import SchedulerResource
+from email_scheduler.orchestration.sensors import build_sensors
 
 
 def build_definitions(config_directory: Path = Path("config"), **overrides: Any) -> dg.Definitions:
@@ -24,12 +25,14 @@ def build_definitions(config_directory: Path = Path("config"), **overrides: Any)
         ConfigurationError: The configuration is not accepted.
     """
     config = load_config(config_directory)
-    partitions = build_partitions(load_organizations(config_directory), config)
+    organizations = list(load_organizations(config_directory))
+    partitions = build_partitions(organizations, config)
     job = build_job(partitions, config)
     return dg.Definitions(
         assets=build_assets(partitions, config),
         jobs=[job],
         schedules=[build_schedule(job, config)],
+        sensors=build_sensors(job, organizations, config),
         # also for what is materialised from the graph: the steps of a partition depend on each other anyway
         executor=dg.in_process_executor,
         resources={

@@ -1,9 +1,21 @@
 """What counts for all tests."""
 
 import os
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
 
+import psycopg
 import pytest
+
+from email_scheduler.storage.schema import initialise_database
+from email_scheduler_tests.databases import (
+    SERVER_VARIABLE,
+    Database,
+    PostgresqlDatabase,
+    Server,
+    SqliteDatabase,
+    initialised_sqlite,
+)
 
 REQUIRE_ALL = "EMAIL_SCHEDULER_REQUIRE_ALL"
 
@@ -30,3 +42,66 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     report = yield
     _must_not_skip(report)
     return report
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Server:
+    """The server of the tests; without it they are skipped."""
+    try:
+        return Server()
+    except psycopg.OperationalError as error:
+        reason = " ".join(str(error).split())
+        return pytest.skip(f"no PostgreSQL server ({SERVER_VARIABLE} names one): {reason}")
+
+
+@pytest.fixture(scope="session")
+def _bare_postgresql(postgresql_server: Server) -> Iterator[PostgresqlDatabase]:
+    with postgresql_server.database(f"email_scheduler_test_{os.getpid()}_bare") as database:
+        yield database
+
+
+@pytest.fixture
+def bare_postgresql(_bare_postgresql: PostgresqlDatabase) -> PostgresqlDatabase:
+    """A PostgreSQL database without tables."""
+    _bare_postgresql.remove_everything()
+    return _bare_postgresql
+
+
+@pytest.fixture(scope="session")
+def _postgresql(postgresql_server: Server) -> Iterator[Callable[[], PostgresqlDatabase]]:
+    """Returns a database with all tables and no rows, the same one each time."""
+    with postgresql_server.database(f"email_scheduler_test_{os.getpid()}") as database:
+        initialise_database(database.url)
+        shape = database.shape()
+
+        def emptied() -> PostgresqlDatabase:
+            if database.shape() != shape:
+                database.remove_everything()
+                initialise_database(database.url)
+            database.empty()
+            return database
+
+        yield emptied
+
+
+@pytest.fixture
+def postgresql_database(_postgresql: Callable[[], PostgresqlDatabase]) -> PostgresqlDatabase:
+    """An initialised PostgreSQL database without rows."""
+    return _postgresql()
+
+
+@pytest.fixture(scope="session")
+def _sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("template") / "org.db"
+
+
+@pytest.fixture
+def sqlite_database(_sqlite_template: Path, tmp_path: Path) -> SqliteDatabase:
+    """An initialised SQLite database without rows."""
+    return initialised_sqlite(_sqlite_template, tmp_path / "org.db")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest) -> Database:
+    """An initialised database without rows; the test runs on each kind."""
+    return request.getfixturevalue(f"{request.param}_database")

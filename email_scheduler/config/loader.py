@@ -74,10 +74,7 @@ def load_organizations(path: Path) -> dict[str, Organization]:
         problems += problems_of(error, OrganizationsFile, raw, lambda key: (str(file), key))
         entries = {}
     refuse(problems)
-    return {
-        name: Organization(name, str(file), entry.database, entry.database_env, entry.overrides)
-        for name, entry in entries.items()
-    }
+    return {name: Organization(name, str(file), **dict(entry)) for name, entry in entries.items()}
 
 
 def ineffective_keys(raw: Mapping[str, Any]) -> dict[str, str]:

@@ -11,8 +11,8 @@ from pydantic import BeforeValidator, Field, PlainValidator, model_validator
 from email_scheduler.config.values import Section, name_like, refusal
 from email_scheduler.errors import ConfigurationError
 
-_ACCEPTED_URL = "a database URL, such as sqlite:///data/sample.db or postgresql://user@host/name"
-_DATABASE_URL = re.compile(r"(sqlite|postgresql)(\+[a-z0-9_]+)?://\S*")
+_ACCEPTED_URL = "a database URL, such as sqlite:///data/sample.db or postgresql+psycopg://user@host/name"
+_DATABASE_URL = re.compile(r"(sqlite(\+pysqlite)?|postgresql\+psycopg)://\S*")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 
@@ -26,6 +26,8 @@ class Organization:
         file: The file that describes it, for messages.
         database: The URL of its database, if the file holds it.
         database_env: The environment variable that holds the URL otherwise.
+        replica: The URL of a copy of the database that plans are made from, if the file holds one.
+        replica_env: The environment variable that holds that URL otherwise, if there is a copy.
         overrides: Keys of the scheduler configuration with this organisation's values, as written.
     """
 
@@ -33,6 +35,8 @@ class Organization:
     file: str
     database: str | None = field(default=None, repr=False)
     database_env: str | None = None
+    replica: str | None = field(default=None, repr=False)
+    replica_env: str | None = None
     overrides: Mapping[str, Any] = field(default_factory=dict)
 
     def database_url(self) -> str:
@@ -41,10 +45,21 @@ class Organization:
         Raises:
             ConfigurationError: The environment variable that should hold it is missing or holds no such URL.
         """
-        if self.database is not None:
-            return self.database
-        key = f"{self.file}: organizations.{self.name}.database_env: environment variable {self.database_env}"
-        url = os.environ.get(self.database_env or "")
+        return self.database or self._url_of("database_env", str(self.database_env))
+
+    def replica_url(self) -> str | None:
+        """Return the URL of the copy that plans are made from; None: they are made from the database itself.
+
+        Raises:
+            ConfigurationError: As ``database_url``.
+        """
+        if self.replica is not None or self.replica_env is None:
+            return self.replica
+        return self._url_of("replica_env", self.replica_env)
+
+    def _url_of(self, option: str, variable: str) -> str:
+        key = f"{self.file}: organizations.{self.name}.{option}: environment variable {variable}"
+        url = os.environ.get(variable)
         if not url:
             raise ConfigurationError(f"{key} is not set: accepted is {_ACCEPTED_URL}")
         if not _DATABASE_URL.fullmatch(url):
@@ -72,12 +87,16 @@ class OrganizationEntry(Section):
 
     database: Annotated[str, PlainValidator(_database_url)] | None = Field(default=None, repr=False)
     database_env: Annotated[str, name_like(_VARIABLE, "the name of an environment variable")] | None = None
+    replica: Annotated[str, PlainValidator(_database_url)] | None = Field(default=None, repr=False)
+    replica_env: Annotated[str, name_like(_VARIABLE, "the name of an environment variable")] | None = None
     overrides: Annotated[dict[str, Any], BeforeValidator(_overrides)] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _says_where_the_database_is(self) -> Self:
         if (self.database is None) == (self.database_env is None):
             raise refusal("either database or database_env, one of the two", is_secret=True)
+        if self.replica is not None and self.replica_env is not None:
+            raise refusal("replica or replica_env, not both", is_secret=True)
         return self
 
 

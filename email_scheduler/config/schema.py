@@ -14,6 +14,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from email_scheduler.config.campaigns import CampaignInstance, CampaignInstanceName
 from email_scheduler.config.sections import (
     Audit,
     CampaignType,
@@ -57,6 +58,7 @@ from email_scheduler.config.values import (
 __all__ = [
     "AepConfig",
     "Audit",
+    "CampaignInstance",
     "CampaignType",
     "Database",
     "EmailTemplates",
@@ -199,8 +201,9 @@ def _default_aep() -> AepConfig:
     return AepConfig(years=(2024, 2025, 2026, 2027, 2028))
 
 
-# Sections that change no plan.
+# Sections that change no plan: how the program runs, and campaigns, for which the database counts.
 _HOW_IT_RUNS = {"processing", "orchestration", "logging", "database", "audit", "performance"}
+_CAMPAIGNS = {"campaign_types", "campaign_instances"}
 
 
 class SchedulerConfig(Section):
@@ -208,6 +211,9 @@ class SchedulerConfig(Section):
 
     A section ``aep_config``, ``state_rules`` or ``campaign_types`` that is given is taken as written: without
     ``years`` it means all years, a kind of rule or a campaign type that it does not name is not there.
+
+    A plan takes its campaigns from the database. ``campaign_types`` and ``campaign_instances`` get there with
+    ``email-scheduler campaigns sync``; a generated sample has the types, too.
     """
 
     timing_constants: TimingConstants = TimingConstants()
@@ -220,10 +226,10 @@ class SchedulerConfig(Section):
     priorities: Priorities = Priorities()
     send_calendar: SendCalendar = SendCalendar()
     email_templates: EmailTemplates = Field(default_factory=EmailTemplates)
-    campaign_types: Annotated[
-        dict[CampaignTypeName, CampaignType],
-        WithoutEffect("campaigns are those of the database; only a generated sample uses these"),
-    ] = Field(default_factory=default_campaign_types)
+    campaign_types: dict[CampaignTypeName, CampaignType] = Field(default_factory=default_campaign_types)
+    campaign_instances: dict[CampaignTypeName, dict[CampaignInstanceName, CampaignInstance]] = Field(
+        default_factory=dict
+    )
     logging: Logging = Logging()
     database: Database = Database()
     audit: Audit = Audit()
@@ -259,9 +265,9 @@ class SchedulerConfig(Section):
         return _hash(self.document())
 
     def rules_hash(self) -> str:
-        """Return the SHA-256 of what a plan depends on: all but how the program runs."""
-        document = self.document()
-        return _hash({key: value for key, value in document.items() if key not in _HOW_IT_RUNS})
+        """Return the SHA-256 of what a plan depends on: all but how the program runs, and campaigns."""
+        left_out = _HOW_IT_RUNS | _CAMPAIGNS
+        return _hash({key: value for key, value in self.document().items() if key not in left_out})
 
 
 def _hash(document: Mapping[str, Any]) -> str:

@@ -124,7 +124,7 @@ class EmailTemplates(Section):
 
 
 class CampaignType(Section):
-    """A campaign type of the generated sample; see ``campaign_types`` of the planning rules, section 2.
+    """A campaign type; see ``campaign_types`` of the planning rules, section 2.
 
     Attributes:
         days_before_event: Days from the email to its trigger; negative: the email goes out after it.

@@ -126,6 +126,17 @@ def one_of(*names: str, why_not: Mapping[str, str] | None = None) -> PlainValida
     return PlainValidator(validate)
 
 
+def one_of_words(*words: str) -> PlainValidator:
+    """Return the validator of these words, as they are written."""
+
+    def validate(value: object) -> str:
+        if not isinstance(value, str) or value not in words:
+            raise refusal(f"one of {', '.join(words)}")
+        return value
+
+    return PlainValidator(validate)
+
+
 def name_like(pattern: re.Pattern[str], accepted: str) -> PlainValidator:
     """Return the validator of texts that match ``pattern`` as a whole."""
 

@@ -4,16 +4,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 
+import pandas as pd
+
 from email_scheduler.clock import PhaseTimer, new_run_id, today
 from email_scheduler.config.schema import SchedulerConfig
+from email_scheduler.operations.rate_increases import OLDER_TYPE
 from email_scheduler.operations.summary import capacity_warnings
 from email_scheduler.planning.frames import PlanInputs
 from email_scheduler.planning.plan import Plan, make_plan
-from email_scheduler.storage.changes import Changes, preview_changes
+from email_scheduler.storage.changes import Changes, preview_changes, preview_effects
+from email_scheduler.storage.holds import Hold, current_hold
 from email_scheduler.storage.lock import planner_lock
 from email_scheduler.storage.publish import publish_plan, refuse_violations
-from email_scheduler.storage.read import read_inputs
+from email_scheduler.storage.read import planner_rows_in_background, read_inputs_and_changes
 from email_scheduler.storage.schema import require_current_schema
+
+_MIGRATION = "email-scheduler migrate-rate-increases --database URL"
 
 
 @dataclass(frozen=True)
@@ -26,6 +32,9 @@ class PlanRun:
         changes: The rows added, changed, removed and unchanged; of a dry run: those that there would be.
         seconds: Seconds by phase.
         warnings: What the operator should look at, a sentence each.
+        effects: What each change of campaigns that the plan has taken into account led to, or would lead to
+            (``CHANGE_EFFECTS``).
+        hold: Why nothing of the organisation is due; None: it is not held.
     """
 
     run_id: str
@@ -33,6 +42,8 @@ class PlanRun:
     changes: Changes
     seconds: dict[str, float]
     warnings: list[str]
+    effects: pd.DataFrame
+    hold: Hold | None = None
 
 
 def plan_and_publish(
@@ -40,6 +51,7 @@ def plan_and_publish(
     config: SchedulerConfig,
     as_of: date,
     *,
+    replica: str | None = None,
     allow_older: bool = False,
     on_phase: Callable[[str], None] = lambda _: None,
     on_progress: Callable[[int, int], None] = lambda _done, _total: None,
@@ -50,6 +62,7 @@ def plan_and_publish(
         url: The organisation's database.
         config: Its configuration.
         as_of: The date to plan for.
+        replica: A copy of the database that is read instead, as far as planning goes.
         allow_older: Publish even if a plan for a later date has been published.
         on_phase: Told the name of each phase as it begins.
         on_progress: Told how many contacts are written, of how many.
@@ -59,7 +72,7 @@ def plan_and_publish(
         PlanningError: The plan was not made or not published.
     """
     require_current_schema(url, config)
-    timer = PhaseTimer(on_phase, config.logging.enable_timing_logs)
+    timer = _timer(on_phase, config)
     run_id = new_run_id(as_of)
     with planner_lock(url, config, run_id) as lock:
 
@@ -67,23 +80,44 @@ def plan_and_publish(
             timer.begin(phase)
             lock.heartbeat()
 
-        inputs, plan = _read_and_plan(url, config, as_of, begin)
-        result = publish_plan(
-            url,
-            config,
-            plan,
-            inputs,
-            lock,
-            allow_older=allow_older,
-            on_phase=timer.begin,
-            on_progress=on_progress,
-        )
+        with planner_rows_in_background(url, config) as existing:
+            begin("read")
+            inputs, seen = read_inputs_and_changes(replica or url, as_of, config)
+            timer.amount = _amount(inputs)
+            plan = make_plan(inputs, config, on_phase=begin)
+            timer.amount = f"{len(plan.schedules):,} rows"
+            result = publish_plan(
+                url,
+                config,
+                plan,
+                inputs,
+                lock,
+                existing,
+                changes=seen,
+                allow_older=allow_older,
+                on_phase=timer.begin,
+                on_progress=on_progress,
+            )
     timer.end()
-    return PlanRun(run_id, plan, result.schedules.changes, timer.seconds, warnings(plan, config))
+    hold = current_hold(url, config)
+    return PlanRun(
+        run_id,
+        plan,
+        result.schedules.changes,
+        timer.seconds,
+        warnings(plan, config, hold),
+        result.effects,
+        hold,
+    )
 
 
 def preview_plan(
-    url: str, config: SchedulerConfig, as_of: date, *, on_phase: Callable[[str], None] = lambda _: None
+    url: str,
+    config: SchedulerConfig,
+    as_of: date,
+    *,
+    replica: str | None = None,
+    on_phase: Callable[[str], None] = lambda _: None,
 ) -> PlanRun:
     """Do what ``plan_and_publish`` does, but write nothing: the changes are those that there would be.
 
@@ -92,25 +126,35 @@ def preview_plan(
         PlanningError: The plan cannot be made, or would not be published.
     """
     require_current_schema(url, config)
-    timer = PhaseTimer(on_phase, config.logging.enable_timing_logs)
-    inputs, plan = _read_and_plan(url, config, as_of, timer.begin)
-    timer.begin("prove")
-    refuse_violations(plan, inputs, config)
-    timer.begin("compare")
-    changes = preview_changes(url, config, plan)
+    timer = _timer(on_phase, config)
+    with planner_rows_in_background(url, config) as existing:
+        timer.begin("read")
+        inputs, seen = read_inputs_and_changes(replica or url, as_of, config)
+        timer.amount = _amount(inputs)
+        plan = make_plan(inputs, config, on_phase=timer.begin)
+        timer.amount = f"{len(plan.schedules):,} rows"
+        timer.begin("prove")
+        refuse_violations(plan, inputs, config)
+        timer.begin("compare")
+        rows = existing()
+        changes = preview_changes(plan, inputs, rows)
+        effects = preview_effects(plan, inputs, rows, seen)
     timer.end()
-    return PlanRun(new_run_id(as_of), plan, changes, timer.seconds, warnings(plan, config))
+    hold = current_hold(url, config)
+    found = warnings(plan, config, hold)
+    return PlanRun(new_run_id(as_of), plan, changes, timer.seconds, found, effects, hold)
 
 
-def warnings(plan: Plan, config: SchedulerConfig) -> list[str]:
+def warnings(plan: Plan, config: SchedulerConfig, hold: Hold | None = None) -> list[str]:
     """Return what an operator should look at, a sentence each."""
-    found = []
+    found = [] if hold is None else [str(hold)]
     if plan.as_of != today():
         found.append(f"the plan is for {plan.as_of}, not for today, {today()}")
     for email_type, count in plan.foreign_rows.items():
+        remedy = f"; {_MIGRATION} turns them into a campaign" if email_type == OLDER_TYPE else ""
         found.append(
             f"{count:,} pre-scheduled rows of the type {email_type} are waiting: they are not planned here,"
-            " so that nobody proves that they may be sent"
+            f" so that nobody proves that they may be sent{remedy}"
         )
     years = config.aep_config.years
     if config.aep_config.default_dates and years is not None and max(years, default=0) <= plan.as_of.year:
@@ -120,9 +164,11 @@ def warnings(plan: Plan, config: SchedulerConfig) -> list[str]:
     return found + capacity_warnings(plan.capacity_shortfall, plan.daily_cap)
 
 
-def _read_and_plan(
-    url: str, config: SchedulerConfig, as_of: date, begin: Callable[[str], None]
-) -> tuple[PlanInputs, Plan]:
-    begin("read")
-    inputs = read_inputs(url, as_of, config)
-    return inputs, make_plan(inputs, config, on_phase=begin)
+def _timer(on_phase: Callable[[str], None], config: SchedulerConfig) -> PhaseTimer:
+    if config.logging.enable_timing_logs:
+        return PhaseTimer(on_phase)
+    return PhaseTimer(on_phase, log=None)
+
+
+def _amount(inputs: PlanInputs) -> str:
+    return f"{len(inputs.contacts):,} contacts, {len(inputs.history):,} rows of history"

@@ -49,7 +49,7 @@ def make_instances(config: SchedulerConfig, as_of: date) -> tuple[Instance, ...]
         Instance(
             id=1,
             campaign_type=EXPLICIT_TYPE,
-            instance_name=f"Rate increase {as_of.year}",
+            instance_name=f"rate_increase_{as_of.year}",
             email_template="rate_increase_v2",
             sms_template="rate_increase_sms_v1",
             active_start_date=as_of - timedelta(days=_BEGUN_DAYS_AGO),
@@ -59,7 +59,7 @@ def make_instances(config: SchedulerConfig, as_of: date) -> tuple[Instance, ...]
         Instance(
             id=2,
             campaign_type=IMPLICIT_TYPE,
-            instance_name="Welcome to the new website",
+            instance_name="new_website",
             email_template="initial_blast_v1",
             sms_template=None,
             active_start_date=as_of + timedelta(days=_BLAST_BEGINS_IN_DAYS),

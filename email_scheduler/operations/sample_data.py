@@ -5,7 +5,7 @@ Nobody in it exists. The same number of contacts, seed, as-of date and configura
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 from typing import Final
@@ -34,20 +34,16 @@ from email_scheduler.operations.sample_tables import (
 )
 from email_scheduler.planning.contacts import validate_contacts
 from email_scheduler.planning.frames import CONTACTS_TABLE, SUPPRESSIONS_TABLE
-from email_scheduler.storage.engine import (
-    AdbcConnection,
-    adbc_connection,
-    database_errors,
-    database_path,
-    display_url,
-    immediate_transaction,
-    open_engine,
-)
+from email_scheduler.storage.campaign_log import without_logging
+from email_scheduler.storage.engine import connect, open_engine
+from email_scheduler.storage.faults import database_errors
 from email_scheduler.storage.schema import initialise_database
-from email_scheduler.storage.sql import append, execute
+from email_scheduler.storage.tables import create_index_sql, metadata
+from email_scheduler.storage.urls import SQLITE, backend_of, database_path, display_url
 
 # Contacts that are made at a time: what they take in memory stays small however many there are.
 _CHUNK: Final = 250_000
+_Tables = dict[str, pa.Table]
 _TABLES_THAT_MUST_BE_EMPTY: Final = ("contacts", "email_schedules", "campaign_types")
 
 
@@ -60,7 +56,7 @@ def generate_sample(
     *,
     on_progress: Callable[[int], None] = lambda _: None,
 ) -> dict[str, int]:
-    """Fill a new or empty database with a sample organisation, in one transaction.
+    """Fill a new or empty database with a sample organisation: all of its rows in one transaction.
 
     Args:
         url: The database; it is created and brought up to date if need be.
@@ -85,23 +81,27 @@ def generate_sample(
     _refuse_if_used(url, config)
     initialise_database(url, config)
     organisation = _Organisation(config, as_of, make_instances(config, as_of))
-    with (
-        database_errors(url),
-        adbc_connection(url, config) as connection,
-        immediate_transaction(connection),
-        _without_indexes(connection),
-    ):
-        loader = _Loader(connection)
-        loader.load(campaign_tables(config, organisation.instances, as_of))
-        for number, first in enumerate(range(0, contacts, _CHUNK)):
-            count = min(_CHUNK, contacts - first)
-            organisation.load(loader, first + 1, count, np.random.default_rng([seed, number]))
-            on_progress(first + count)
-    return dict(loader.rows)
+    indexes = [index for table in metadata.sorted_tables for index in table.indexes]
+    with database_errors(url), connect(url, config) as connection:
+        rows: Counter[str] = Counter()
+        with connection.transaction(), without_logging(connection, "generate"):
+            # cheaper to build at the end than to keep while many rows come in
+            for index in indexes:
+                connection.drop_index(str(index.name))
+            for tables in _made_ahead(organisation.parts(contacts, seed)):
+                for name, table in tables.items():
+                    connection.append(name, table)
+                    rows[name] += table.num_rows
+                if "contacts" in tables:
+                    on_progress(rows["contacts"])
+        for index in indexes:
+            connection.create_index(create_index_sql(index, url))
+        connection.tidy()
+    return dict(rows)
 
 
 def _refuse_if_used(url: str, config: SchedulerConfig) -> None:
-    if not database_path(url).exists():
+    if backend_of(url) == SQLITE and not database_path(url).exists():
         return
     with database_errors(url), open_engine(url, config.database).connect() as connection:
         present = set(sqlalchemy.inspect(connection).get_table_names())
@@ -115,31 +115,13 @@ def _refuse_if_used(url: str, config: SchedulerConfig) -> None:
                     )
 
 
-class _Loader:
-    """Appends Arrow tables to the tables of a database, and counts the rows of each."""
-
-    def __init__(self, connection: AdbcConnection) -> None:
-        self._connection = connection
-        self.rows: Counter[str] = Counter()
-
-    def load(self, tables: dict[str, pa.Table]) -> None:
-        """Append each table to the one of its name."""
-        for name, table in tables.items():
-            append(self._connection, name, table)
-            self.rows[name] += table.num_rows
-
-
-@contextmanager
-def _without_indexes(connection: AdbcConnection) -> Iterator[None]:
-    """Drop all indexes and build them again at the end: cheaper than keeping them while many rows come in."""
-    indexes = execute(
-        connection, "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
-    )
-    for name, _ in indexes:
-        execute(connection, f'DROP INDEX "{name}"')
-    yield
-    for _, statement in indexes:
-        execute(connection, statement)
+def _made_ahead(parts: Iterator[_Tables]) -> Iterator[_Tables]:
+    """Return the parts, each of which is made while the one before is loaded."""
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(next, parts, None)
+        while (part := coming.result()) is not None:
+            coming = thread.submit(next, parts, None)
+            yield part
 
 
 @dataclass(frozen=True)
@@ -150,11 +132,20 @@ class _Organisation:
     as_of: date
     instances: tuple[Instance, ...]
 
-    def load(self, loader: _Loader, first_id: int, count: int, rng: np.random.Generator) -> None:
-        """Make up some contacts and all that is known of them, and load it."""
+    def parts(self, contacts: int, seed: int) -> Iterator[_Tables]:
+        """Return the campaigns, then the contacts, some at a time, with all that is known of them."""
+        yield campaign_tables(self.config, self.instances, self.as_of)
+        rows: Counter[str] = Counter()
+        for number, first in enumerate(range(0, contacts, _CHUNK)):
+            count = min(_CHUNK, contacts - first)
+            part = self._part(first + 1, count, rows, np.random.default_rng([seed, number]))
+            rows.update({name: table.num_rows for name, table in part.items()})
+            yield part
+
+    def _part(self, first_id: int, count: int, rows: Counter[str], rng: np.random.Generator) -> _Tables:
+        """Make up some contacts; ``rows`` tells how many rows of each table there are before them."""
         people, suppressions = make_contacts(first_id, count, self.as_of, rng)
-        contact_ids = people["id"].to_numpy()
-        targets = make_targets(contact_ids, self.instances, self.as_of, rng)
+        targets = make_targets(people["id"].to_numpy(), self.instances, self.as_of, rng)
         valid, _ = validate_contacts(
             _frame(people, list(CONTACTS_TABLE.columns)),
             _frame(suppressions, list(SUPPRESSIONS_TABLE.columns)),
@@ -165,22 +156,18 @@ class _Organisation:
             past_campaign_emails(targets, valid["contact_id"].to_numpy(), self.instances, self.config),
             self.config,
             self.as_of,
-            first_email_id=loader.rows["email_schedules"] + 1,
+            first_email_id=rows["email_schedules"] + 1,
             rng=rng,
         )
-        rows = loader.rows
-        loader.load(
-            {
-                "contacts": people,
-                "contact_suppressions": suppressions,
-                "contact_campaigns": targets_table(
-                    targets, history.emails, rows["contact_campaigns"] + 1, self.as_of
-                ),
-                "email_schedules": emails_table(history.emails, self.instances, self.config, rng),
-                "tracking_clicks": clicks_table(history, rows["tracking_clicks"] + 1, rng),
-                "contact_events": answers_table(history, rows["contact_events"] + 1, rng),
-            }
-        )
+        listed = targets_table(targets, history.emails, rows["contact_campaigns"] + 1, self.as_of)
+        return {
+            "contacts": people,
+            "contact_suppressions": suppressions,
+            "contact_campaigns": listed,
+            "email_schedules": emails_table(history.emails, self.instances, self.config, rng),
+            "tracking_clicks": clicks_table(history, rows["tracking_clicks"] + 1, rng),
+            "contact_events": answers_table(history, rows["contact_events"] + 1, rng),
+        }
 
 
 def _frame(table: pa.Table, columns: list[str]) -> pd.DataFrame:

@@ -24,6 +24,7 @@ SHOWN_DAYS: Final = 14
 NOTHING_CHANGED: Final = "Nothing changed."
 
 _SHOWN_REASONS: Final = 20
+_SHOWN_CHANGES: Final = 20
 _WIDEST_BAR: Final = 60
 # "Mon 2026-11-23  1,234,567  "
 _BESIDE_BAR: Final = 28
@@ -157,6 +158,18 @@ def changes_table(changes: Mapping[str, Mapping[str, int]]) -> Table:
     table = _table("Changes", "email type", *_ALTERATIONS)
     for email_type, counts in changes.items():
         table.add_row(email_type, *(f"{counts.get(name, 0):,}" for name in _ALTERATIONS))
+    return table
+
+
+def effects_table(effects: pd.DataFrame) -> Table:
+    """Return what the plan made, or would make, of each change of campaigns (``CHANGE_EFFECTS``)."""
+    table = _table("Changes of campaigns in this plan", "change", "field", "contacts", *_ALTERATIONS)
+    for row in effects.head(_SHOWN_CHANGES).to_dict("records"):
+        instance = f" ({row['campaign_instance_id']})" if row["campaign_instance_id"] else ""
+        counts = (f"{row[name]:,}" for name in ("contacts", *_ALTERATIONS))
+        table.add_row(f"{row['campaign_type']}{instance}", str(row["field_changed"]), *counts)
+    if len(effects) > _SHOWN_CHANGES:
+        table.add_row(f"{len(effects) - _SHOWN_CHANGES:,} more changes")
     return table
 
 

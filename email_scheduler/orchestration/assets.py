@@ -14,10 +14,18 @@ import pandas as pd
 
 from email_scheduler.clock import new_run_id, today
 from email_scheduler.orchestration.charts import volume_chart
-from email_scheduler.orchestration.checks import check_contacts, check_plan, check_published
+from email_scheduler.orchestration.checks import (
+    BREAKS_RULES_TAG,
+    breaks_rules,
+    check_contacts,
+    check_plan,
+    check_published,
+)
 from email_scheduler.orchestration.failures import refusal
 from email_scheduler.orchestration.metadata import (
     change_counts,
+    effect_counts,
+    hold_metadata,
     issue_counts,
     plan_counts,
     row_counts,
@@ -69,7 +77,7 @@ def organization_tables(
     A partition holds what was read on its day. Once the day is over it is not read anew, so that everything
     downstream can be materialised again from it and comes out the same.
     """
-    from email_scheduler.storage.read import read_inputs  # noqa: PLC0415
+    from email_scheduler.storage.read import read_inputs_and_changes  # noqa: PLC0415
     from email_scheduler.storage.schema import require_current_schema  # noqa: PLC0415
 
     with planning_step(context, scheduler, "read") as step:
@@ -80,10 +88,11 @@ def organization_tables(
                 " tables as they are now all the same: read_past_partition: true in the run configuration"
             )
         require_current_schema(step.url, step.config)
-        inputs = read_inputs(step.url, step.as_of, step.config)
+        inputs, changes = read_inputs_and_changes(step.source, step.as_of, step.config)
+        step.timer.amount = f"{len(inputs.contacts):,} contacts, {len(inputs.history):,} rows of history"
         step.timer.begin("validate contacts")
         valid, issues = validate_contacts(inputs.contacts, inputs.suppressions, inputs.as_of)
-        values = input_values(inputs, valid, issues)
+        values = input_values(inputs, changes, valid, issues)
         step.timer.end()
         for asset, frames in values.items():
             is_contacts = asset == CONTACTS
@@ -198,6 +207,11 @@ def balanced_schedules(
         )
         step.timer.begin("prove")
         results = check_plan(basis, inputs, plan, exclusion_windows["exclusion_stretches"])
+        if breaks_rules(results):
+            # who starts runs by himself must not start this one again
+            context.instance.add_run_tags(
+                context.run.run_id, {BREAKS_RULES_TAG: step.partition.as_of.isoformat()}
+            )
         step.timer.begin("draw")
         frames = plan_frames(plan, step.config)
         volume = {"daily cap": plan.daily_cap, "volume by day": volume_chart(plan)}
@@ -219,38 +233,49 @@ def email_schedules(
     The plan is proved once more before the table is touched, and only what differs is written. A plan that is
     older than the published one is refused.
     """
+    from email_scheduler.storage.holds import current_hold  # noqa: PLC0415
     from email_scheduler.storage.lock import planner_lock  # noqa: PLC0415
     from email_scheduler.storage.publish import publish_plan  # noqa: PLC0415
+    from email_scheduler.storage.read import planner_rows_in_background  # noqa: PLC0415
     from email_scheduler.storage.verify import differences_from_plan  # noqa: PLC0415
 
     with planning_step(context, scheduler, "wait for the planner lock") as step:
         inputs = plan_inputs(step.as_of, contacts, campaigns, email_history, engagement)
         plan = plan_of(step.as_of, contacts, balanced_schedules)
+        step.timer.amount = f"{len(plan.schedules):,} rows"
         if balanced_schedules["plan_figures"]["rules_hash"].iloc[0] != step.config.rules_hash():
             raise refusal(
                 f"the configuration has changed since balanced_schedules of {step.partition} was made;"
                 " materialise it, and what it is made from, again"
             )
-        with planner_lock(step.url, step.config, new_run_id(step.as_of)) as lock:
+        with (
+            planner_lock(step.url, step.config, new_run_id(step.as_of)) as lock,
+            planner_rows_in_background(step.url, step.config) as existing,
+        ):
             result = publish_plan(
                 step.url,
                 step.config,
                 plan,
                 inputs,
                 lock,
+                existing,
+                changes=campaigns["campaign_changes"],
                 allow_older=config.allow_older,
                 on_phase=step.timer.begin,
             )
         changes = result.schedules.changes
         step.timer.begin("read again")
         differences = differences_from_plan(step.url, step.config, plan, inputs)
+        hold = current_hold(step.url, step.config)
         step.timer.end()
         return dg.MaterializeResult(
             metadata={
                 "dagster/row_count": len(plan.schedules),
                 "planner run": result.run_id,
+                **hold_metadata(hold),
                 **plan_counts(plan.schedules),
                 **change_counts(changes.totals, changes.by_type),
+                **effect_counts(result.effects),
                 **seconds_by_phase(step.timer.seconds),
             },
             check_results=check_published(plan, differences),

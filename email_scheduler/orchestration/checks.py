@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     # it takes half a second to load, which importing the definitions must not
     from email_scheduler.storage.changes import Changes
 
+# The tag of a run whose plan broke a rule.
+BREAKS_RULES_TAG: Final = "email_scheduler/breaks_rules"
 _MOST_IDS: Final = 20
 _STOPPED: Final = (
     " If this fails, nothing is published and the plan of the day before stays in force: look at the contacts"
@@ -101,7 +103,8 @@ NO_UNKNOWN_TYPES: Final = Check(
     EMAIL_SCHEDULES,
     "no_rows_of_unknown_types",
     "No pre-scheduled rows of types that are not planned here wait to be sent: nobody proves that they may."
-    " If there are: find out which program writes them and stop it, or make it a campaign; remove the rows.",
+    " If there are: find out which program writes them and stop it, or make it a campaign; remove the rows."
+    " Those of the type rate_increase: email-scheduler migrate-rate-increases --database URL.",
 )
 RULE_CHECKS: Final = tuple(
     Check(BALANCED_SCHEDULES, rule, promise + _STOPPED, is_blocking=True) for rule, promise in RULES.items()
@@ -135,6 +138,12 @@ def check_specs(asset: str, partitions: dg.PartitionsDefinition[str]) -> list[dg
             for check in CHECKS
             if check.asset == asset
         ]
+
+
+def breaks_rules(results: Iterable[dg.AssetCheckResult]) -> bool:
+    """Tell whether a check has failed that keeps the plan from being published."""
+    blocking = {check.name for check in CHECKS if check.is_blocking}
+    return any(result.check_name in blocking and not result.passed for result in results)
 
 
 def check_contacts(

@@ -31,7 +31,7 @@ def refusal(message: str) -> dg.Failure:
 
 def _may_pass(error: EmailSchedulerError) -> bool:
     # the drivers take half a second to load, which importing the definitions must not
-    from email_scheduler.storage.engine import is_from_driver  # noqa: PLC0415
+    from email_scheduler.storage.faults import is_from_driver  # noqa: PLC0415
 
     if isinstance(error, PlannerLockedError):
         return True

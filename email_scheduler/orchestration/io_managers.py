@@ -1,6 +1,7 @@
 """Keeps the values of the assets: one Parquet file for each frame, in one directory for each partition."""
 
 import os
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from email_scheduler.orchestration.values import ASSET_FRAMES, Frames
 _LOCAL_PROTOCOLS = {"", "file", "local"}
 _PRIVATE_DIRECTORY = 0o700
 _PRIVATE_FILE = 0o600
+_SECONDS = "seconds: IO manager"
 
 
 class FramesIOManager(dg.UPathIOManager):
@@ -31,25 +33,30 @@ class FramesIOManager(dg.UPathIOManager):
         Raises:
             Failure: It is not there, or damaged; the message names asset and partition.
         """
+        begin = time.perf_counter()
         try:
-            return super().load_input(context)
+            value = super().load_input(context)
         except FileNotFoundError as error:
             raise refusal(
                 f"{_what(context)} is not there ({error}); materialise it first. The tables of a day that is"
                 " over can only be read as they are today (run configuration read_past_partition: true)"
             ) from error
+        context.add_input_metadata({_SECONDS: round(time.perf_counter() - begin, 3)})
+        return value
 
     def dump_to_path(self, context: dg.OutputContext, obj: Frames, path: UPath) -> None:
         """Write each frame of a value."""
         contracts = _contracts(context)
         if obj.keys() != contracts.keys():
             raise InputDataError(f"{_what(context)}: frames {list(obj)}; expected are {list(contracts)}")
+        begin = time.perf_counter()
         self.make_directory(path)
         for name, contract in contracts.items():
             with _open_for_writing(_unfinished(path, name)) as file:
                 write_frame(obj[name], contract, file)
         for name in contracts:
             _finish(path, name)
+        context.add_output_metadata({_SECONDS: round(time.perf_counter() - begin, 3)})
 
     def load_from_path(self, context: dg.InputContext, path: UPath) -> Frames:
         """Read each frame of a value."""

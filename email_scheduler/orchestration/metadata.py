@@ -97,6 +97,30 @@ def change_counts(totals: Mapping[str, int], by_type: Mapping[str, Mapping[str, 
     }
 
 
+def effect_counts(effects: pd.DataFrame) -> dict[str, Any]:
+    """Return what each change of campaigns led to (``CHANGE_EFFECTS``)."""
+    rows = [
+        (
+            str(row["id"]),
+            row["campaign_type"],
+            str(row["campaign_instance_id"] or "all"),
+            row["field_changed"],
+            *(row[name] for name in ("contacts", *ALTERATIONS)),
+        )
+        for row in effects.head(_MOST_ROWS).to_dict("records")
+    ]
+    headings = ("change", "type", "instance", "field", "contacts", *(f"rows {name}" for name in ALTERATIONS))
+    return {
+        "campaign changes": len(effects),
+        "contacts and rows by campaign change": markdown_table(headings, rows),
+    }
+
+
+def hold_metadata(hold: object) -> dict[str, Any]:
+    """Return why nothing of the organisation is due; nothing if it is not held."""
+    return {} if hold is None else {"held": str(hold)}
+
+
 def seconds_by_phase(seconds: Mapping[str, float]) -> dict[str, Any]:
     """Return how long a step took, in all and by phase."""
     rows = [(phase, f"{taken:.2f}") for phase, taken in seconds.items()]

@@ -1,7 +1,8 @@
 """Frames as typed Parquet, by their contract: equal frames become equal bytes, and come back as they were.
 
-Dates are ``date32`` and null where there is none, ids ``int64``, texts and labels dictionary-encoded. The
-categories of a column and their order are kept beside it where the texts alone do not tell them.
+Dates are ``date32`` and null where there is none, ids ``int64``, categories dictionary-encoded. The
+categories of a column and their order are kept beside it where the texts alone do not tell them. Texts that
+are no category hardly repeat, and are plain.
 """
 
 import json
@@ -14,11 +15,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from email_scheduler.errors import InputDataError
-from email_scheduler.planning.frames import DATE, FLAG, ID, NO_DATE, NO_NUMBER, NUMBER, Frame
+from email_scheduler.planning.frames import DATE, FLAG, ID, NO_DATE, NO_NUMBER, NUMBER, TEXT, Frame
 
 _NOTHING: Final = {DATE: NO_DATE, NUMBER: NO_NUMBER}
 _TYPES: Final = {ID: pa.int64(), DATE: pa.date32(), NUMBER: pa.int32(), FLAG: pa.bool_()}
-_TEXTS: Final = pa.dictionary(pa.int32(), pa.string())
+_CATEGORY: Final = pa.dictionary(pa.int32(), pa.string())
+_PLAIN: Final = pa.string()
 _CATEGORIES: Final = b"categories"
 # The categories of a column whose distinct texts in ascending order they are.
 _AS_FOUND: Final = b"as found"
@@ -54,8 +56,8 @@ def read_frame(file: BinaryIO, contract: Frame) -> pd.DataFrame:
         raise InputDataError(
             f"frame {contract.name}: no readable Parquet: {' '.join(str(error).split())}"
         ) from error
-    expected = {name: _TYPES.get(kind, _TEXTS) for name, kind in contract.columns.items()}
     found = dict(zip(table.schema.names, table.schema.types, strict=True))
+    expected = {name: _expected_type(kind, found.get(name)) for name, kind in contract.columns.items()}
     if found != expected:
         raise InputDataError(f"frame {contract.name}: holds {_words(found)}; expected are {_words(expected)}")
     return contract.build(
@@ -73,8 +75,7 @@ def _encode(values: pd.Series, kind: str) -> tuple[Any, dict[bytes, bytes]]:
     if kind in _TYPES:
         return pa.array(values.to_numpy()), {}
     if not isinstance(values.dtype, pd.CategoricalDtype):
-        texts = pa.array(values.to_numpy(object), type=pa.string(), from_pandas=True)
-        return texts.dictionary_encode(), {}
+        return pa.array(values, type=_PLAIN, from_pandas=True), {}
     codes = values.cat.codes.to_numpy().astype(np.int32)
     categories = values.cat.categories.astype("str")
     # of an index without labels, Arrow would not see that they are texts
@@ -92,17 +93,22 @@ def _decode(values: Any, kind: str, metadata: dict[bytes, bytes]) -> object:
         return pc.fill_null(values, _NOTHING[kind]).to_numpy()
     if kind in _TYPES:
         return values.to_numpy()
+    if values.type == _PLAIN:
+        return values.to_pandas().astype("str")
     encoded = values.unify_dictionaries().combine_chunks()
     if isinstance(encoded, pa.ChunkedArray):
-        encoded = pa.array([], _TEXTS) if encoded.num_chunks == 0 else encoded.chunk(0)
-    if _CATEGORIES not in metadata:
-        return encoded.cast(pa.string()).to_pandas().astype("str")
+        encoded = pa.array([], _CATEGORY) if encoded.num_chunks == 0 else encoded.chunk(0)
     codes = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False)
     found = pd.Index(encoded.dictionary.to_pandas(), dtype="str")
     kept = metadata[_CATEGORIES]
     categories = found.sort_values() if kept == _AS_FOUND else pd.Index(json.loads(kept), dtype="str")
     places = np.append(categories.get_indexer(found), -1)
     return pd.Categorical.from_codes(places[codes], categories=categories)
+
+
+def _expected_type(kind: str, found: Any) -> Any:
+    is_plain_text = kind == TEXT and found == _PLAIN
+    return _TYPES.get(kind, _PLAIN if is_plain_text else _CATEGORY)
 
 
 def _words(types: dict[str, Any]) -> str:

@@ -13,8 +13,9 @@ from email_scheduler.config.sections import FIRST_PARTITION_DATE
 
 DATE: Final = "date"
 ORGANIZATION: Final = "organization"
-# The tag that every run of a partition has, whoever starts it.
+# The tags that every run of a partition has, whoever starts it.
 ORGANIZATION_PARTITION_TAG: Final = f"dagster/partition/{ORGANIZATION}"
+DATE_PARTITION_TAG: Final = f"dagster/partition/{DATE}"
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,14 @@ class Partition:
         return str(self.key)
 
 
+def first_date(config: SchedulerConfig) -> date:
+    """Return the first date that there is a partition of."""
+    return config.orchestration.partitions_start_date or config.go_live_date or FIRST_PARTITION_DATE
+
+
 def build_partitions(organizations: Iterable[str], config: SchedulerConfig) -> dg.MultiPartitionsDefinition:
     """Return the partitions of these organisations, from the configured start to today, inclusive."""
-    start = config.orchestration.partitions_start_date or config.go_live_date or FIRST_PARTITION_DATE
+    start = first_date(config)
     return dg.MultiPartitionsDefinition(
         {
             # without the offset the last partition would be yesterday's

@@ -17,11 +17,13 @@ class OrganizationSettings:
     Attributes:
         name: The organisation.
         url: Its database.
+        replica: The copy of it that plans are made from; None: there is none.
         config: Its configuration, with its own overrides.
     """
 
     name: str
     url: str
+    replica: str | None
     config: SchedulerConfig
 
 
@@ -44,4 +46,5 @@ class SchedulerResource(dg.ConfigurableResource[None]):
                 f"{directory}/organizations.yaml: no organisation {name}; there are {known}"
             )
         found = organizations[name]
-        return OrganizationSettings(name, found.database_url(), organization_config(directory, found))
+        config = organization_config(directory, found)
+        return OrganizationSettings(name, found.database_url(), found.replica_url(), config)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -34,14 +34,16 @@ class Step:
     Attributes:
         partition: What it is about.
         url: The organisation's database.
+        source: Where the inputs are read: the copy of the database if there is one.
         config: The organisation's configuration.
         timer: Takes the time of each phase.
     """
 
     partition: Partition
     url: str
+    source: str
     config: SchedulerConfig
-    timer: PhaseTimer = field(default_factory=lambda: PhaseTimer(is_logged=False))
+    timer: PhaseTimer
 
     @property
     def as_of(self) -> date:
@@ -57,6 +59,7 @@ class Step:
         self, value: Frames, metadata: Mapping[str, Any], checks: list[dg.AssetCheckResult] | None = None
     ) -> FramesResult:
         """Return a value with its metadata; the time since ``timer.begin`` is that of its last phase."""
+        self.timer.amount = f"{sum(map(len, value.values())):,} rows"
         self.timer.end()
         return dg.MaterializeResult(
             value=value,
@@ -73,6 +76,7 @@ def planning_step(
     partition = Partition.of(context.partition_key)
     with failures():
         settings = scheduler.organization(partition.organization)
-        step = Step(partition, settings.url, settings.config)
+        timer = PhaseTimer(log=context.log.info)
+        step = Step(partition, settings.url, settings.replica or settings.url, settings.config, timer)
         step.timer.begin(phase)
         yield step

@@ -14,6 +14,7 @@ from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.planning import frames
 from email_scheduler.planning.frames import Frame, PlanInputs
 from email_scheduler.planning.plan import Plan
+from email_scheduler.storage.seen_changes import CAMPAIGN_CHANGES
 
 Frames = dict[str, pd.DataFrame]
 
@@ -41,6 +42,7 @@ ASSET_FRAMES: Final[Mapping[str, Mapping[str, Frame]]] = {
         "campaign_instances": frames.CAMPAIGN_INSTANCES_TABLE,
         "campaign_types": frames.CAMPAIGN_TYPES_TABLE,
         "contact_campaigns": frames.CONTACT_CAMPAIGNS_TABLE,
+        "campaign_changes": CAMPAIGN_CHANGES,
     },
     EMAIL_HISTORY: {"email_history": frames.HISTORY_TABLE},
     ENGAGEMENT: {"clicks": frames.CLICKS_TABLE, "answers": frames.ANSWERS_TABLE},
@@ -60,11 +62,14 @@ ASSET_FRAMES: Final[Mapping[str, Mapping[str, Frame]]] = {
 }
 
 
-def input_values(inputs: PlanInputs, contacts: pd.DataFrame, issues: pd.DataFrame) -> dict[str, Frames]:
+def input_values(
+    inputs: PlanInputs, changes: pd.DataFrame, contacts: pd.DataFrame, issues: pd.DataFrame
+) -> dict[str, Frames]:
     """Return the values of the four input assets.
 
     Args:
         inputs: The organisation's tables, read at one moment.
+        changes: ``CAMPAIGN_CHANGES``, read at the same moment.
         contacts: ``CONTACTS``: the valid ones among them.
         issues: ``CONTACT_ISSUES``.
     """
@@ -79,6 +84,7 @@ def input_values(inputs: PlanInputs, contacts: pd.DataFrame, issues: pd.DataFram
             "campaign_instances": inputs.campaign_instances,
             "campaign_types": inputs.campaign_types,
             "contact_campaigns": inputs.contact_campaigns,
+            "campaign_changes": changes,
         },
         EMAIL_HISTORY: {"email_history": inputs.history},
         ENGAGEMENT: {"clicks": inputs.clicks, "answers": inputs.answers},

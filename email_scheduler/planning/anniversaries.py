@@ -3,14 +3,12 @@
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from email_scheduler.planning.basis import PlanningBasis
 from email_scheduler.planning.dates import Anchors, Days, Flags, anniversaries, from_day
 from email_scheduler.planning.exclusions import ALLOWED, SEARCH_DAYS, ReasonCodes, Rows
 from email_scheduler.planning.frames import OCCURRENCES
-from email_scheduler.planning.handled import is_handled
 from email_scheduler.planning.vocabulary import (
     AEP,
     BIRTHDAY,
@@ -31,7 +29,8 @@ class _Occurrences:
     ideal: Days
     deadline: Days
 
-    def take(self, chosen: Flags) -> "_Occurrences":
+    def where(self, is_chosen: Flags) -> "_Occurrences":
+        chosen = np.flatnonzero(is_chosen)
         return _Occurrences(
             self.email_type, self.rows[chosen], self.event[chosen], self.ideal[chosen], self.deadline[chosen]
         )
@@ -55,17 +54,21 @@ def anniversary_occurrences(basis: PlanningBasis) -> pd.DataFrame:
     Returns:
         ``OCCURRENCES``, one row an occurrence, in no particular order.
     """
-    frames, hidden = [], []
+    due: list[_Occurrences] = []
+    reasons_of_due: list[ReasonCodes] = []
+    hidden: list[_Occurrences] = []
     for series in (_birthdays(basis), _effective_dates(basis), *_aep(basis)):
-        current, is_open, is_excluded = _open_occurrences(basis, series.current)
-        frames.append(current[is_open])
-        hidden.append(series.current.take(is_open & is_excluded))
-        # only a window can hide a previous occurrence, so that the others need no look
-        previous = series.previous.take(basis.windows.is_ruled[series.previous.rows])
-        _, is_open, is_excluded = _open_occurrences(basis, previous)
-        hidden.append(previous.take(is_open & is_excluded))
-    frames.append(_post_windows(basis, hidden))
-    return OCCURRENCES.check(pd.concat(frames, ignore_index=True))
+        current = series.current.where(_is_open(basis, series.current))
+        reasons = basis.windows.reasons(current.rows, current.ideal)
+        due.append(current)
+        reasons_of_due.append(reasons)
+        hidden.append(current.where(reasons != ALLOWED))
+        previous = series.previous.where(_is_open(basis, series.previous))
+        reasons = basis.windows.reasons(previous.rows, previous.ideal)
+        hidden.append(previous.where(reasons != ALLOWED))
+    due.append(_post_windows(basis, hidden))
+    reasons_of_due.append(np.full(len(due[-1].rows), ALLOWED, np.int16))
+    return _frame(basis, due, np.concatenate(reasons_of_due))
 
 
 def effective_date_load(basis: PlanningBasis) -> "pd.Series[int]":
@@ -80,28 +83,23 @@ def effective_date_load(basis: PlanningBasis) -> "pd.Series[int]":
     return pd.Series(counts, index=days)
 
 
-def _open_occurrences(basis: PlanningBasis, occurrences: _Occurrences) -> tuple[pd.DataFrame, Flags, Flags]:
-    """Return the occurrences as a frame, which of them are still to be dealt with, and which are excluded."""
-    reasons = basis.windows.reasons(occurrences.rows, occurrences.ideal)
-    frame = _frame(basis, occurrences, reasons)
-    is_open = basis.is_live(occurrences.ideal) & ~is_handled(
-        frame, basis.history, basis.config.aep_config.default_dates
-    )
-    return frame, is_open, reasons != ALLOWED
+def _is_open(basis: PlanningBasis, occurrences: _Occurrences) -> Flags:
+    """Tell which occurrences are still to be dealt with."""
+    is_handled = basis.senders.answer(occurrences.email_type, occurrences.rows, occurrences.event)
+    return basis.is_live(occurrences.ideal) & ~is_handled
 
 
 def _birthdays(basis: PlanningBasis) -> _Series:
     days_before = basis.config.timing_constants.birthday_email_days_before
-    return _yearly(basis, BIRTHDAY, basis.contacts["birth_date"].to_numpy(), days_before)
+    return _yearly(basis, BIRTHDAY, basis.windows.births, days_before)
 
 
 def _effective_dates(basis: PlanningBasis) -> _Series:
     days_before = basis.config.timing_constants.effective_date_days_before
-    return _yearly(basis, EFFECTIVE_DATE, basis.contacts["effective_date"].to_numpy(), days_before)
+    return _yearly(basis, EFFECTIVE_DATE, basis.windows.effectives, days_before)
 
 
-def _yearly(basis: PlanningBasis, email_type: str, dates: Days, days_before: int) -> _Series:
-    anchors = Anchors.of(dates)
+def _yearly(basis: PlanningBasis, email_type: str, anchors: Anchors, days_before: int) -> _Series:
     rows = np.flatnonzero(anchors.is_known)
     anchors = anchors.take(rows)
     spread = basis.config.load_balancing.catch_up_spread_days
@@ -110,12 +108,14 @@ def _yearly(basis: PlanningBasis, email_type: str, dates: Days, days_before: int
     year = np.maximum(np.int32(from_day(earliest_event).year), anchors.year + np.int32(1))
     year = year + (anchors.anniversaries(year) < earliest_event).astype(np.int32)
 
-    def occurrences(years: Days) -> _Occurrences:
-        event = anchors.anniversaries(years)
+    def occurrences(rows: Rows, event: Days) -> _Occurrences:
         ideal, deadline = event - np.int32(days_before), event + np.int32(deadline_offset)
         return _Occurrences(email_type, rows, event, ideal, deadline)
 
-    return _Series(occurrences(year), occurrences(year - np.int32(1)).take(year - 1 > anchors.year))
+    # only a window can hide a previous occurrence, so that the others need no look
+    has_previous = np.flatnonzero(basis.windows.is_ruled[rows] & (year - 1 > anchors.year))
+    previous = anchors.take(has_previous).anniversaries(year[has_previous] - np.int32(1))
+    return _Series(occurrences(rows, anchors.anniversaries(year)), occurrences(rows[has_previous], previous))
 
 
 def _aep(basis: PlanningBasis) -> list[_Series]:
@@ -132,24 +132,24 @@ def _aep(basis: PlanningBasis) -> list[_Series]:
             deadline = np.minimum(deadline, anniversaries(following.month, following.day, years) - 1)
         is_over = deadline < basis.today
         current, previous = np.flatnonzero(~is_over)[:1], np.flatnonzero(is_over)[-1:]
+        everybody, ruled = np.arange(len(basis.contacts)), np.flatnonzero(basis.windows.is_ruled)
         series.append(
             _Series(
-                _for_everybody(basis, event[current], deadline[current]),
-                _for_everybody(basis, event[previous], deadline[previous]),
+                _aep_of(everybody, event[current], deadline[current]),
+                _aep_of(ruled, event[previous], deadline[previous]),
             )
         )
     return series
 
 
-def _for_everybody(basis: PlanningBasis, event: Days, deadline: Days) -> _Occurrences:
-    """Return the one AEP occurrence for every contact, or none if there is none."""
-    count = len(basis.contacts)
-    rows = np.tile(np.arange(count), len(event))
+def _aep_of(rows: Rows, event: Days, deadline: Days) -> _Occurrences:
+    """Return the one AEP occurrence for each of these contacts, or none if there is none."""
+    count = len(rows)
     events = np.repeat(event, count)
-    return _Occurrences(AEP, rows, events, events, np.repeat(deadline, count))
+    return _Occurrences(AEP, np.tile(rows, len(event)), events, events, np.repeat(deadline, count))
 
 
-def _post_windows(basis: PlanningBasis, hidden: list[_Occurrences]) -> pd.DataFrame:
+def _post_windows(basis: PlanningBasis, hidden: list[_Occurrences]) -> _Occurrences:
     rows = np.concatenate([occurrences.rows for occurrences in hidden])
     ideal = np.concatenate([occurrences.ideal for occurrences in hidden])
     last = ideal + np.int32(SEARCH_DAYS)
@@ -158,9 +158,7 @@ def _post_windows(basis: PlanningBasis, hidden: list[_Occurrences]) -> pd.DataFr
     rows, day = _distinct(rows[is_found], allowed[is_found])
     deadline = day + np.int32(basis.config.timing_constants.post_window_grace_days)
     due = _Occurrences(POST_WINDOW, rows, day - np.int32(1), day, deadline)
-    due = due.take((deadline >= basis.today) & basis.is_live(day))
-    frame = _frame(basis, due, np.full(len(due.rows), ALLOWED, np.int16))
-    return frame[~is_handled(frame, basis.history, basis.config.aep_config.default_dates)]
+    return due.where((deadline >= basis.today) & _is_open(basis, due))
 
 
 def _distinct(rows: Rows, days: Days) -> tuple[Rows, Days]:
@@ -169,25 +167,24 @@ def _distinct(rows: Rows, days: Days) -> tuple[Rows, Days]:
     return packed >> 32, (packed & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
 
 
-def _frame(basis: PlanningBasis, occurrences: _Occurrences, reasons: ReasonCodes) -> pd.DataFrame:
-    count = len(occurrences.rows)
-    type_code = basis.email_types.categories.get_loc(occurrences.email_type)
-    priority: npt.NDArray[np.int32] = np.full(
-        count, getattr(basis.config.priorities, occurrences.email_type), np.int32
-    )
+def _frame(basis: PlanningBasis, due: list[_Occurrences], reasons: ReasonCodes) -> pd.DataFrame:
+    counts = [len(occurrences.rows) for occurrences in due]
+    types = [basis.email_types.categories.get_loc(occurrences.email_type) for occurrences in due]
+    priorities = [getattr(basis.config.priorities, occurrences.email_type) for occurrences in due]
+    rows = np.concatenate([occurrences.rows for occurrences in due])
     return OCCURRENCES.build(
         {
-            "contact_id": basis.contacts["contact_id"].to_numpy()[occurrences.rows],
+            "contact_id": basis.contacts["contact_id"].to_numpy()[rows],
             "email_type": pd.Categorical.from_codes(
-                np.full(count, type_code, np.int16), dtype=basis.email_types
+                np.repeat(np.array(types, np.int16), counts), dtype=basis.email_types
             ),
-            "campaign_instance_id": np.zeros(count, np.int64),
-            "event_date": occurrences.event,
-            "ideal_send_date": occurrences.ideal,
-            "deadline": occurrences.deadline,
-            "priority": priority,
-            "is_window_bound": np.ones(count, np.bool_),
-            "expects_follow_up": np.full(count, basis.config.features.enable_followups),
+            "campaign_instance_id": np.zeros(len(rows), np.int64),
+            "event_date": np.concatenate([occurrences.event for occurrences in due]),
+            "ideal_send_date": np.concatenate([occurrences.ideal for occurrences in due]),
+            "deadline": np.concatenate([occurrences.deadline for occurrences in due]),
+            "priority": np.repeat(np.array(priorities, np.int32), counts),
+            "is_window_bound": np.ones(len(rows), np.bool_),
+            "expects_follow_up": np.full(len(rows), basis.config.features.enable_followups),
             "skip_reason": skip_reasons(skip_codes(reasons)),
         }
     )

@@ -11,7 +11,8 @@ import pandas as pd
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.planning.dates import Days, ordinals, to_day, years_of
 from email_scheduler.planning.frames import BALANCED_SCHEDULES, NO_DATE
-from email_scheduler.planning.hashing import stable_hash
+from email_scheduler.planning.hashing import Hashes, stable_hash
+from email_scheduler.planning.packing import BITS_OF_KEY, pack, width_of
 from email_scheduler.planning.send_calendar import OpenDays
 from email_scheduler.planning.vocabulary import (
     DAILY_CAP_EXCEEDED,
@@ -25,15 +26,10 @@ from email_scheduler.planning.vocabulary import (
 
 Positions = npt.NDArray[np.int64]
 
-# What the order of section 11 looks at, besides own or late and the hash.
-_ORDER: Final = (
-    "priority",
-    "last_date",
-    "ideal_send_date",
-    "contact_id",
-    "campaign_instance_id",
-    "event_date",
-)
+# The bits of a key for the order of section 11: the tier takes the two above, and one is left for the hash.
+_CLASS_BITS: Final = 61
+_TIER_SHIFT: Final = np.uint64(62)
+_DAYS_OF_RADIX_SORT: Final = 1 << 16
 
 
 def daily_cap(contact_count: int, config: SchedulerConfig) -> int:
@@ -89,28 +85,42 @@ def balance(
     live = np.flatnonzero(codes == NOT_SKIPPED)
     send_date = schedules["ideal_send_date"].to_numpy().copy()
     if len(live):
-        placed = _Sweep(schedules.iloc[live], fixed, cap, config, to_day(as_of)).run()
+        placed = _Sweep(schedules, live, fixed, cap, config, to_day(as_of)).run()
         is_placed = placed != NO_DATE
-        send_date[live[is_placed]] = placed[is_placed]
-        codes[live[~is_placed]] = skip_code(DAILY_CAP_EXCEEDED)
+        np.copyto(send_date, placed, where=is_placed)
+        codes[live[~is_placed[live]]] = skip_code(DAILY_CAP_EXCEEDED)
     columns: dict[str, object] = {name: schedules[name] for name in schedules.columns}
     return BALANCED_SCHEDULES.build({**columns, "skip_reason": skip_reasons(codes), "send_date": send_date})
 
 
 class _Sweep:
-    """The state of one sweep: which emails wait, and how full each day is."""
+    """The state of one sweep: which emails wait, and how full each day is.
+
+    Emails are positions in the frame. Only those that find no room on their base date are ever compared, so
+    that their keys and catch-up turns are worked out when that happens.
+    """
 
     def __init__(
-        self, emails: pd.DataFrame, fixed: pd.Series, cap: int, config: SchedulerConfig, start: int
+        self,
+        schedules: pd.DataFrame,
+        live: Positions,
+        fixed: pd.Series,
+        cap: int,
+        config: SchedulerConfig,
+        start: int,
     ) -> None:
         # columns by themselves, since the sweep asks for them every day and a frame is slow to ask
-        self._columns = {name: emails[name].to_numpy() for name in _ORDER}
-        self._email_types = emails["email_type"].array
-        self._event_years = years_of(self._columns["event_date"])
+        self._contact_ids = schedules["contact_id"].to_numpy()
+        self._email_types = schedules["email_type"].array
+        self._instances = schedules["campaign_instance_id"].to_numpy()
+        self._events = schedules["event_date"].to_numpy()
         self._base, self._first, self._last = (
-            emails[f"{name}_date"].to_numpy() for name in ("base", "first", "last")
+            schedules[f"{name}_date"].to_numpy() for name in ("base", "first", "last")
         )
-        self._expects_follow_up = emails["expects_follow_up"].to_numpy()
+        self._expects_follow_up = schedules["expects_follow_up"].to_numpy()
+        order = ("priority", "last_date", "ideal_send_date")
+        self._classes = pack([schedules[name].to_numpy() for name in order], _CLASS_BITS)
+        self._free_bits = _TIER_SHIFT - np.uint64(width_of(self._classes))
         self._spread = config.load_balancing.catch_up_spread_days
         self._follow_up_days = config.timing_constants.followup_days_after
         self._is_balanced = config.features.enable_load_balancing
@@ -118,32 +128,40 @@ class _Sweep:
         self._open_days = OpenDays(config.send_calendar)
         self._start = start
         self._fixed: dict[int, int] = dict(zip(fixed.index.tolist(), fixed.tolist(), strict=True))
-        self._placed = np.full(len(emails), NO_DATE, np.int32)
-        self._turn = (self._hash("catch_up", np.arange(len(emails))) % np.uint64(self._spread)).astype(
-            np.int64
-        )
+        self._live = live
+        self._placed = np.full(len(schedules), NO_DATE, np.int32)
+        self._keys = np.zeros(len(schedules), np.uint64)
+        self._turns = np.zeros(len(schedules), np.int32)
 
     def run(self) -> Days:
         """Return the day of each email, ``NO_DATE`` for those that found no place."""
-        by_base = np.argsort(self._base, kind="stable")
+        by_base = _stable_order(self._base, self._live)
         bases = self._base[by_base]
-        begin = int(np.searchsorted(bases, self._start))
+        begin = _first_at_least(bases, self._start)
         waiting = by_base[:begin]
+        self._prepare(waiting)
         day = self._start
         while begin < len(bases) or len(waiting):
             if len(waiting) == 0:
                 day = max(day, int(bases[begin]))
             opened = self._open_days.next_open_day(day)
             # what a closed day was the base of waits like everything else that missed its day
-            own_begin = int(np.searchsorted(bases, opened))
-            own_end = int(np.searchsorted(bases, opened, side="right"))
-            waiting = np.concatenate([waiting, by_base[begin:own_begin]])
-            own = by_base[own_begin:own_end]
-            self._fill(opened, own, waiting[self._is_offered(waiting, opened)])
+            own_begin, own_end = _first_at_least(bases, opened), _first_at_least(bases, opened + 1)
+            missed, own = by_base[begin:own_begin], by_base[own_begin:own_end]
+            self._prepare(missed)
+            waiting = np.concatenate([waiting, missed])
+            self._fill(opened, own, waiting)
             waiting = np.concatenate([waiting, own])
             waiting = waiting[(self._placed[waiting] == NO_DATE) & (self._last[waiting] > opened)]
             begin, day = own_end, opened + 1
         return self._placed
+
+    def _prepare(self, emails: Positions) -> None:
+        """Work out the catch-up turns of these emails, and the keys that order them within a tier."""
+        self._turns[emails] = self._hash("catch_up", emails) % np.uint64(self._spread)
+        free_bits = self._free_bits
+        hashes = self._hash("order", emails) >> (np.uint64(BITS_OF_KEY) - free_bits)
+        self._keys[emails] = (self._classes[emails] << free_bits) | hashes
 
     def _is_offered(self, waiting: Positions, day: int) -> npt.NDArray[np.bool_]:
         """Tell which emails that missed their base date are offered on an open day (section 9, rule 4)."""
@@ -154,57 +172,70 @@ class _Sweep:
         has_turn[ordinals(days) % self._spread] = True
         is_offered: npt.NDArray[np.bool_] = is_reachable & (
             (self._base[waiting] + self._spread >= day)
-            | has_turn[self._turn[waiting]]
+            | has_turn[self._turns[waiting]]
             | (self._last[waiting] == day)
         )
         return is_offered
 
-    def _fill(self, day: int, own: Positions, late: Positions) -> None:
+    def _fill(self, day: int, own: Positions, waiting: Positions) -> None:
+        room = self._room(day, len(own))
+        late = waiting[:0] if room == 0 else waiting[self._is_offered(waiting, day)]
         candidates = np.concatenate([own, late])
-        room = len(candidates)
-        if self._is_balanced:
-            fixed = self._fixed.get(day, 0)
-            load = fixed + len(own)
-            room = max(0, (self._cap if load > self._limit else max(self._cap, load)) - fixed)
-        if room < len(candidates):
+        if room is not None and room < len(candidates):
+            self._prepare(own)
             is_late = np.repeat([False, True], [len(own), len(late)])
             candidates = candidates[self._in_order(candidates, is_late, day, room)]
         self._placed[candidates] = day
-        kept = int(self._expects_follow_up[candidates].sum())
+        kept = int(np.count_nonzero(self._expects_follow_up[candidates]))
         if kept:
             reserved = self._open_days.next_open_day(day + self._follow_up_days)
             self._fixed[reserved] = self._fixed.get(reserved, 0) + kept
+
+    def _room(self, day: int, own_count: int) -> int | None:
+        """Return how many emails a day takes; None if it takes all."""
+        if not self._is_balanced:
+            return None
+        fixed = self._fixed.get(day, 0)
+        load = fixed + own_count
+        return max(0, (self._cap if load > self._limit else max(self._cap, load)) - fixed)
 
     def _in_order(
         self, candidates: Positions, is_late: npt.NDArray[np.bool_], day: int, count: int
     ) -> Positions:
         """Return the positions of the first ``count`` candidates in the order of section 11."""
         is_pressing = self._last[candidates] - day < self._spread
-        tier = np.where(is_pressing, 0, np.where(is_late, 2, 1))
-
-        def column(name: str) -> Callable[[Positions], npt.NDArray[np.generic]]:
-            return lambda chosen: self._columns[name][candidates[chosen]]
-
+        tier = np.where(is_pressing, 0, np.where(is_late, 2, 1)).astype(np.uint64)
+        keys = self._keys[candidates] | (tier << _TIER_SHIFT)
+        # the key holds but the first bits of the hash
         return first_in_order(
             len(candidates),
             count,
-            lambda chosen: tier[chosen],
-            column("priority"),
-            column("last_date"),
-            column("ideal_send_date"),
+            lambda chosen: keys[chosen],
             lambda chosen: self._hash("order", candidates[chosen]),
-            column("contact_id"),
-            column("campaign_instance_id"),
-            column("event_date"),
+            lambda chosen: self._contact_ids[candidates[chosen]],
+            lambda chosen: self._instances[candidates[chosen]],
+            lambda chosen: self._events[candidates[chosen]],
         )
 
-    def _hash(self, purpose: str, chosen: Positions) -> npt.NDArray[np.uint64]:
+    def _hash(self, purpose: str, emails: Positions) -> Hashes:
         return stable_hash(
-            purpose,
-            self._columns["contact_id"][chosen],
-            self._email_types[chosen],
-            self._event_years[chosen],
+            purpose, self._contact_ids[emails], self._email_types[emails], years_of(self._events[emails])
         )
+
+
+def _first_at_least(ascending: Days, day: int) -> int:
+    # a number of another type than the days would make numpy convert all of them
+    return int(ascending.searchsorted(np.int32(day)))
+
+
+def _stable_order(days: Days, chosen: Positions) -> Positions:
+    """Return the chosen positions ordered by their days; those of one day stay in their order."""
+    of_chosen = days[chosen]
+    first = of_chosen.min()
+    if int(of_chosen.max()) - int(first) < _DAYS_OF_RADIX_SORT:
+        # small numbers are sorted by counting them
+        of_chosen = (of_chosen - first).astype(np.uint16)
+    return chosen[np.argsort(of_chosen, kind="stable")]
 
 
 def first_in_order(size: int, count: int, *keys: Callable[[Positions], npt.NDArray[np.generic]]) -> Positions:

@@ -1,6 +1,6 @@
 """What every planning rule looks at, put together once for a plan or for a part of its contacts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
 
@@ -10,10 +10,13 @@ import pandas as pd
 
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.planning.campaign_instances import CampaignInstance, read_instances
+from email_scheduler.planning.chunks import chunks
 from email_scheduler.planning.dates import Days, Flags, to_day
 from email_scheduler.planning.exclusions import ExclusionWindows, Rows
 from email_scheduler.planning.frames import HISTORY_TABLE
+from email_scheduler.planning.handled import SenderEvents
 from email_scheduler.planning.history import read_history
+from email_scheduler.planning.packing import SortedIds
 from email_scheduler.planning.send_calendar import OpenDays
 from email_scheduler.planning.vocabulary import email_type_dtype
 
@@ -29,6 +32,8 @@ class PlanningBasis:
         history: ``HISTORY`` of the organisation; rows of other contacts do no harm.
         instances: All campaign instances of the organisation, by id.
         email_types: The category of the planner's email types.
+        whole: What this one is a part of; None if it is no part.
+        first: The position in the whole of the first contact.
     """
 
     as_of: date
@@ -37,6 +42,8 @@ class PlanningBasis:
     history: pd.DataFrame
     instances: dict[int, CampaignInstance]
     email_types: pd.CategoricalDtype
+    whole: "PlanningBasis | None" = None
+    first: int = 0
 
     @classmethod
     def of(
@@ -77,9 +84,44 @@ class PlanningBasis:
         """The day number of the as-of date."""
         return to_day(self.as_of)
 
+    @cached_property
+    def parts(self) -> list["PlanningBasis"]:
+        """The same for a part of the contacts each; what the rules before balancing are asked of."""
+        # worked out here, once, and not by each part
+        _ = self.senders
+        return [
+            replace(self, contacts=self.contacts.iloc[part], whole=self, first=part.start)
+            for part in chunks(len(self.contacts))
+        ]
+
+    def rows_by_part(self, contact_ids: npt.NDArray[np.int64]) -> list[Rows]:
+        """Return for each of the parts which rows are about its contacts, given the contact of each row."""
+        ends = [part.first + len(part.contacts) for part in self.parts]
+        # small numbers are sorted by counting them
+        part_of_contact = np.repeat(np.arange(len(ends), dtype=np.uint16), np.diff(ends, prepend=0))
+        part_of_row = part_of_contact[self.positions(contact_ids)]
+        ends_of_rows = np.bincount(part_of_row, minlength=len(ends)).cumsum()
+        return np.split(np.argsort(part_of_row, kind="stable"), ends_of_rows[:-1])
+
+    @cached_property
+    def senders(self) -> SenderEvents:
+        """What the sender's rows answer."""
+        if self.whole is not None:
+            return self.whole.senders.of_contacts(self.first, self.first + len(self.contacts))
+        contact = self.positions(self.history["contact_id"].to_numpy())
+        return SenderEvents.read(self.history, contact, self.config.aep_config.default_dates)
+
     def rows_of(self, contact_ids: npt.NDArray[np.int64]) -> Rows:
         """Return the positions of these contacts, all of which are among ``contacts``."""
-        return np.searchsorted(self.contacts["contact_id"].to_numpy(), contact_ids)
+        return self.positions(contact_ids)
+
+    def positions(self, contact_ids: npt.NDArray[np.int64]) -> Rows:
+        """Return the positions of these contacts, -1 for those that are not among ``contacts``."""
+        return self._index.positions(contact_ids)
+
+    @cached_property
+    def _index(self) -> SortedIds:
+        return SortedIds(self.contacts["contact_id"].to_numpy())
 
     def is_live(self, ideal: Days) -> Flags:
         """Tell which ideal dates are not before ``go_live_date``: the others were somebody else's emails."""

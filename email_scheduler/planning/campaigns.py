@@ -1,6 +1,7 @@
 """Campaign emails: their targets, and conflicts among them (section 8 of the planning rules)."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -9,10 +10,10 @@ import pandas as pd
 
 from email_scheduler.planning.basis import PlanningBasis
 from email_scheduler.planning.campaign_instances import CampaignInstance
-from email_scheduler.planning.contacts import issues
 from email_scheduler.planning.dates import Days, Flags, parse_dates
+from email_scheduler.planning.exclusions import Rows
 from email_scheduler.planning.frames import NO_DATE, OCCURRENCES
-from email_scheduler.planning.handled import is_handled
+from email_scheduler.planning.packing import SortedIds, pack
 from email_scheduler.planning.vocabulary import (
     CAMPAIGN_CONFLICT,
     EVENT_PASSED,
@@ -27,39 +28,97 @@ from email_scheduler.planning.vocabulary import (
 IMPLICIT_CATCH_UP_DAYS: Final = 365
 OPEN_TARGET_STATUSES: Final = ("pending", "scheduled")
 
+Ids = npt.NDArray[np.int64]
 
-def campaign_occurrences(basis: PlanningBasis, targets: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+
+@dataclass(frozen=True)
+class ListedTargets:
+    """The rows of ``contact_campaigns`` that name valid contacts, in the order of the contacts.
+
+    Attributes:
+        rows: Position of the contact.
+        instances: Id of the campaign instance.
+        triggers: Trigger day, the instance's where the row has none; ``NO_DATE`` if there is none to be read.
+        is_unreadable: Whether the row has a trigger date that cannot be read.
+        is_open: Whether its status is pending or scheduled.
+    """
+
+    rows: Rows
+    instances: Ids
+    triggers: Days
+    is_unreadable: Flags
+    is_open: Flags
+
+    @classmethod
+    def read(cls, table: pd.DataFrame, basis: PlanningBasis) -> "ListedTargets":
+        """Read ``CONTACT_CAMPAIGNS_TABLE``."""
+        triggers, is_unreadable = trigger_days(table, basis.instances)
+        contact = basis.positions(table["contact_id"].to_numpy())
+        order = np.argsort(contact, kind="stable")
+        known = order[np.count_nonzero(contact < 0) :]
+        return cls(
+            contact[known],
+            table["campaign_instance_id"].to_numpy()[known],
+            triggers[known],
+            is_unreadable[known],
+            table["status"].isin(OPEN_TARGET_STATUSES).to_numpy()[known],
+        )
+
+    def of_contacts(self, start: int, stop: int) -> "ListedTargets":
+        """Return those of the contacts from ``start`` (0 from now on) to before ``stop``."""
+        part = slice(*self.rows.searchsorted(np.array([start, stop])))
+        return ListedTargets(
+            self.rows[part] - start,
+            self.instances[part],
+            self.triggers[part],
+            self.is_unreadable[part],
+            self.is_open[part],
+        )
+
+
+@dataclass(frozen=True)
+class _Targets:
+    """Who is to get an email of which planned instance (by position), about which day."""
+
+    rows: Rows
+    planned: Rows
+    triggers: Days
+    is_implicit: Flags
+
+    def where(self, is_chosen: Flags) -> "_Targets":
+        chosen = np.flatnonzero(is_chosen)
+        return _Targets(
+            self.rows[chosen], self.planned[chosen], self.triggers[chosen], self.is_implicit[chosen]
+        )
+
+
+def campaign_occurrences(basis: PlanningBasis, listed: ListedTargets) -> tuple[pd.DataFrame, dict[str, Ids]]:
     """Return the campaign emails that are due to the contacts (section 8, without conflicts).
 
     Args:
         basis: What planning looks at.
-        targets: ``CONTACT_CAMPAIGNS_TABLE``; rows of other contacts do no harm.
+        listed: The targets that the database lists for these contacts.
 
     Returns:
-        ``OCCURRENCES`` in no particular order, and ``CONTACT_ISSUES`` of targets without a readable trigger
-        date.
+        ``OCCURRENCES`` in no particular order, and the contacts of targets without a trigger date or with an
+        unreadable one, by issue.
     """
-    planned = [i for i in basis.instances.values() if i.is_active and i.end >= basis.today]
+    planned = [i for _, i in sorted(basis.instances.items()) if i.is_active and i.end >= basis.today]
     if not basis.config.features.enable_campaigns:
         planned = []
-    explicit, unreadable = _explicit_targets(basis, targets, planned)
-    found = pd.concat([explicit, _implicit_targets(basis, targets, planned)], ignore_index=True)
-    is_missing = found["trigger"].to_numpy() == NO_DATE
-    audit = issues(
-        {
-            "missing_trigger_date": found["contact_id"].to_numpy()[is_missing],
-            "invalid_trigger_date": unreadable,
-        }
-    )
-    dated = found[~is_missing].drop_duplicates(["contact_id", "instance", "trigger"], ignore_index=True)
-    frame = _occurrences(basis, dated, planned)
-    is_due = basis.is_live(frame["ideal_send_date"].to_numpy()) & ~is_handled(
-        frame,
-        basis.history,
-        basis.config.aep_config.default_dates,
-        is_implicit=dated["is_implicit"].to_numpy(),
-    )
-    return OCCURRENCES.check(frame[is_due].reset_index(drop=True)), audit
+    ids = basis.contacts["contact_id"].to_numpy()
+    explicit, unreadable = _explicit_targets(listed, planned)
+    targets = [explicit, *_implicit_targets(len(ids), listed, planned)]
+    is_dated = [each.triggers != NO_DATE for each in targets]
+    missing = [each.rows[~dated] for each, dated in zip(targets, is_dated, strict=True)]
+    found = {"missing_trigger_date": ids[np.concatenate(missing)], "invalid_trigger_date": ids[unreadable]}
+    open_targets = [
+        each.where(dated & ~_is_handled(basis, each, planned))
+        for each, dated in zip(targets, is_dated, strict=True)
+    ]
+    frame = _occurrences(basis, open_targets, planned)
+    is_live = basis.is_live(frame["ideal_send_date"].to_numpy())
+    return frame if is_live.all() else frame[is_live], found
 
 
 def resolve_conflicts(schedules: pd.DataFrame) -> pd.DataFrame:
@@ -70,12 +129,16 @@ def resolve_conflicts(schedules: pd.DataFrame) -> pd.DataFrame:
     Args:
         schedules: ``SCHEDULES`` of campaign emails, all of each contact.
     """
-    contending = schedules[schedules["skip_reason"].isna()].sort_values(
-        ["priority", "campaign_instance_id", "event_date"], kind="stable"
-    )
-    losers = contending.index[contending.duplicated(["contact_id", "ideal_send_date"])]
     codes = schedules["skip_reason"].cat.codes.to_numpy().astype(np.int16)
-    codes[schedules.index.get_indexer(losers)] = skip_code(CAMPAIGN_CONFLICT)
+    contending = np.flatnonzero(codes == NOT_SKIPPED)
+    contest = ("contact_id", "ideal_send_date")
+    order_of_merit = ("priority", "campaign_instance_id", "event_date")
+    columns = [schedules[name].to_numpy()[contending] for name in (*contest, *order_of_merit)]
+    order = np.argsort(pack(columns))
+    is_beaten = np.ones(max(len(order) - 1, 0), np.bool_)
+    for column in columns[: len(contest)]:
+        is_beaten &= column[order[1:]] == column[order[:-1]]
+    codes[contending[order[1:][is_beaten]]] = skip_code(CAMPAIGN_CONFLICT)
     return schedules.assign(skip_reason=skip_reasons(codes))
 
 
@@ -90,92 +153,97 @@ def trigger_days(targets: pd.DataFrame, instances: dict[int, CampaignInstance]) 
     return np.where((trigger == NO_DATE) & ~is_unreadable, default, trigger).astype(np.int32), is_unreadable
 
 
-def _explicit_targets(
-    basis: PlanningBasis, targets: pd.DataFrame, planned: list[CampaignInstance]
-) -> tuple[pd.DataFrame, npt.NDArray[np.int64]]:
-    chosen = targets[
-        targets["status"].isin(OPEN_TARGET_STATUSES)
-        & targets["campaign_instance_id"].isin([i.id for i in planned])
-        & targets["contact_id"].isin(basis.contacts["contact_id"])
-    ]
-    contact_ids, instances = chosen["contact_id"].to_numpy(), chosen["campaign_instance_id"].to_numpy()
-    trigger, is_unreadable = trigger_days(chosen, basis.instances)
-    found = _targets(contact_ids, instances, trigger, is_implicit=False)
-    return found[~is_unreadable], contact_ids[is_unreadable]
+def _explicit_targets(listed: ListedTargets, planned: list[CampaignInstance]) -> tuple[_Targets, Rows]:
+    """Return the targets that the database lists, those of one date once; and the unreadable ones."""
+    position = SortedIds(np.array([i.id for i in planned], np.int64)).positions(listed.instances)
+    chosen = np.flatnonzero(listed.is_open & (position >= 0))
+    unreadable = chosen[listed.is_unreadable[chosen]]
+    chosen = chosen[~listed.is_unreadable[chosen]]
+    keys = pack((listed.rows[chosen], position[chosen], listed.triggers[chosen]))
+    once = chosen[np.unique(keys, return_index=True)[1]]
+    targets = _Targets(
+        listed.rows[once], position[once], listed.triggers[once], np.zeros(len(once), np.bool_)
+    )
+    return targets, listed.rows[unreadable]
 
 
 def _implicit_targets(
-    basis: PlanningBasis, targets: pd.DataFrame, planned: list[CampaignInstance]
-) -> pd.DataFrame:
-    nobody = np.empty(0, np.int64)
-    frames = [_targets(nobody, nobody, np.empty(0, np.int32), is_implicit=True)]
-    everyone = basis.contacts["contact_id"].to_numpy()
-    for instance in planned:
+    contact_count: int, listed: ListedTargets, planned: list[CampaignInstance]
+) -> list[_Targets]:
+    """Return the contacts of each instance for all that the database does not list."""
+    targets = []
+    for position, instance in enumerate(planned):
         if instance.targets_all_contacts:
-            named = targets["contact_id"].to_numpy()[
-                targets["campaign_instance_id"].to_numpy() == instance.id
-            ]
-            ids = everyone[~np.isin(everyone, named)]
-            trigger = np.full(len(ids), instance.default_trigger, np.int32)
-            frames.append(_targets(ids, np.full(len(ids), instance.id), trigger, is_implicit=True))
-    return pd.concat(frames, ignore_index=True)
+            is_target = np.ones(contact_count, np.bool_)
+            is_target[listed.rows[listed.instances == instance.id]] = False
+            rows = np.flatnonzero(is_target)
+            trigger = np.full(len(rows), instance.default_trigger, np.int32)
+            targets.append(
+                _Targets(rows, np.full(len(rows), position), trigger, np.ones(len(rows), np.bool_))
+            )
+    return targets
 
 
-def _targets(
-    contact_ids: npt.NDArray[np.int64], instances: npt.NDArray[np.int64], trigger: Days, *, is_implicit: bool
-) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "contact_id": contact_ids,
-            "instance": instances,
-            "trigger": trigger,
-            "is_implicit": np.full(len(contact_ids), is_implicit),
-        }
-    )
+def _is_handled(basis: PlanningBasis, targets: _Targets, planned: list[CampaignInstance]) -> Flags:
+    result = np.zeros(len(targets.rows), np.bool_)
+    for position, instance in enumerate(planned):
+        at = np.flatnonzero(targets.planned == position)
+        result[at] = basis.senders.answer_campaign(
+            instance.email_type,
+            instance.id,
+            targets.rows[at],
+            targets.triggers[at],
+            targets.is_implicit[at],
+        )
+    return result
 
 
 def _occurrences(
-    basis: PlanningBasis, targets: pd.DataFrame, planned: list[CampaignInstance]
+    basis: PlanningBasis, targets: list[_Targets], planned: list[CampaignInstance]
 ) -> pd.DataFrame:
-    position = pd.Index([i.id for i in planned], dtype="int64").get_indexer(pd.Index(targets["instance"]))
+    rows = np.concatenate([each.rows for each in targets])
+    position = np.concatenate([each.planned for each in targets])
+    trigger = np.concatenate([each.triggers for each in targets])
+    is_implicit = np.concatenate([each.is_implicit for each in targets])
 
     def setting(of: Callable[[CampaignInstance], Any], dtype: type[np.generic]) -> npt.NDArray[Any]:
-        return np.array([of(i) for i in planned], dtype)[position]
+        settings: npt.NDArray[Any] = np.array([of(i) for i in planned], dtype)[position]
+        return settings
 
-    trigger = targets["trigger"].to_numpy()
     days_before = setting(lambda i: i.days_before_event, np.int32)
     end = setting(lambda i: i.end, np.int32)
     ideal = np.maximum(trigger - days_before, setting(lambda i: i.start, np.int32))
     implicit_last = np.maximum(ideal, basis.today) + IMPLICIT_CATCH_UP_DAYS
     explicit_last = ideal + basis.config.timing_constants.campaign_catch_up_days
-    catch_up = np.where(targets["is_implicit"].to_numpy(), implicit_last, explicit_last)
+    catch_up = np.where(is_implicit, implicit_last, explicit_last)
     deadline = np.minimum(np.where(days_before > 0, trigger - 1, catch_up), end).astype(np.int32)
     type_codes = setting(lambda i: basis.email_types.categories.get_loc(i.email_type), np.int16)
+    is_bound = setting(lambda i: i.respects_windows, np.bool_)
     has_follow_ups = basis.config.features.enable_followups
-    frame = OCCURRENCES.build(
+    codes = _skip_codes(basis, rows, ideal, deadline, end, is_bound)
+    return OCCURRENCES.build(
         {
-            "contact_id": targets["contact_id"].to_numpy(),
+            "contact_id": basis.contacts["contact_id"].to_numpy()[rows],
             "email_type": pd.Categorical.from_codes(type_codes, dtype=basis.email_types),
-            "campaign_instance_id": targets["instance"].to_numpy(),
+            "campaign_instance_id": setting(lambda i: i.id, np.int64),
             "event_date": trigger,
             "ideal_send_date": ideal,
             "deadline": deadline,
             "priority": setting(lambda i: i.priority, np.int32),
-            "is_window_bound": setting(lambda i: i.respects_windows, np.bool_),
+            "is_window_bound": is_bound,
             "expects_follow_up": setting(lambda i: i.enables_follow_ups and has_follow_ups, np.bool_),
-            "skip_reason": skip_reasons(np.full(len(targets), NOT_SKIPPED)),
+            "skip_reason": skip_reasons(codes),
         }
     )
-    return frame.assign(skip_reason=skip_reasons(_skip_codes(basis, frame, end)))
 
 
-def _skip_codes(basis: PlanningBasis, frame: pd.DataFrame, end: Days) -> npt.NDArray[np.int16]:
-    ideal, deadline = frame["ideal_send_date"].to_numpy(), frame["deadline"].to_numpy()
+def _skip_codes(
+    basis: PlanningBasis, rows: Rows, ideal: Days, deadline: Days, end: Days, is_bound: Flags
+) -> npt.NDArray[np.int16]:
     is_passed = (deadline < basis.today) | (deadline < ideal)
     codes = np.where(is_passed, skip_code(EVENT_PASSED), NOT_SKIPPED)
     codes[ideal > end] = skip_code(OUTSIDE_CAMPAIGN_DATES)
-    bound = np.flatnonzero(frame["is_window_bound"].to_numpy())
-    rows = basis.rows_of(frame["contact_id"].to_numpy()[bound])
-    exclusions = skip_codes(basis.windows.reasons(rows, ideal[bound]))
+    bound = np.flatnonzero(is_bound)
+    exclusions = skip_codes(basis.windows.reasons(rows[bound], ideal[bound]))
     codes[bound] = np.where(exclusions != NOT_SKIPPED, exclusions, codes[bound])
     return codes

@@ -30,6 +30,25 @@ _MONTH_LENGTHS: Final = np.array(
     dtype=np.int32,
 )
 _DAYS_BEFORE_MONTH: Final = (np.cumsum(_MONTH_LENGTHS, axis=1) - _MONTH_LENGTHS).astype(np.int32)
+_YEAR_OF_DAY: Final = np.repeat(_YEARS[:-1].astype(np.int16), np.diff(_JANUARY_1))
+
+# Month and day in one number, _MONTH * month + day, find the days since January 1 in a table. The second half
+# of the table, _LEAP numbers on, is that of leap years.
+_MONTH: Final = 32
+_LEAP: Final = 13 * _MONTH
+_DAY_OF_MONTH: Final = np.arange(_MONTH, dtype=np.int32)
+_DAY_OF_YEAR: Final = (
+    _DAYS_BEFORE_MONTH[:, :, None] + np.minimum(_DAY_OF_MONTH, _MONTH_LENGTHS[:, :, None]) - np.int32(1)
+).ravel()
+_TABLE_OF_YEAR: Final = np.where(_IS_LEAP, _LEAP, 0).astype(np.int16)
+# The month and day of each day of a common year, and of a leap year.
+_MONTH_DAYS: Final = np.concatenate(
+    [
+        np.concatenate([np.arange(1, length + 1) + _MONTH * month for month, length in enumerate(lengths)])
+        for lengths in _MONTH_LENGTHS.tolist()
+    ]
+).astype(np.int16)
+_DAYS_OF_COMMON_YEAR: Final = 365
 
 
 def to_day(value: date) -> int:
@@ -48,8 +67,9 @@ def ordinals(days: Days) -> npt.NDArray[np.int64]:
 
 
 def years_of(days: Days) -> Days:
-    """Return the calendar year of each day."""
-    return (days.astype("datetime64[D]").astype("datetime64[Y]").astype(np.int64) + 1970).astype(np.int32)
+    """Return the calendar year of each day; the first or last year of the calendar for days beyond it."""
+    years: Days = _YEAR_OF_DAY.take(days - _JANUARY_1[0], mode="clip").astype(np.int32)
+    return years
 
 
 @dataclass(frozen=True)
@@ -58,52 +78,57 @@ class Anchors:
 
     Attributes:
         year: int32, one a contact; meaningless where the date is not known.
-        month: int8, 1 to 12.
-        day: int8, 1 to 31.
+        month_day: int16, month and day in one number.
         is_known: Whether the contact has a readable date.
     """
 
     year: Days
-    month: npt.NDArray[np.int8]
-    day: npt.NDArray[np.int8]
+    month_day: npt.NDArray[np.int16]
     is_known: Flags
 
     @classmethod
     def of(cls, days: Days) -> "Anchors":
         """Split the dates of all contacts (``NO_DATE`` where unknown)."""
         is_known = days != NO_DATE
-        dates = np.where(is_known, days, 0).astype("datetime64[D]")
-        months = dates.astype("datetime64[M]")
-        years = dates.astype("datetime64[Y]")
-        return cls(
-            (years.astype(np.int64) + 1970).astype(np.int32),
-            (months.astype(np.int64) % 12 + 1).astype(np.int8),
-            ((dates - months).astype(np.int64) + 1).astype(np.int8),
-            is_known,
-        )
+        dates = np.where(is_known, days, np.int32(0))
+        year = years_of(dates)
+        day_of_year = dates - _JANUARY_1[year]
+        is_leap = _IS_LEAP[year]
+        return cls(year, _MONTH_DAYS[day_of_year + _DAYS_OF_COMMON_YEAR * is_leap], is_known)
+
+    @property
+    def month(self) -> npt.NDArray[np.int16]:
+        """1 to 12."""
+        return self.month_day // np.int16(_MONTH)
+
+    @property
+    def day(self) -> npt.NDArray[np.int16]:
+        """1 to 31."""
+        return self.month_day % np.int16(_MONTH)
 
     def take(self, rows: npt.NDArray[np.int64]) -> "Anchors":
         """Return the anchors of these contacts."""
-        return Anchors(self.year[rows], self.month[rows], self.day[rows], self.is_known[rows])
+        return Anchors(self.year[rows], self.month_day[rows], self.is_known[rows])
 
     def first_of_month(self, is_month_start: Flags) -> "Anchors":
         """Return the same anchors, moved to the first of their month where the flag says so."""
-        return Anchors(
-            self.year, self.month, np.where(is_month_start, 1, self.day).astype(np.int8), self.is_known
-        )
+        first = self.month * np.int16(_MONTH) + np.int16(1)
+        return Anchors(self.year, np.where(is_month_start, first, self.month_day), self.is_known)
 
     def anniversaries(self, years: Days) -> Days:
         """Return the anniversary of each contact in the year given for it (section 1, ``A(x, y)``)."""
-        return anniversaries(self.month, self.day, years)
+        return _days_in_years(self.month_day, years)
 
 
 def anniversaries(months: npt.ArrayLike, days: npt.ArrayLike, years: npt.ArrayLike) -> Days:
     """Return month and day in each year as day numbers; 29 February is the 28th in a common year."""
+    month_days = np.asarray(months, np.int16) * np.int16(_MONTH) + np.asarray(days, np.int16)
+    return _days_in_years(month_days, years)
+
+
+def _days_in_years(month_days: npt.NDArray[np.int16], years: npt.ArrayLike) -> Days:
     year = np.clip(years, 0, _LAST_YEAR)
-    month = np.asarray(months)
-    leap = _IS_LEAP[year].astype(np.int8)
-    day = np.minimum(np.asarray(days, dtype=np.int32), _MONTH_LENGTHS[leap, month])
-    result: Days = _JANUARY_1[year] + _DAYS_BEFORE_MONTH[leap, month] + day - np.int32(1)
+    result: Days = _JANUARY_1[year] + _DAY_OF_YEAR[_TABLE_OF_YEAR[year] + month_days]
     return result
 
 

@@ -84,14 +84,14 @@ class ExclusionWindows:
     def __init__(self, contacts: pd.DataFrame, rules: StateRules) -> None:
         """Keep what the rules depend on for each contact of ``contacts`` (``CONTACTS``)."""
         self._states = contacts["state"].cat.codes.to_numpy()
-        self._births = Anchors.of(contacts["birth_date"].to_numpy())
-        self._effectives = Anchors.of(contacts["effective_date"].to_numpy())
+        self.births = Anchors.of(contacts["birth_date"].to_numpy())
+        self.effectives = Anchors.of(contacts["effective_date"].to_numpy())
         if_missing = rules.exclude_when_anchor_missing
         self._is_birth_unknown = contacts["is_birth_date_unreadable"].to_numpy() | (
-            ~self._births.is_known & if_missing
+            ~self.births.is_known & if_missing
         )
         self._is_effective_unknown = contacts["is_effective_date_unreadable"].to_numpy() | (
-            ~self._effectives.is_known & if_missing
+            ~self.effectives.is_known & if_missing
         )
         self._rules = _compile(rules)
         self.is_ruled = np.logical_or.reduce(
@@ -148,9 +148,9 @@ class ExclusionWindows:
     def _concerns(self, rule: _Rule, rows: Rows) -> Flags:
         applies: Flags = rule.applies[self._states[rows]]
         if rule.kind in (_BIRTHDAY, _AGE):
-            applies &= self._births.is_known[rows]
+            applies &= self.births.is_known[rows]
         elif rule.kind == _EFFECTIVE:
-            applies &= self._effectives.is_known[rows]
+            applies &= self.effectives.is_known[rows]
         elif rule.kind == _BIRTH_UNKNOWN:
             applies &= self._is_birth_unknown[rows]
         elif rule.kind == _EFFECTIVE_UNKNOWN:
@@ -162,11 +162,11 @@ class ExclusionWindows:
         states = self._states[rows]
         valid_from, valid_to = rule.valid_from[states], rule.valid_to[states]
         if rule.kind == _AGE:
-            births = self._births.take(rows)
+            births = self.births.take(rows)
             return births.anniversaries(births.year + AGE_LIMIT), valid_to
         if rule.kind not in (_BIRTHDAY, _EFFECTIVE):
             return valid_from, valid_to
-        anchors = (self._births if rule.kind == _BIRTHDAY else self._effectives).take(rows)
+        anchors = (self.births if rule.kind == _BIRTHDAY else self.effectives).take(rows)
         anchors = anchors.first_of_month(rule.is_month_start[states])
         first_offset, last_offset = rule.first_offset[states], rule.last_offset[states]
         # the anniversary from which an interval reaches this day is the earliest that is not before this one

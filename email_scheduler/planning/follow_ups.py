@@ -21,6 +21,7 @@ from email_scheduler.planning.vocabulary import (
     FOLLOW_UP_PREFIX,
     FOLLOW_UP_TYPES,
     SENT_STATUSES,
+    is_label,
     labels,
     skip_codes,
     skip_reasons,
@@ -77,13 +78,13 @@ def _initial_emails(basis: PlanningBasis) -> pd.DataFrame:
     config, history, instances = basis.config, basis.history, basis.instances
     lookback = config.timing_constants.followup_lookback_days
     followed = [i.id for i in instances.values() if i.is_active and i.enables_follow_ups]
-    of_campaign = has_type(history, CAMPAIGN_PREFIX) & history["campaign_instance_id"].isin(followed)
-    initial = history[
-        history["status"].isin(SENT_STATUSES)
-        & history["send_date"].between(basis.today - lookback, basis.today)
-        & basis.is_live(history["send_date"].to_numpy())
-        & (history["email_type"].isin(ANNIVERSARY_TYPES) | of_campaign)
-        & history["contact_id"].isin(basis.contacts["contact_id"])
+    send_date = history["send_date"].to_numpy()
+    is_recent = (send_date >= basis.today - lookback) & (send_date <= basis.today) & basis.is_live(send_date)
+    recent = history[is_recent & is_label(history["status"], SENT_STATUSES)]
+    of_campaign = has_type(recent, CAMPAIGN_PREFIX) & recent["campaign_instance_id"].isin(followed)
+    initial = recent[
+        (is_label(recent["email_type"], ANNIVERSARY_TYPES) | of_campaign)
+        & (basis.positions(recent["contact_id"].to_numpy()) >= 0)
     ]
     made = history[history["is_senders"] & has_type(history, FOLLOW_UP_PREFIX)]
     latest = made.groupby("contact_id")["send_date"].max()

@@ -2,16 +2,18 @@
 
 A *date* column is ``int32``: days since 1970-01-01, ``NO_DATE`` where there is none. An *id* column is
 ``int64``, 0 where there is none. A *text* column is pandas' ``str`` or a category of it, with missing
-values; a *label* column is a category. Frames named ``..._TABLE`` hold what the database holds, unread
-dates and all: what a text means is a planning rule.
+values; a *label* column is a category, a *hash* column ``uint64``. Frames named ``..._TABLE`` hold what the
+database holds, unread dates and all: what a text means is a planning rule.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from email_scheduler.errors import InputDataError
 
@@ -24,8 +26,9 @@ NUMBER = "number"
 FLAG = "flag"
 TEXT = "text"
 LABEL = "label"
+HASH = "hash"
 
-_DTYPES = {ID: "int64", DATE: "int32", NUMBER: "int32", FLAG: "bool"}
+_DTYPES = {ID: "int64", DATE: "int32", NUMBER: "int32", FLAG: "bool", HASH: "uint64"}
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,8 @@ class Frame:
 
     Attributes:
         name: What the frame holds, for error messages.
-        columns: Column name to kind (``ID``, ``DATE``, ``NUMBER``, ``FLAG``, ``TEXT``, ``LABEL``), in order.
+        columns: Column name to kind (``ID``, ``DATE``, ``NUMBER``, ``FLAG``, ``TEXT``, ``LABEL``,
+            ``HASH``), in order.
         key: Columns that identify a row; empty where rows may repeat.
         order: Columns by which the rows are sorted ascending; empty where any order is right.
     """
@@ -53,6 +57,25 @@ class Frame:
     def build(self, columns: dict[str, object]) -> pd.DataFrame:
         """Return a frame of these columns, without copying them, checked against the contract."""
         return self.check(pd.DataFrame({name: columns[name] for name in self.columns}, copy=False))
+
+    def join(self, parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+        """Return the rows of all parts, one after the other; labels have the same categories in each.
+
+        The parts are used up: a column of theirs is let go of as soon as it is joined, so that there is never
+        room needed for all columns twice.
+        """
+        columns: dict[str, object] = {}
+        for name, kind in self.columns.items():
+            taken = [part.pop(name).array for part in parts]
+            if kind == LABEL:
+                codes = np.concatenate([column.codes for column in taken])
+                columns[name] = pd.Categorical.from_codes(codes, dtype=taken[0].dtype)
+            else:
+                columns[name] = np.concatenate([column.to_numpy() for column in taken])
+            del taken
+            # what is let go of goes back to the operating system, and not to a heap that nobody needs again
+            pa.system_memory_pool().release_unused()
+        return self.build(columns)
 
     def check(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return ``frame`` if its columns and types are those of the contract.
@@ -146,6 +169,7 @@ CONTACT_CAMPAIGNS_TABLE = Frame(
     key=("id",),
 )
 # The sender's rows, and the pre-scheduled rows of types that are not the planner's.
+# Of actual_send_datetime, the date is enough.
 # event_year, event_month, event_day and priority: NO_NUMBER where the table holds none.
 HISTORY_TABLE = Frame(
     "email_schedules table",

@@ -1,6 +1,6 @@
 """Handled occurrences: those that a row of the sending system answers (section 1, "handled")."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -8,14 +8,96 @@ import numpy.typing as npt
 import pandas as pd
 
 from email_scheduler.config.schema import MonthDay
+from email_scheduler.planning.chunks import side_by_side
 from email_scheduler.planning.dates import Days, Flags, anniversaries, years_of
 from email_scheduler.planning.frames import NO_DATE
+from email_scheduler.planning.packing import SortedIds
 from email_scheduler.planning.vocabulary import AEP, BIRTHDAY, CAMPAIGN_PREFIX, EFFECTIVE_DATE, POST_WINDOW
 
 # How far an answering row's event date may lie from the occurrence's, days, inclusive.
-TOLERANCE_DAYS: Final = {BIRTHDAY: 182, EFFECTIVE_DATE: 182, POST_WINDOW: 60}
+TOLERANCE_DAYS: Final = {BIRTHDAY: 182, EFFECTIVE_DATE: 182, AEP: 0, POST_WINDOW: 60}
+
+# A contact's position and a day as one number; _END is above all days.
+_DAY_BITS: Final = 32
+_END: Final = np.iinfo(np.int64).max
 
 Ids = npt.NDArray[np.int64]
+Rows = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class SenderEvents:
+    """What the sender's rows answer: contact and event date of each, by email type and campaign instance.
+
+    Attributes:
+        first: The position of the contact that is called 0 in questions.
+        keys: Ascending packed positions and days; the instance is 0 for anniversary emails.
+    """
+
+    first: int
+    keys: dict[tuple[str, int], Ids]
+
+    @classmethod
+    def read(cls, history: pd.DataFrame, contact: Rows, aep_dates: tuple[MonthDay, ...]) -> "SenderEvents":
+        """Sort the rows by what they answer.
+
+        Args:
+            history: ``HISTORY``.
+            contact: The position of each row's contact, -1 for those that nobody asks about.
+            aep_dates: ``aep_config.default_dates``: an AEP row answers the AEP date nearest to its event
+                date, the earlier of two, whatever ``aep_config.years`` says.
+        """
+        types = history["email_type"].cat
+        days, instances = history["event_date"].to_numpy(), history["campaign_instance_id"].to_numpy()
+        # a type's code, and one more for the rows that answer nothing
+        nothing = len(types.categories)
+        answers = history["is_senders"].to_numpy() & (contact >= 0)
+        codes = np.where(answers, types.codes.to_numpy(), nothing)
+
+        def of_type(code: int) -> dict[tuple[str, int], Ids]:
+            email_type, rows = types.categories[code], np.flatnonzero(codes == code)
+            if email_type.startswith(CAMPAIGN_PREFIX):
+                keys = _keys(contact[rows], days[rows])
+                ids = instances[rows]
+                return {(email_type, int(one)): np.sort(keys[ids == one]) for one in np.unique(ids)}
+            if email_type not in TOLERANCE_DAYS:
+                return {}
+            events = nearest_aep_dates(days[rows], aep_dates) if email_type == AEP else days[rows]
+            return {(email_type, 0): np.sort(_keys(contact[rows], events))}
+
+        found = side_by_side(of_type, range(nothing))
+        return cls(0, {name: keys for each in found for name, keys in each.items()})
+
+    def of_contacts(self, start: int, stop: int) -> "SenderEvents":
+        """Return what is known of the contacts from ``start`` (called 0 from now on) to before ``stop``."""
+        first, last = self.first + start, self.first + stop
+        ends = np.array([first << _DAY_BITS, last << _DAY_BITS])
+        sliced = {name: keys[slice(*keys.searchsorted(ends))] for name, keys in self.keys.items()}
+        return SenderEvents(first, sliced)
+
+    def answer(self, email_type: str, rows: Rows, events: Days) -> Flags:
+        """Tell which anniversary emails to these contacts about these days are handled."""
+        tolerance = TOLERANCE_DAYS[email_type]
+        wanted = _keys(rows + self.first, events)
+        return self._any_within(email_type, 0, wanted - tolerance, wanted + tolerance)
+
+    def answer_campaign(
+        self, email_type: str, instance: int, rows: Rows, events: Days, is_implicit: Flags
+    ) -> Flags:
+        """Tell which emails of a campaign instance are handled: implicit targets by a row for any day."""
+        wanted = _keys(rows + self.first, events)
+        begin = (rows + self.first) << _DAY_BITS
+        lowest = np.where(is_implicit, begin, wanted)
+        highest = np.where(is_implicit, begin + ((1 << _DAY_BITS) - 1), wanted)
+        return self._any_within(email_type, instance, lowest, highest)
+
+    def _any_within(self, email_type: str, instance: int, lowest: Ids, highest: Ids) -> Flags:
+        """Tell whether there is a key from ``lowest`` to ``highest``, both inclusive."""
+        keys = self.keys.get((email_type, instance))
+        if keys is None or len(keys) == 0:
+            return np.zeros(len(lowest), np.bool_)
+        found: Flags = np.append(keys, _END)[keys.searchsorted(lowest)] <= highest
+        return found
 
 
 def is_handled(
@@ -29,32 +111,27 @@ def is_handled(
     Args:
         occurrences: A frame with contact_id, email_type, campaign_instance_id and event_date.
         history: ``HISTORY``.
-        aep_dates: ``aep_config.default_dates``: an AEP row answers the AEP date nearest to its event date,
-            the earlier of two, whatever ``aep_config.years`` says.
+        aep_dates: ``aep_config.default_dates``.
         is_implicit: Which campaign occurrences are implicit targets (section 8): any row of their instance
             answers them. None: no occurrence is.
     """
-    result = np.zeros(len(occurrences), np.bool_)
-    types, of_history = occurrences["email_type"].cat, history["email_type"].cat
-    codes, history_codes = types.codes.to_numpy(), of_history.codes.to_numpy()
-    is_senders = history["is_senders"].to_numpy()
-    asked, given = _Events.of(occurrences), _Events.of(history)
+    ids = SortedIds(np.unique(occurrences["contact_id"].to_numpy()))
+    senders = SenderEvents.read(history, ids.positions(history["contact_id"].to_numpy()), aep_dates)
+    contact = ids.positions(occurrences["contact_id"].to_numpy())
+    events, instances = occurrences["event_date"].to_numpy(), occurrences["campaign_instance_id"].to_numpy()
     implicit = np.zeros(len(occurrences), np.bool_) if is_implicit is None else is_implicit
-    for code in np.unique(codes):
-        email_type = types.categories[code]
-        same_type = of_history.categories.get_indexer(pd.Index([email_type]))[0]
-        senders = given.take(np.flatnonzero((history_codes == same_type) & is_senders))
-        if same_type < 0 or len(senders.days) == 0:
-            continue
-        rows = np.flatnonzero(codes == code)
-        due = asked.take(rows)
+    types = occurrences["email_type"].cat
+    result = np.zeros(len(occurrences), np.bool_)
+    for email_type, instance in senders.keys:
+        code = types.categories.get_indexer(pd.Index([email_type]))[0]
+        rows = np.flatnonzero(types.codes == code) if code >= 0 else np.empty(0, np.int64)
         if email_type.startswith(CAMPAIGN_PREFIX):
-            result[rows] = _is_campaign_handled(due, senders, implicit[rows])
-        elif email_type == AEP:
-            nearest = replace(senders, days=nearest_aep_dates(senders.days, aep_dates))
-            result[rows] = _has_event(due, nearest, 0)
+            rows = rows[instances[rows] == instance]
+            result[rows] = senders.answer_campaign(
+                email_type, instance, contact[rows], events[rows], implicit[rows]
+            )
         else:
-            result[rows] = _has_event(due, senders, TOLERANCE_DAYS[email_type])
+            result[rows] = senders.answer(email_type, contact[rows], events[rows])
     return result
 
 
@@ -73,47 +150,5 @@ def nearest_aep_dates(days: Days, aep_dates: tuple[MonthDay, ...]) -> Days:
     return nearest
 
 
-@dataclass(frozen=True)
-class _Events:
-    """Contact, campaign instance and event date of some rows; columns, since frames are slow to cut up."""
-
-    contact_ids: Ids
-    instances: Ids
-    days: Days
-
-    @classmethod
-    def of(cls, frame: pd.DataFrame) -> "_Events":
-        return cls(*(frame[name].to_numpy() for name in ("contact_id", "campaign_instance_id", "event_date")))
-
-    def take(self, rows: Ids) -> "_Events":
-        return _Events(self.contact_ids[rows], self.instances[rows], self.days[rows])
-
-
-def _is_campaign_handled(due: _Events, senders: _Events, is_implicit: Flags) -> Flags:
-    result = np.zeros(len(due.days), np.bool_)
-    for instance in np.unique(due.instances):
-        rows = np.flatnonzero(due.instances == instance)
-        of_instance = senders.take(np.flatnonzero(senders.instances == instance))
-        result[rows] = np.where(
-            is_implicit[rows],
-            np.isin(due.contact_ids[rows], of_instance.contact_ids),
-            _has_event(due.take(rows), of_instance, 0),
-        )
-    return result
-
-
-def _has_event(due: _Events, senders: _Events, tolerance: int) -> Flags:
-    """Tell for which rows an event of the same contact lies within ``tolerance`` days."""
-    distinct = np.unique(senders.contact_ids)
-    if len(distinct) == 0:
-        return np.zeros(len(due.days), np.bool_)
-    position = np.minimum(np.searchsorted(distinct, due.contact_ids), len(distinct) - 1)
-    keys = np.sort(_key(np.searchsorted(distinct, senders.contact_ids), senders.days))
-    lowest = np.searchsorted(keys, _key(position, due.days) - tolerance, side="left")
-    highest = np.searchsorted(keys, _key(position, due.days) + tolerance, side="right")
-    found: Flags = (distinct[position] == due.contact_ids) & (highest > lowest)
-    return found
-
-
-def _key(position: Ids, days: Days) -> Ids:
-    return (position << 32) + (days.astype(np.int64) - NO_DATE)
+def _keys(contact: Rows, days: Days) -> Ids:
+    return (contact << _DAY_BITS) + (days.astype(np.int64) - NO_DATE)

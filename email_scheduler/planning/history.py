@@ -5,7 +5,7 @@ import pandas as pd
 
 from email_scheduler.planning.dates import date_parts, event_days
 from email_scheduler.planning.frames import HISTORY, HISTORY_TABLE, NO_DATE
-from email_scheduler.planning.vocabulary import PRE_SCHEDULED, SKIPPED
+from email_scheduler.planning.vocabulary import PRE_SCHEDULED, SKIPPED, is_label
 
 
 def read_history(table: pd.DataFrame) -> pd.DataFrame:
@@ -18,19 +18,19 @@ def read_history(table: pd.DataFrame) -> pd.DataFrame:
     actual = date_parts(table["actual_send_datetime"])
     send_date = np.where(actual != NO_DATE, actual, date_parts(table["scheduled_send_date"])).astype(np.int32)
     event_date = event_days(*(table[f"event_{part}"].to_numpy() for part in ("year", "month", "day")))
-    status = table["status"].astype("str").astype("category")
+    status = _labels(table["status"])
     return HISTORY.build(
         {
             "id": table["id"],
             "contact_id": table["contact_id"],
-            "email_type": table["email_type"].astype("str").astype("category"),
+            "email_type": _labels(table["email_type"]),
             "status": status,
             "campaign_instance_id": table["campaign_instance_id"],
             "event_date": np.where(event_date != NO_DATE, event_date, send_date).astype(np.int32),
             "send_date": send_date,
             "priority": table["priority"],
             "initial_email_id": table["initial_email_id"],
-            "is_senders": ~status.isin([PRE_SCHEDULED, SKIPPED]).to_numpy(),
+            "is_senders": ~is_label(status, [PRE_SCHEDULED, SKIPPED]),
         }
     )
 
@@ -42,3 +42,7 @@ def has_type(history: pd.DataFrame, prefix: str) -> pd.Series:
         np.append(types.categories.str.startswith(prefix).astype(np.bool_), False)[types.codes],
         index=history.index,
     )
+
+
+def _labels(texts: pd.Series) -> pd.Series:
+    return texts if isinstance(texts.dtype, pd.CategoricalDtype) else texts.astype("category")

@@ -5,7 +5,7 @@ import pandas as pd
 
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.planning.basis import PlanningBasis
-from email_scheduler.planning.dates import Days, Flags, years_of
+from email_scheduler.planning.dates import Days, years_of
 from email_scheduler.planning.exclusions import Rows
 from email_scheduler.planning.frames import NO_DATE, SCHEDULES
 from email_scheduler.planning.hashing import stable_hash
@@ -48,11 +48,10 @@ def assign_intervals(basis: PlanningBasis, occurrences: pd.DataFrame, crowded: D
     windows, open_days = basis.windows, basis.open_days
     codes = occurrences["skip_reason"].cat.codes.to_numpy().astype(np.int16)
     live = np.flatnonzero(codes == NOT_SKIPPED)
-    due = occurrences.iloc[live]
-    rows = basis.rows_of(due["contact_id"].to_numpy())
-    is_bound = due["is_window_bound"].to_numpy()
-    deadline = due["deadline"].to_numpy()
-    base = _smoothed(basis, due, rows, crowded)
+    rows = basis.rows_of(occurrences["contact_id"].to_numpy()[live])
+    is_bound = occurrences["is_window_bound"].to_numpy()[live]
+    deadline = occurrences["deadline"].to_numpy()[live]
+    base = _smoothed(basis, occurrences, live, rows, crowded)
 
     day = np.maximum(base, np.int32(basis.today))
     first, last = day.copy(), deadline.copy()
@@ -61,13 +60,13 @@ def assign_intervals(basis: PlanningBasis, occurrences: pd.DataFrame, crowded: D
     is_late = first > deadline
     bound = np.flatnonzero(is_bound & ~is_late)
     last[bound] = np.minimum(windows.next_excluded(rows[bound], first[bound]) - 1, deadline[bound])
-    reasons = np.full(len(due), NOT_SKIPPED)
+    reasons = np.full(len(live), NOT_SKIPPED)
     reasons[is_late] = skip_codes(windows.reasons(rows[is_late], day[is_late]))
 
     last_open = open_days.previous_open(last)
     closed = np.flatnonzero((last_open < first) & ~is_late)
     last = np.where(last_open >= first, last_open, last)
-    is_brought_forward = np.zeros(len(due), np.bool_)
+    is_brought_forward = np.zeros(len(live), np.bool_)
     if len(closed):
         earlier = open_days.previous_open(first[closed] - np.int32(1))
         blocked = is_bound[closed] & (windows.next_excluded(rows[closed], earlier) < first[closed])
@@ -91,23 +90,32 @@ def assign_intervals(basis: PlanningBasis, occurrences: pd.DataFrame, crowded: D
     return SCHEDULES.build(columns)
 
 
-def _smoothed(basis: PlanningBasis, due: pd.DataFrame, rows: Rows, crowded: Days) -> Days:
-    """Return the base dates: the ideal dates, those of crowded days spread around them (rule 5)."""
-    base = due["ideal_send_date"].to_numpy().copy()
-    is_crowded: Flags = (due["email_type"] == EFFECTIVE_DATE).to_numpy() & np.isin(base, crowded)
-    chosen = np.flatnonzero(is_crowded)
+def _smoothed(basis: PlanningBasis, occurrences: pd.DataFrame, live: Rows, rows: Rows, crowded: Days) -> Days:
+    """Return the base dates of the emails that nothing stops: the ideal dates, or days around them (rule 5).
+
+    Args:
+        basis: What planning looks at.
+        occurrences: ``OCCURRENCES``.
+        live: Which of them nothing stops.
+        rows: The contact of each of these.
+        crowded: The ideal dates whose effective-date emails are spread around them.
+    """
+    base = occurrences["ideal_send_date"].to_numpy()[live]
+    types = occurrences["email_type"].array
+    of_type = np.flatnonzero(types.codes[live] == types.categories.get_loc(EFFECTIVE_DATE))
+    chosen = of_type[np.isin(base[of_type], crowded)]
     if len(chosen) == 0:
         return base
-    ideal = base[chosen]
+    ideal, emails = base[chosen], live[chosen]
     reach = basis.config.load_balancing.ed_smoothing_window_days
     spread = stable_hash(
         "smooth",
-        due["contact_id"].to_numpy()[chosen],
-        due["email_type"].array[chosen],
-        years_of(due["event_date"].to_numpy()[chosen]),
+        occurrences["contact_id"].to_numpy()[emails],
+        types[emails],
+        years_of(occurrences["event_date"].to_numpy()[emails]),
     ) % np.uint64(2 * reach + 1)
     moved = ideal + spread.astype(np.int32) - np.int32(reach)
-    is_legal = (moved <= due["deadline"].to_numpy()[chosen]) & basis.open_days.is_open(moved)
+    is_legal = (moved <= occurrences["deadline"].to_numpy()[emails]) & basis.open_days.is_open(moved)
     is_legal &= basis.windows.next_excluded(rows[chosen], np.minimum(moved, ideal)) > np.maximum(moved, ideal)
     base[chosen] = np.where(is_legal, moved, ideal)
     return base

@@ -5,8 +5,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from email_scheduler.config.schema import SchedulerConfig
+from email_scheduler.planning.basis import PlanningBasis
+from email_scheduler.planning.chunks import side_by_side
 from email_scheduler.planning.dates import Flags
-from email_scheduler.planning.frames import BALANCED_SCHEDULES
+from email_scheduler.planning.exclusions import Rows
+from email_scheduler.planning.frames import BALANCED_SCHEDULES, NO_DATE
 from email_scheduler.planning.history import has_type
 from email_scheduler.planning.vocabulary import (
     CAMPAIGN_CONFLICT,
@@ -15,6 +18,7 @@ from email_scheduler.planning.vocabulary import (
     FREQUENCY_LIMIT_EXCEEDED,
     LIVE_STATUSES,
     NOT_SKIPPED,
+    is_label,
     skip_code,
     skip_reasons,
 )
@@ -25,47 +29,59 @@ _DAY_BITS = 32
 _EMPTY = -(1 << 40)
 
 
-def limit_per_contact(balanced: pd.DataFrame, history: pd.DataFrame, config: SchedulerConfig) -> pd.DataFrame:
+def limit_per_contact(
+    basis: PlanningBasis, balanced: pd.DataFrame, balanced_by_part: list[Rows]
+) -> pd.DataFrame:
     """Skip what would be too much for a contact (section 12).
 
     Args:
-        balanced: ``BALANCED_SCHEDULES`` of any contacts, all emails of each contact.
-        history: ``HISTORY``.
-        config: The organisation's configuration.
+        basis: What planning looks at, for all contacts of the organisation.
+        balanced: ``BALANCED_SCHEDULES``.
+        balanced_by_part: Its rows by the parts of ``basis``.
 
     Returns:
         ``BALANCED_SCHEDULES``, row for row; what became skipped stays dated at the day it was placed on.
     """
     codes = balanced["skip_reason"].cat.codes.to_numpy().astype(np.int16)
-    placed = np.flatnonzero(codes == NOT_SKIPPED)
-    if len(placed) == 0:
-        return balanced
-    emails = balanced.iloc[placed]
-    is_near = history["send_date"] > emails["send_date"].min() - config.load_balancing.period_days
-    live = history[is_near & history["status"].isin(LIVE_STATUSES) & ~has_type(history, FOLLOW_UP_PREFIX)]
-    doubtful = placed[_could_break_a_limit(emails, live, config)]
-    if len(doubtful) == 0:
-        return balanced
-    codes[doubtful] = _accept_in_order(balanced.iloc[doubtful], live, config)
+    history = basis.history
+    is_live = is_label(history["status"], LIVE_STATUSES) & ~has_type(history, FOLLOW_UP_PREFIX).to_numpy()
+    is_live &= history["send_date"].to_numpy() > basis.today - basis.config.load_balancing.period_days
+    is_live &= basis.positions(history["contact_id"].to_numpy()) >= 0
+    live = history[is_live]
+
+    def limit_part(of_part: tuple[PlanningBasis, Rows, Rows]) -> None:
+        part, rows, live_rows = of_part
+        placed = rows[codes[rows] == NOT_SKIPPED]
+        doubtful = placed[_could_break_a_limit(part, balanced, placed, live, live_rows)]
+        if len(doubtful):
+            # no two parts have a row in common
+            codes[doubtful] = _accept_in_order(balanced.take(doubtful), live.take(live_rows), basis.config)
+
+    live_by_part = basis.rows_by_part(live["contact_id"].to_numpy())
+    side_by_side(limit_part, zip(basis.parts, balanced_by_part, live_by_part, strict=True))
     return BALANCED_SCHEDULES.check(balanced.assign(skip_reason=skip_reasons(codes)))
 
 
-def _could_break_a_limit(emails: pd.DataFrame, live: pd.DataFrame, config: SchedulerConfig) -> Flags:
+def _could_break_a_limit(
+    part: PlanningBasis, balanced: pd.DataFrame, placed: Rows, live: pd.DataFrame, live_rows: Rows
+) -> Flags:
     """Tell which emails are of a contact with too many emails in a period, or two on one day."""
-    limit, period = _limits(config)
-    ids = np.concatenate([emails["contact_id"].to_numpy(), live["contact_id"].to_numpy()])
-    days = np.concatenate([emails["send_date"].to_numpy(), live["send_date"].to_numpy()]).astype(np.int64)
-    contacts, position = np.unique(ids, return_inverse=True)
-    keys = np.sort((position << _DAY_BITS) + (days + (1 << 31)))
+    limit, period = _limits(part.config)
+    ids, days = (
+        np.concatenate([balanced[name].to_numpy()[placed], live[name].to_numpy()[live_rows]])
+        for name in ("contact_id", "send_date")
+    )
+    contact = part.rows_of(ids)
+    keys = np.sort((contact << _DAY_BITS) + (days.astype(np.int64) - NO_DATE))
     is_near = np.zeros(len(keys), np.bool_)
     for ahead, reach in ((limit, period - 1), (1, 0)):
         if ahead == 0:
             is_near[:] = True
         elif ahead < len(keys):
             is_near[:-ahead] |= keys[ahead:] - keys[:-ahead] <= reach
-    doubtful = np.zeros(len(contacts), np.bool_)
-    doubtful[keys[is_near] >> _DAY_BITS] = True
-    flags: Flags = doubtful[position[: len(emails)]]
+    is_doubtful = np.zeros(len(part.contacts), np.bool_)
+    is_doubtful[keys[is_near] >> _DAY_BITS] = True
+    flags: Flags = is_doubtful[contact[: len(placed)]]
     return flags
 
 

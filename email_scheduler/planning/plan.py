@@ -8,20 +8,22 @@ from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.planning.anniversaries import anniversary_occurrences, effective_date_load
 from email_scheduler.planning.balancing import balance, daily_cap, daily_limit, fixed_volume, foreign_rows
 from email_scheduler.planning.basis import PlanningBasis
-from email_scheduler.planning.campaigns import campaign_occurrences, resolve_conflicts
+from email_scheduler.planning.campaigns import ListedTargets, campaign_occurrences, resolve_conflicts
 from email_scheduler.planning.capacity import capacity_shortfall
-from email_scheduler.planning.contacts import validate_contacts
+from email_scheduler.planning.chunks import side_by_side
+from email_scheduler.planning.contacts import issues, validate_contacts
 from email_scheduler.planning.follow_ups import plan_follow_ups
-from email_scheduler.planning.frames import PlanInputs
+from email_scheduler.planning.frames import EMAIL_SCHEDULES, SCHEDULES, PlanInputs
 from email_scheduler.planning.intervals import assign_intervals, crowded_ideal_dates
 from email_scheduler.planning.limits import limit_per_contact
-from email_scheduler.planning.rows import email_schedules, target_statuses
+from email_scheduler.planning.rows import COLUMNS_OF_ROWS, email_schedules_by_part, target_statuses
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def make_plan(
         InputDataError: A campaign cannot be read, or two rows have the same key.
     """
     on_phase("contacts")
-    contacts, issues = validate_contacts(inputs.contacts, inputs.suppressions, inputs.as_of)
+    contacts, contact_issues = validate_contacts(inputs.contacts, inputs.suppressions, inputs.as_of)
     basis = planning_basis(inputs, contacts, config)
     on_phase("anniversary schedules")
     anniversaries = plan_anniversaries(basis)
@@ -77,10 +79,11 @@ def make_plan(
     campaigns, target_issues = plan_campaigns(basis, inputs.contact_campaigns)
     on_phase("follow-ups")
     follow_ups, answer_issues = plan_follow_ups(basis, inputs.clicks, inputs.answers)
-    schedules = pd.concat([anniversaries, campaigns], ignore_index=True)
+    found = pd.concat([contact_issues, target_issues, answer_issues], ignore_index=True)
+    stages = [anniversaries, campaigns]
     del anniversaries, campaigns
-    found = pd.concat([issues, target_issues, answer_issues], ignore_index=True)
-    return balance_plan(basis, inputs, schedules, follow_ups, found, on_phase=on_phase)
+    # nothing here keeps the joined frame, so that balancing can let go of it
+    return balance_plan(basis, inputs, SCHEDULES.join(stages), follow_ups, found, on_phase=on_phase)
 
 
 def planning_basis(inputs: PlanInputs, contacts: pd.DataFrame, config: SchedulerConfig) -> PlanningBasis:
@@ -101,8 +104,13 @@ def plan_anniversaries(basis: PlanningBasis) -> pd.DataFrame:
         basis: What planning looks at, for all valid contacts of the organisation.
     """
     cap = daily_cap(len(basis.contacts), basis.config)
-    crowded = crowded_ideal_dates(effective_date_load(basis), cap, basis.config)
-    return assign_intervals(basis, anniversary_occurrences(basis), crowded)
+    load = pd.concat(side_by_side(effective_date_load, basis.parts)).groupby(level=0).sum()
+    crowded = crowded_ideal_dates(load, cap, basis.config)
+
+    def plan_part(part: PlanningBasis) -> pd.DataFrame:
+        return assign_intervals(part, anniversary_occurrences(part), crowded)
+
+    return SCHEDULES.join(side_by_side(plan_part, basis.parts))
 
 
 def plan_campaigns(basis: PlanningBasis, targets: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -112,10 +120,18 @@ def plan_campaigns(basis: PlanningBasis, targets: pd.DataFrame) -> tuple[pd.Data
         basis: What planning looks at.
         targets: ``CONTACT_CAMPAIGNS_TABLE``.
     """
-    due, issues = campaign_occurrences(basis, targets)
+    listed = ListedTargets.read(targets, basis)
     # only effective-date emails are smoothed
     nothing_crowded = np.empty(0, np.int32)
-    return resolve_conflicts(assign_intervals(basis, due, nothing_crowded)), issues
+
+    def plan_part(part: PlanningBasis) -> tuple[pd.DataFrame, dict[str, npt.NDArray[np.int64]]]:
+        of_part = listed.of_contacts(part.first, part.first + len(part.contacts))
+        due, found = campaign_occurrences(part, of_part)
+        return resolve_conflicts(assign_intervals(part, due, nothing_crowded)), found
+
+    frames, found_by_part = zip(*side_by_side(plan_part, basis.parts), strict=True)
+    found = {name: np.concatenate([each[name] for each in found_by_part]) for name in found_by_part[0]}
+    return SCHEDULES.join(frames), issues(found)
 
 
 def balance_plan(
@@ -123,7 +139,7 @@ def balance_plan(
     inputs: PlanInputs,
     schedules: pd.DataFrame,
     follow_ups: pd.DataFrame,
-    issues: pd.DataFrame,
+    found: pd.DataFrame,
     *,
     on_phase: Callable[[str], None] = lambda _: None,
 ) -> Plan:
@@ -134,7 +150,7 @@ def balance_plan(
         inputs: The organisation's tables.
         schedules: ``SCHEDULES`` of the anniversary emails, then those of the campaign emails.
         follow_ups: ``FOLLOW_UPS``.
-        issues: ``CONTACT_ISSUES`` of all stages.
+        found: ``CONTACT_ISSUES`` of all stages.
         on_phase: Told the name of each phase as it begins.
     """
     config, contact_count = basis.config, len(basis.contacts)
@@ -144,19 +160,25 @@ def balance_plan(
     balanced = balance(schedules, fixed, cap, config, basis.as_of)
     del schedules
     on_phase("limits")
-    balanced = limit_per_contact(balanced, basis.history, config)
+    by_part = basis.rows_by_part(balanced["contact_id"].to_numpy())
+    balanced = limit_per_contact(basis, balanced, by_part)
     on_phase("rows")
-    rows = email_schedules(basis, balanced, follow_ups)
+    shortfall = capacity_shortfall(balanced, contact_count, cap, config)
+    # the other columns have served
+    balanced = balanced[COLUMNS_OF_ROWS]
+    parts = email_schedules_by_part(basis, balanced, by_part, follow_ups)
+    del balanced, by_part
+    rows = EMAIL_SCHEDULES.join(parts)
     return Plan(
         as_of=basis.as_of,
         schedules=rows,
         contacts=basis.contacts,
-        issues=issues,
+        issues=found,
         target_statuses=target_statuses(basis, rows, inputs.contact_campaigns),
         contact_count=len(inputs.contacts),
         daily_cap=cap,
         daily_limit=daily_limit(cap, config),
         fixed=fixed,
         foreign_rows=foreign_rows(basis.history),
-        capacity_shortfall=capacity_shortfall(balanced, contact_count, cap, config),
+        capacity_shortfall=shortfall,
     )

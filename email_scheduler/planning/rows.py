@@ -11,8 +11,11 @@ from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.planning.basis import PlanningBasis
 from email_scheduler.planning.campaign_instances import CampaignInstance
 from email_scheduler.planning.campaigns import OPEN_TARGET_STATUSES, trigger_days
-from email_scheduler.planning.dates import Flags
+from email_scheduler.planning.chunks import chunks, side_by_side
+from email_scheduler.planning.dates import Days, Flags
+from email_scheduler.planning.exclusions import Rows
 from email_scheduler.planning.frames import EMAIL_SCHEDULES, TARGET_STATUSES
+from email_scheduler.planning.packing import SortedIds, is_among, pack
 from email_scheduler.planning.vocabulary import (
     ADJUSTMENTS,
     ANNIVERSARY_TYPES,
@@ -20,11 +23,14 @@ from email_scheduler.planning.vocabulary import (
     PRE_SCHEDULED,
     SENT_STATUSES,
     STATUSES,
+    is_label,
     labels,
 )
 
 _SMOOTHED, _BROUGHT_FORWARD, _REDISTRIBUTED, _CATCH_UP = range(len(ADJUSTMENTS))
 _NONE = -1
+Ids = npt.NDArray[np.int64]
+
 _SHARED: Final = [
     "contact_id",
     "email_type",
@@ -35,16 +41,35 @@ _SHARED: Final = [
     "priority",
     "skip_reason",
 ]
+# What rows are made from.
+COLUMNS_OF_ROWS: Final = [*_SHARED, "base_date", "is_brought_forward"]
 
 
-def email_schedules(basis: PlanningBasis, balanced: pd.DataFrame, follow_ups: pd.DataFrame) -> pd.DataFrame:
-    """Return the plan as rows of ``EMAIL_SCHEDULES``, in its order (section 13).
+def email_schedules_by_part(
+    basis: PlanningBasis, balanced: pd.DataFrame, balanced_by_part: list[Rows], follow_ups: pd.DataFrame
+) -> list[pd.DataFrame]:
+    """Return the plan as rows of ``EMAIL_SCHEDULES``, in its order, for each part of ``basis`` (section 13).
 
     Args:
         basis: What planning looked at, for all contacts of the organisation.
-        balanced: ``BALANCED_SCHEDULES`` after the limits per contact.
+        balanced: ``COLUMNS_OF_ROWS`` of ``BALANCED_SCHEDULES`` after the limits per contact.
+        balanced_by_part: Its rows by the parts of ``basis``.
         follow_ups: ``FOLLOW_UPS``.
     """
+    templates = _Templates(basis, [balanced, follow_ups])
+
+    def rows_of_part(part: tuple[PlanningBasis, Rows, Rows]) -> pd.DataFrame:
+        contacts, rows, follow_up_rows = part
+        return _rows(contacts, balanced.take(rows), follow_ups.take(follow_up_rows), templates)
+
+    follow_ups_by_part = basis.rows_by_part(follow_ups["contact_id"].to_numpy())
+    parts = zip(basis.parts, balanced_by_part, follow_ups_by_part, strict=True)
+    return side_by_side(rows_of_part, parts)
+
+
+def _rows(
+    basis: PlanningBasis, balanced: pd.DataFrame, follow_ups: pd.DataFrame, templates: "_Templates"
+) -> pd.DataFrame:
     both = pd.concat([balanced[_SHARED], follow_ups[_SHARED]], ignore_index=True)
     count = len(both)
     is_skipped = both["skip_reason"].notna().to_numpy()
@@ -53,7 +78,7 @@ def email_schedules(basis: PlanningBasis, balanced: pd.DataFrame, follow_ups: pd
     initial[len(balanced) :] = follow_ups["initial_email_id"]
     metadata = np.full(count, _NONE, np.int32)
     metadata[len(balanced) :] = follow_ups["metadata"].cat.codes
-    templates, sms_templates = _templates(basis, both)
+    email_templates, sms_templates = templates.of_rows(basis, both)
     columns: dict[str, object] = {name: both[name] for name in _SHARED}
     columns |= {
         "initial_email_id": initial,
@@ -61,18 +86,14 @@ def email_schedules(basis: PlanningBasis, balanced: pd.DataFrame, follow_ups: pd
         "status": labels(is_skipped.astype(np.int8), STATUSES),
         "adjustment": labels(np.where(is_skipped, _NONE, adjustment), ADJUSTMENTS),
         "scheduled_send_time": labels(np.zeros(count, np.int8), [basis.config.timing_constants.send_time]),
-        "email_template": templates,
+        "email_template": email_templates,
         "sms_template": sms_templates,
         "metadata": labels(metadata, follow_ups["metadata"].cat.categories),
     }
     frame = EMAIL_SCHEDULES.build(columns)
-    order = np.lexsort(
-        [
-            frame[name].cat.codes.to_numpy() if name == "email_type" else frame[name].to_numpy()
-            for name in reversed(EMAIL_SCHEDULES.order)
-        ]
-    )
-    return frame.iloc[order].reset_index(drop=True)
+    in_order = [frame[name].array for name in EMAIL_SCHEDULES.order]
+    keys = pack([each.codes if isinstance(each, pd.Categorical) else each.to_numpy() for each in in_order])
+    return frame.take(np.argsort(keys)).reset_index(drop=True)
 
 
 def target_statuses(basis: PlanningBasis, schedules: pd.DataFrame, targets: pd.DataFrame) -> pd.DataFrame:
@@ -86,30 +107,39 @@ def target_statuses(basis: PlanningBasis, schedules: pd.DataFrame, targets: pd.D
     history, instances = basis.history, basis.instances
     opened = targets[targets["status"].isin(OPEN_TARGET_STATUSES)]
     trigger, _ = trigger_days(opened, instances)
-    wanted = pd.DataFrame(
-        {
-            "contact_id": opened["contact_id"].to_numpy(),
-            "campaign_instance_id": opened["campaign_instance_id"].to_numpy(),
-            "event_date": trigger,
-        }
+    wanted = (opened["contact_id"].to_numpy(), opened["campaign_instance_id"].to_numpy(), trigger)
+    is_scheduled = _is_among(
+        wanted,
+        schedules,
+        (schedules["campaign_instance_id"].to_numpy() != 0)
+        & (schedules["initial_email_id"].to_numpy() == 0)
+        & is_label(schedules["status"], [PRE_SCHEDULED]),
     )
-    planned = schedules[(schedules["status"] == PRE_SCHEDULED) & (schedules["campaign_instance_id"] != 0)]
-    planned = planned[planned["initial_email_id"] == 0]
-    sent = history[history["status"].isin(SENT_STATUSES) & (history["campaign_instance_id"] != 0)]
-    sent = sent[sent["email_type"].isin({i.email_type for i in instances.values()})]
-    status = np.where(
-        _is_among(wanted, sent), "sent", np.where(_is_among(wanted, planned), "scheduled", "pending")
+    is_sent = _is_among(
+        wanted,
+        history,
+        (history["campaign_instance_id"].to_numpy() != 0)
+        & is_label(history["status"], SENT_STATUSES)
+        & is_label(history["email_type"], {i.email_type for i in instances.values()}),
     )
+    status = np.where(is_sent, "sent", np.where(is_scheduled, "scheduled", "pending"))
     changed = status != opened["status"].astype("str").to_numpy()
     return TARGET_STATUSES.build(
         {"id": opened["id"].to_numpy()[changed], "status": pd.Categorical(status[changed])}
     ).sort_values("id", ignore_index=True)
 
 
-def _is_among(wanted: pd.DataFrame, rows: pd.DataFrame) -> Flags:
-    keys = list(wanted.columns)
-    found: Flags = pd.MultiIndex.from_frame(wanted).isin(pd.MultiIndex.from_frame(rows[keys]))
-    return found
+def _is_among(wanted: tuple[Ids, Ids, Days], frame: pd.DataFrame, is_asked: Flags) -> Flags:
+    """Tell which contacts, campaign instances and days are those of one of the rows that are asked."""
+    rows = np.flatnonzero(is_asked)
+    rows = rows[np.isin(frame["campaign_instance_id"].to_numpy()[rows], np.unique(wanted[1]))]
+    names = ("contact_id", "campaign_instance_id", "event_date")
+    columns = []
+    for known, name in zip(wanted, names, strict=True):
+        columns.append(np.concatenate([known, frame[name].to_numpy()[rows]]))
+    keys = pack(columns)
+    count = len(wanted[0])
+    return is_among(keys[:count], keys[count:])
 
 
 def _adjustments(balanced: pd.DataFrame, config: SchedulerConfig) -> npt.NDArray[np.int8]:
@@ -125,22 +155,44 @@ def _follow_up_adjustments(follow_ups: pd.DataFrame) -> npt.NDArray[np.int8]:
     return np.where(is_on_time, _NONE, _CATCH_UP).astype(np.int8)
 
 
-def _templates(basis: PlanningBasis, rows: pd.DataFrame) -> tuple[pd.Categorical, pd.Categorical]:
-    """Return email and SMS template of each row; there are as many answers as pairs of type and instance."""
-    types = rows["email_type"].cat
-    instance_ids, instance = np.unique(rows["campaign_instance_id"].to_numpy(), return_inverse=True)
-    packed = types.codes.to_numpy().astype(np.int64) * len(instance_ids) + instance
-    pairs, pair = np.unique(packed, return_inverse=True)
-    answers = []
-    for type_code, position in zip(*divmod(pairs, max(len(instance_ids), 1)), strict=True):
-        of = basis.instances.get(int(instance_ids[position]))
-        answers.append(_templates_of(types.categories[type_code], of, basis.config))
-    has_phone = basis.contacts["has_phone"].to_numpy()[basis.rows_of(rows["contact_id"].to_numpy())]
-    gets_sms = has_phone & basis.config.features.enable_sms
-    return (
-        _spread([email for email, _ in answers], pair, np.ones(len(rows), np.bool_)),
-        _spread([sms for _, sms in answers], pair, gets_sms),
-    )
+class _Templates:
+    """The texts of emails and messages: as many answers as there are pairs of email type and instance."""
+
+    def __init__(self, basis: PlanningBasis, frames: list[pd.DataFrame]) -> None:
+        self._ids = np.array(sorted(basis.instances), np.int64)
+        self._index = SortedIds(self._ids)
+        self._is_sms_enabled = basis.config.features.enable_sms
+        count = len(basis.email_types.categories) * (len(self._ids) + 1)
+
+        def occurring(frame: pd.DataFrame) -> npt.NDArray[np.int64]:
+            return np.bincount(self._pairs(frame), minlength=count)
+
+        slices = [frame.iloc[part] for frame in frames for part in chunks(len(frame))]
+        present = np.logical_or.reduce(side_by_side(occurring, slices))
+        texts: list[tuple[str | None, str | None]] = [(None, None)] * count
+        for pair in np.flatnonzero(present):
+            type_code, position = divmod(int(pair), len(self._ids) + 1)
+            instance = basis.instances[int(self._ids[position - 1])] if position else None
+            texts[pair] = _templates_of(basis.email_types.categories[type_code], instance, basis.config)
+        self._email, self._sms = (_coded([each[kind] for each in texts]) for kind in (0, 1))
+
+    def of_rows(self, basis: PlanningBasis, rows: pd.DataFrame) -> tuple[pd.Categorical, pd.Categorical]:
+        """Return email and SMS template of each row; ``basis`` holds the contacts of the rows."""
+        pair = self._pairs(rows)
+        has_phone = basis.contacts["has_phone"].to_numpy()[basis.rows_of(rows["contact_id"].to_numpy())]
+        sms = np.where(has_phone & self._is_sms_enabled, self._sms.codes[pair], _NONE)
+        return (
+            pd.Categorical.from_codes(self._email.codes[pair], dtype=self._email.dtype),
+            pd.Categorical.from_codes(sms, dtype=self._sms.dtype),
+        )
+
+    def _pairs(self, rows: pd.DataFrame) -> npt.NDArray[np.int64]:
+        # 0 is no instance, and one that the database does not know
+        position = self._index.positions(rows["campaign_instance_id"].to_numpy()) + 1
+        pairs: npt.NDArray[np.int64] = (
+            rows["email_type"].array.codes * np.int64(len(self._ids) + 1) + position
+        )
+        return pairs
 
 
 def _templates_of(
@@ -162,8 +214,7 @@ def _templates_of(
     return instance.email_template, instance.sms_template or templates.sms.get(email_type)
 
 
-def _spread(texts: list[str | None], pair: npt.NDArray[np.int64], is_given: Flags) -> pd.Categorical:
-    distinct = pd.Index(sorted({text for text in texts if text is not None}), dtype="str")
-    codes = np.array([_NONE if text is None else distinct.get_loc(text) for text in texts], np.int32)
-    spread = codes[pair] if len(codes) else np.empty(0, np.int32)
-    return labels(np.where(is_given, spread, _NONE), distinct)
+def _coded(texts: list[str | None]) -> pd.Categorical:
+    distinct = sorted({text for text in texts if text is not None})
+    codes = [_NONE if text is None else distinct.index(text) for text in texts]
+    return labels(np.array(codes, np.int32), distinct)

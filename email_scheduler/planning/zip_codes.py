@@ -26,8 +26,8 @@ STATE_DTYPE: Final = pd.CategoricalDtype(pd.Index(STATES, dtype="str"))
 def state_codes_by_zip() -> npt.NDArray[np.int8]:
     """Return the position in ``STATES`` for each ZIP from 00000 to 99999, -1 where no such ZIP exists."""
     codes = np.full(100_000, -1, np.int8)
-    position = {state: code for code, state in enumerate(STATES)}
-    entries: list[dict[str, str]] = zipcodes.list_all()  # type: ignore[no-untyped-call]
-    for entry in entries:
-        codes[int(entry["zip_code"])] = position[entry["state"]]
+    for code, state in enumerate(STATES):
+        # state by state, since all entries at once take 140 MB that are not given back
+        entries: list[dict[str, str]] = zipcodes.filter_by(state=state)  # type: ignore[no-untyped-call]
+        codes[[int(entry["zip_code"]) for entry in entries]] = code
     return codes

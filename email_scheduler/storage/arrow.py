@@ -1,28 +1,23 @@
-"""Reading many rows: a query becomes a frame, column by column, through Arrow.
+"""Reading many rows: a query becomes a frame, column by column, through Arrow."""
 
-A SQLite column may hold anything, whatever it was declared as. So every column is cast in SQL to what its
-frame says, and arrives as one type.
-"""
-
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+from pandas.api.types import union_categoricals
 
 from email_scheduler.planning.dates import date_parts
-from email_scheduler.planning.frames import DATE, FLAG, ID, NO_NUMBER, NUMBER, Frame
-from email_scheduler.storage.engine import AdbcConnection
+from email_scheduler.planning.frames import DATE, FLAG, HASH, ID, NUMBER, Frame
+from email_scheduler.storage.connection import Cell, Connection
 
-_ROWS_AT_A_TIME: Final = 65_536
-_GREATEST_NUMBER: Final = int(np.iinfo(np.int32).max)
-_TRUE_WORDS: Final = "'1', '1.0', 'true', 't', 'yes', 'y', 'on'"
+_CATEGORY: Final = pa.dictionary(pa.int32(), pa.string())
 
 
 def read_frame(
-    connection: AdbcConnection,
+    connection: Connection,
     frame: Frame,
     source: str,
     *,
@@ -36,75 +31,76 @@ def read_frame(
     number 1 or a word like true; null is false. Text and label columns become categories.
 
     Args:
-        connection: From ``adbc_connection``.
+        connection: Where to read.
         frame: The contract of the result.
         source: SQL of what follows ``FROM``, conditions included.
         sql: Columns that are not called in the source as in the frame: their SQL.
         distinct: Text columns whose values hardly repeat: they become ``str``, not a category.
     """
-    expressions = dict(sql or {})
-    names = ", ".join(_cast(expressions.get(name, name), kind) for name, kind in frame.columns.items())
-    # The driver takes a column's type from the first rows, and fails when nulls only are followed by text:
-    # a row in front, which is dropped again, holds a value of each type.
-    first = ", ".join(f"{_example(kind)} AS {name}" for name, kind in frame.columns.items())
-    table = query(connection, f"SELECT {first} UNION ALL SELECT {names} FROM {source}").slice(1)  # noqa: S608
-    return frame.build(
-        {
-            name: _column(table.column(name), kind, is_category=name not in distinct)
-            for name, kind in frame.columns.items()
-        }
-    )
+    batches = list(connection.read(_cells(frame, sql, distinct), source))
+    return _to_frame(frame, pa.Table.from_batches(batches)) if batches else _without_rows(frame, distinct)
 
 
-def query(connection: AdbcConnection, sql: str) -> Any:
-    """Return the rows of a query as an Arrow table."""
-    options = {"adbc.sqlite.query.batch_rows": str(_ROWS_AT_A_TIME)}
-    with connection.cursor(adbc_stmt_kwargs=options) as cursor:
-        cursor.execute(sql)
-        return cursor.fetch_arrow_table()
+def read_frames(connection: Connection, frame: Frame, source: str) -> Iterator[pd.DataFrame]:
+    """Return the same frame in parts, whose categories differ; none where there are no rows."""
+    for batch in connection.read(_cells(frame, None, ()), source):
+        yield _to_frame(frame, pa.Table.from_batches([batch]))
 
 
-def _cast(expression: str, kind: str) -> str:
-    if kind == ID:
-        return f"coalesce(CAST({expression} AS INTEGER), 0)"
-    if kind == NUMBER:
-        number = f"max(min(CAST({expression} AS INTEGER), {_GREATEST_NUMBER}), {-_GREATEST_NUMBER})"
-        return f"coalesce({number}, {NO_NUMBER})"
-    if kind == FLAG:
-        return f"coalesce(lower(trim(CAST({expression} AS TEXT))) IN ({_TRUE_WORDS}), 0)"
-    return f"CAST({expression} AS TEXT)"
+def append_rows(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Return frames of the same contract one below the other; label columns get common categories."""
+    columns: dict[str, object] = {}
+    for name in parts[0].columns:
+        values = [part[name] for part in parts]
+        if isinstance(values[0].dtype, pd.CategoricalDtype):
+            columns[name] = union_categoricals(values)
+        elif isinstance(values[0].dtype, np.dtype):
+            columns[name] = np.concatenate([part.to_numpy() for part in values])
+        else:
+            columns[name] = pd.concat(values, ignore_index=True)
+    return pd.DataFrame(columns, copy=False)
 
 
-def _example(kind: str) -> str:
-    return "0" if kind in {ID, NUMBER, FLAG} else "''"
+def _cells(frame: Frame, sql: Mapping[str, str] | None, distinct: Collection[str]) -> dict[str, Cell]:
+    expressions = sql or {}
+    return {
+        name: Cell(expressions.get(name, name), kind, is_encoded=name not in distinct)
+        for name, kind in frame.columns.items()
+    }
 
 
-def _column(values: Any, kind: str, *, is_category: bool) -> object:
-    if kind == ID:
+def _to_frame(frame: Frame, table: pa.Table) -> pd.DataFrame:
+    return frame.build({name: from_arrow(table.column(name), kind) for name, kind in frame.columns.items()})
+
+
+def _without_rows(frame: Frame, distinct: Collection[str]) -> pd.DataFrame:
+    empty = frame.empty()
+    texts = [name for name, kind in frame.columns.items() if not _is_numeric(kind) and name not in distinct]
+    categories = pd.CategoricalDtype(pd.Index([], dtype="str"))
+    return frame.check(empty.astype(dict.fromkeys(texts, categories)))
+
+
+def _is_numeric(kind: str) -> bool:
+    return kind in {ID, NUMBER, FLAG, DATE}
+
+
+def from_arrow(values: Any, kind: str) -> object:
+    """Return a column of Arrow as a column of a frame, by its kind."""
+    if kind in {ID, HASH}:
         return values.to_numpy()
     if kind == NUMBER:
         return values.to_numpy().astype(np.int32)
     if kind == FLAG:
         return values.to_numpy().astype(np.bool_)
-    texts = _readable(values)
     if kind == DATE:
-        return date_parts(pd.Series(_category(texts)))
-    return _category(texts) if is_category else texts.to_pandas()
+        is_day = pa.types.is_integer(values.type)
+        return values.to_numpy() if is_day else date_parts(pd.Series(_category(values)))
+    return _category(values) if pa.types.is_dictionary(values.type) else values.to_pandas()
 
 
 def _category(texts: Any) -> pd.Categorical:
-    encoded = texts.combine_chunks().dictionary_encode()
-    encoded = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
+    encoded = texts.unify_dictionaries().combine_chunks()
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.chunk(0) if encoded.num_chunks else pa.array([], _CATEGORY)
     codes = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False)
     return pd.Categorical.from_codes(codes, categories=pd.Index(encoded.dictionary.to_pandas(), dtype="str"))
-
-
-def _readable(texts: Any) -> Any:
-    """Replace bytes that are no UTF-8, which SQLite does not mind, by question marks."""
-    try:
-        texts.validate(full=True)
-    except pa.ArrowInvalid:
-        values = texts.cast(pa.binary()).to_pylist()
-        decoded = [value if value is None else value.decode("utf-8", errors="replace") for value in values]
-        return pa.chunked_array([decoded], type=pa.string())
-    return texts

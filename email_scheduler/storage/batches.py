@@ -8,20 +8,22 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from email_scheduler.storage.compare import PlanDifference
-from email_scheduler.storage.encoding import ScheduleEncoder, constant
-from email_scheduler.storage.engine import AdbcConnection
-from email_scheduler.storage.sql import append, execute_for_each
+from email_scheduler.storage.connection import Connection
+from email_scheduler.storage.encoding import ScheduleEncoder
 from email_scheduler.storage.tables import PLANNER_ROW_SQL, email_schedules
 
 Ids = npt.NDArray[np.int64]
 Positions = npt.NDArray[np.intp]
 
 _COLUMNS: Final = ", ".join(column.name for column in email_schedules.columns)
+_REMOVED: Final = "planner_removed_rows"
+_CHANGED: Final = "planner_changed_rows"
+_IS_REMOVED: Final = f"id IN (SELECT id FROM {_REMOVED}) AND {PLANNER_ROW_SQL}"  # noqa: S608
 _ARCHIVE_SQL: Final = (
     f"INSERT INTO email_schedules_archive ({_COLUMNS}, archived_at, as_of_date) "  # noqa: S608
-    f"SELECT {_COLUMNS}, ?, ? FROM email_schedules WHERE id = ? AND {PLANNER_ROW_SQL}"
+    f"SELECT {_COLUMNS}, ?, ? FROM email_schedules WHERE {_IS_REMOVED}"
 )
-_DELETE_SQL: Final = f"DELETE FROM email_schedules WHERE id = ? AND {PLANNER_ROW_SQL}"  # noqa: S608
+_DELETE_SQL: Final = f"DELETE FROM email_schedules WHERE {_IS_REMOVED}"  # noqa: S608
 
 
 @dataclass(frozen=True)
@@ -105,31 +107,28 @@ class BatchWriter:
 
     def encode(self, batch: Batch) -> EncodedBatch:
         """Return a batch ready for writing, so that the transaction itself is short."""
-        count = len(batch.removed)
         return EncodedBatch(
-            removed=pa.table(
-                {
-                    "archived_at": constant(self._now, count),
-                    "as_of_date": constant(self._as_of, count),
-                    "id": pa.array(self._row_ids[batch.removed]),
-                }
-            ),
+            removed=pa.table({"id": pa.array(self._row_ids[batch.removed])}),
             changed=self._encoder.changes(batch.changed, self._row_ids[self._matches[batch.changed]]),
             added=self._encoder.new_rows(batch.added),
         )
 
-    def write(self, connection: AdbcConnection, batch: EncodedBatch) -> None:
+    def write(self, connection: Connection, batch: EncodedBatch) -> None:
         """Write a batch within a transaction that holds the write lock.
 
         Rows leave before others change, and those change before new ones come: no two rows are ever there
         for one occurrence. A row that is not the planner's by now is left alone.
         """
-        execute_for_each(connection, _ARCHIVE_SQL, batch.removed)
-        execute_for_each(connection, _DELETE_SQL, batch.removed.select(["id"]))
-        assignments = ", ".join(f"{name} = ?" for name in batch.changed.column_names if name != "id")
-        execute_for_each(
-            connection,
-            f"UPDATE email_schedules SET {assignments} WHERE id = ? AND {PLANNER_ROW_SQL}",  # noqa: S608
-            batch.changed,
-        )
-        append(connection, email_schedules.name, batch.added)
+        if batch.removed.num_rows:
+            connection.stage(_REMOVED, batch.removed, email_schedules.name)
+            connection.execute(_ARCHIVE_SQL, (self._now, self._as_of))
+            connection.execute(_DELETE_SQL)
+        if batch.changed.num_rows:
+            connection.stage(_CHANGED, batch.changed, email_schedules.name)
+            names = [name for name in batch.changed.column_names if name != "id"]
+            assignments = ", ".join(f"{name} = new.{name}" for name in names)
+            connection.execute(
+                f"UPDATE email_schedules SET {assignments} FROM {_CHANGED} AS new "  # noqa: S608
+                f"WHERE email_schedules.id = new.id AND email_schedules.{PLANNER_ROW_SQL}"
+            )
+        connection.append(email_schedules.name, batch.added)

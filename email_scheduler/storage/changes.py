@@ -4,11 +4,15 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from email_scheduler.config.schema import SchedulerConfig
+from email_scheduler.planning.frames import PlanInputs
 from email_scheduler.planning.plan import Plan
-from email_scheduler.storage.compare import Breakdown, compare, count_by_type_and_reason
-from email_scheduler.storage.engine import adbc_connection, database_errors, retrying
-from email_scheduler.storage.read import read_planner_rows
+from email_scheduler.storage.compare import (
+    Breakdown,
+    compare,
+    count_by_type_and_reason,
+    without_senders_rows,
+)
+from email_scheduler.storage.seen_changes import change_effects
 
 
 @dataclass(frozen=True)
@@ -74,19 +78,15 @@ class Changes:
         }
 
 
-def preview_changes(url: str, config: SchedulerConfig, plan: Plan) -> Changes:
-    """Return what publishing a plan would change at this moment, without writing anything.
+def preview_changes(plan: Plan, inputs: PlanInputs, existing: pd.DataFrame) -> Changes:
+    """Return what publishing a plan would change.
 
-    Raises:
-        DatabaseError: The database cannot be read.
+    Args:
+        plan: The plan.
+        inputs: What it was made from.
+        existing: The planned rows there (``EXISTING_ROWS``).
     """
-
-    def read() -> pd.DataFrame:
-        with adbc_connection(url, config) as connection:
-            return read_planner_rows(connection)
-
-    with database_errors(url):
-        existing = retrying(config)(read)
+    existing = without_senders_rows(existing, inputs.history)
     difference = compare(plan.schedules, existing)
     return Changes(
         added=count_by_type_and_reason(plan.schedules, difference.added),
@@ -94,6 +94,22 @@ def preview_changes(url: str, config: SchedulerConfig, plan: Plan) -> Changes:
         removed=count_by_type_and_reason(existing, difference.removed),
         unchanged=difference.unchanged_count,
     )
+
+
+def preview_effects(
+    plan: Plan, inputs: PlanInputs, existing: pd.DataFrame, changes: pd.DataFrame
+) -> pd.DataFrame:
+    """Return what publishing a plan would alter for each change of campaigns (``CHANGE_EFFECTS``).
+
+    Args:
+        plan: The plan.
+        inputs: What it was made from.
+        existing: The planned rows there (``EXISTING_ROWS``).
+        changes: ``CAMPAIGN_CHANGES``, read with the inputs.
+    """
+    existing = without_senders_rows(existing, inputs.history)
+    difference = compare(plan.schedules, existing)
+    return change_effects(changes, plan.schedules, existing, difference, inputs.campaign_instances)
 
 
 def _sum(rows: Breakdown) -> int:

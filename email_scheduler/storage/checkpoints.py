@@ -5,37 +5,46 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Final
 
-import adbc_driver_manager
-
 from email_scheduler.errors import EmailSchedulerError
-from email_scheduler.storage.engine import AdbcConnection
-from email_scheduler.storage.sql import execute
+from email_scheduler.storage.connection import Connection
+from email_scheduler.storage.faults import describe, is_from_driver
 
 STARTED: Final = "started"
 IN_PROGRESS: Final = "in_progress"
 COMPLETED: Final = "completed"
 FAILED: Final = "failed"
 
+# What the message of a run says whose plan was not proved.
+BREAKS_RULES: Final = "breaks rules"
+
 _OPEN_SQL: Final = f"status IN ('{STARTED}', '{IN_PROGRESS}')"
 _ABANDONED: Final = "the run ended without saying how: its process was stopped, or it lost the planner lock"
 
 
-def last_published_date(connection: AdbcConnection) -> str | None:
+def last_published_date(connection: Connection) -> str | None:
     """Return the latest as-of date of a completed run, ISO 8601; None if there is none."""
-    ((as_of_date,),) = execute(
-        connection,
+    ((as_of_date,),) = connection.execute(
         f"SELECT max(as_of_date) FROM scheduler_checkpoints WHERE status = '{COMPLETED}'",  # noqa: S608
     )
     return None if as_of_date is None else str(as_of_date)
 
 
-def close_abandoned_checkpoints(connection: AdbcConnection, now: str) -> None:
+def has_broken_rules(connection: Connection, as_of: date) -> bool:
+    """Tell whether a plan for a date was not published because it broke a rule."""
+    ((count,),) = connection.execute(
+        f"SELECT count(*) FROM scheduler_checkpoints WHERE status = '{FAILED}' AND as_of_date = ?"  # noqa: S608
+        " AND error_message LIKE ?",
+        (as_of.isoformat(), f"% {BREAKS_RULES}, %"),
+    )
+    return int(count) > 0
+
+
+def close_abandoned_checkpoints(connection: Connection, now: str) -> None:
     """Close what earlier runs left open as failed; their summary tells what they had written.
 
     Only for the holder of the planner lock: no other run can be alive then.
     """
-    execute(
-        connection,
+    connection.execute(
         f"UPDATE scheduler_checkpoints SET status = '{FAILED}', error_message = ?, completed_at = ? "  # noqa: S608
         f"WHERE {_OPEN_SQL}",
         (_ABANDONED, now),
@@ -43,7 +52,7 @@ def close_abandoned_checkpoints(connection: AdbcConnection, now: str) -> None:
 
 
 def start_checkpoint(
-    connection: AdbcConnection,
+    connection: Connection,
     run_id: str,
     *,
     as_of: date,
@@ -54,9 +63,8 @@ def start_checkpoint(
     now: str,
 ) -> None:
     """Record that a run has started; a run that is tried again under its id begins its record anew."""
-    execute(connection, "DELETE FROM scheduler_checkpoints WHERE scheduler_run_id = ?", (run_id,))
-    execute(
-        connection,
+    connection.execute("DELETE FROM scheduler_checkpoints WHERE scheduler_run_id = ?", (run_id,))
+    connection.execute(
         "INSERT INTO scheduler_checkpoints (run_timestamp, scheduler_run_id, as_of_date, config_version_id, "
         "contacts_checksum, contacts_processed, invalid_contacts, status) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (
@@ -72,27 +80,25 @@ def start_checkpoint(
     )
 
 
-def begin_writing(connection: AdbcConnection, run_id: str, schedules_before_checksum: str) -> None:
+def begin_writing(connection: Connection, run_id: str, schedules_before_checksum: str) -> None:
     """Record that the run now writes, and what it found."""
-    execute(
-        connection,
+    connection.execute(
         f"UPDATE scheduler_checkpoints SET status = '{IN_PROGRESS}', schedules_before_checksum = ? "  # noqa: S608
         "WHERE scheduler_run_id = ?",
         (schedules_before_checksum, run_id),
     )
 
 
-def record_progress(connection: AdbcConnection, run_id: str, summary: Mapping[str, object]) -> None:
+def record_progress(connection: Connection, run_id: str, summary: Mapping[str, object]) -> None:
     """Record what the run has written so far; to be called in the transaction that writes it."""
-    execute(
-        connection,
+    connection.execute(
         "UPDATE scheduler_checkpoints SET summary = ? WHERE scheduler_run_id = ?",
         (_json(summary), run_id),
     )
 
 
 def complete_checkpoint(
-    connection: AdbcConnection,
+    connection: Connection,
     run_id: str,
     *,
     schedules_after_checksum: str,
@@ -102,18 +108,16 @@ def complete_checkpoint(
     now: str,
 ) -> None:
     """Record that the plan is published."""
-    execute(
-        connection,
+    connection.execute(
         f"UPDATE scheduler_checkpoints SET status = '{COMPLETED}', schedules_after_checksum = ?, "  # noqa: S608
         "emails_scheduled = ?, emails_skipped = ?, summary = ?, completed_at = ? WHERE scheduler_run_id = ?",
         (schedules_after_checksum, emails_scheduled, emails_skipped, _json(summary), now, run_id),
     )
 
 
-def fail_checkpoint(connection: AdbcConnection, run_id: str, error: BaseException, now: str) -> None:
+def fail_checkpoint(connection: Connection, run_id: str, error: BaseException, now: str) -> None:
     """Record that the run failed and why, unless somebody has closed its record in the meantime."""
-    execute(
-        connection,
+    connection.execute(
         f"UPDATE scheduler_checkpoints SET status = '{FAILED}', error_message = ?, completed_at = ? "  # noqa: S608
         f"WHERE scheduler_run_id = ? AND {_OPEN_SQL}",
         (_describe(error), now, run_id),
@@ -122,7 +126,9 @@ def fail_checkpoint(connection: AdbcConnection, run_id: str, error: BaseExceptio
 
 def _describe(error: BaseException) -> str:
     """Return the message of an error if it holds no personal data for certain, else its type."""
-    if isinstance(error, EmailSchedulerError | adbc_driver_manager.Error):
+    if is_from_driver(error):
+        return describe(error)
+    if isinstance(error, EmailSchedulerError):
         return " ".join(str(error).split())
     return type(error).__name__
 

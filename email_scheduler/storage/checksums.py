@@ -8,7 +8,6 @@ from hashlib import sha256
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from email_scheduler.planning.hashing import Hashes, mix
@@ -18,23 +17,30 @@ _CHUNK: Final = 1 << 17
 _MISSING: Final = np.uint64(0x6D697373696E6721)
 
 
-def checksum(frame: pd.DataFrame, rows: npt.NDArray[np.intp] | None = None) -> int:
-    """Return the sum of the hashes of these rows (all if None) modulo 2^64.
+def row_hashes(frame: pd.DataFrame) -> Hashes:
+    """Return a hash of what each row holds; rows with the same content have the same one.
 
     Args:
         frame: Columns of integers, flags, texts and labels; the index does not count.
-        rows: Positions, each at most once.
     """
     columns = [_Column(name, frame[name]) for name in frame.columns]
-    total = np.uint64(0)
-    count = len(frame) if rows is None else len(rows)
-    for start in range(0, count, _CHUNK):
-        part = slice(start, start + _CHUNK) if rows is None else rows[start : start + _CHUNK]
-        hashes = np.zeros(min(_CHUNK, count - start), np.uint64)
+    hashes = np.zeros(len(frame), np.uint64)
+    for start in range(0, len(frame), _CHUNK):
+        part = slice(start, start + _CHUNK)
         for column in columns:
-            hashes += column.hashes(part)
-        total = np.add(total, np.add.reduce(mix(hashes)), dtype=np.uint64)
-    return int(total)
+            hashes[part] += column.hashes(part)
+        hashes[part] = mix(hashes[part])
+    return hashes
+
+
+def checksum(frame: pd.DataFrame) -> int:
+    """Return the sum of the hashes of the rows modulo 2^64."""
+    return total(row_hashes(frame))
+
+
+def total(hashes: Hashes) -> int:
+    """Return the sum of hashes modulo 2^64: the checksum of their rows."""
+    return int(np.add.reduce(hashes, dtype=np.uint64))
 
 
 def to_hex(value: int) -> str:
@@ -54,7 +60,7 @@ class _Column:
             # code -1 finds the last one
             self._label_hashes = np.append(_text_hashes(values.cat.categories.to_series()), _MISSING)
 
-    def hashes(self, part: slice | npt.NDArray[np.intp]) -> Hashes:
+    def hashes(self, part: slice) -> Hashes:
         """Return a number for each row of ``part``."""
         if self._label_hashes is not None:
             values = self._label_hashes[self._values.cat.codes.to_numpy()[part]]

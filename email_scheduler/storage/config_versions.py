@@ -5,13 +5,12 @@ import json
 from typing import Final
 
 from email_scheduler.config.schema import SchedulerConfig
-from email_scheduler.storage.engine import AdbcConnection
-from email_scheduler.storage.sql import execute
+from email_scheduler.storage.connection import Connection
 
 CONFIG_TYPE: Final = "scheduler"
 
 
-def record_config_version(connection: AdbcConnection, config: SchedulerConfig, now: str) -> int:
+def record_config_version(connection: Connection, config: SchedulerConfig, now: str) -> int:
     """Return the id of the version that holds this configuration, within a transaction of the caller.
 
     The current version, the one without ``valid_to``, stays if its content is the same; otherwise it ends now
@@ -19,21 +18,18 @@ def record_config_version(connection: AdbcConnection, config: SchedulerConfig, n
     what counted when.
     """
     document = json.dumps(config.document(), sort_keys=True, ensure_ascii=False)
-    current = execute(
-        connection,
+    current = connection.execute(
         "SELECT id, config_data FROM config_versions WHERE config_type = ? AND valid_to IS NULL "
         "ORDER BY id DESC LIMIT 1",
         (CONFIG_TYPE,),
     )
     if current and current[0][1] == document:
         return int(current[0][0])
-    execute(
-        connection,
+    connection.execute(
         "UPDATE config_versions SET valid_to = ? WHERE config_type = ? AND valid_to IS NULL",
         (now, CONFIG_TYPE),
     )
-    ((version_id,),) = execute(
-        connection,
+    ((version_id,),) = connection.execute(
         "INSERT INTO config_versions (config_type, config_data, valid_from, created_at, created_by) "
         "VALUES (?, ?, ?, ?, ?) RETURNING id",
         (CONFIG_TYPE, document, now, now, _user()),

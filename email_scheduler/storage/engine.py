@@ -1,165 +1,96 @@
-"""Opening an organisation's database: SQLAlchemy for few rows, ADBC for many.
+"""Opening an organisation's database: SQLAlchemy for few rows, ``Connection`` for many."""
 
-Python's ``sqlite3``, which SQLAlchemy uses, and ADBC's driver are two copies of SQLite in one process. The
-operating system keeps SQLite's file locks by process: when one copy closes a file, the locks that the other
-copy holds on it are gone, silently, and two writers can damage the database. So a process never has a
-connection of both kinds to one file. Connections here are not pooled, and opening one of the second kind
-raises ``RuntimeError``: close the first one before.
-"""
-
-import logging
 import sqlite3
-import threading
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import adbc_driver_manager
-import adbc_driver_sqlite.dbapi
 import sqlalchemy
 from sqlalchemy import event
-from sqlalchemy.engine import URL, Connection, Engine, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.engine import Connection as SqlalchemyConnection
+from sqlalchemy.engine import Engine, make_url
 from sqlalchemy.pool import NullPool
-from tenacity import (
-    RetryCallState,
-    Retrying,
-    retry_if_exception,
-    stop_after_attempt,
-    wait_exponential,
-    wait_random,
-)
 
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.config.sections import Database
-from email_scheduler.errors import DatabaseError
+from email_scheduler.storage.connection import Connection
+from email_scheduler.storage.faults import database_errors
+from email_scheduler.storage.postgresql import connect_postgresql, load_as_text, session_options
+from email_scheduler.storage.sqlite import ADBC, SQLALCHEMY, connect_sqlite, pragmas, register, unregister
+from email_scheduler.storage.urls import (
+    POSTGRESQL,
+    backend_of,
+    check_is_database,
+    database_path,
+    display_url,
+    existing_database,
+)
 
-# A connection of adbc_driver_manager.dbapi, which ships no types.
-AdbcConnection = Any
-
-_ACCEPTED: Final = "accepted is sqlite:///PATH (four slashes before an absolute path)"
-_HEADER: Final = b"SQLite format 3\x00"
-_LONGEST_WAIT_SECONDS: Final = 60
-_SQLALCHEMY: Final = "SQLAlchemy"
-_ADBC: Final = "ADBC"
-
-_logger = logging.getLogger(__name__)
-_open_connections: Counter[tuple[Path, str]] = Counter()
-_open_connections_lock = threading.Lock()
-
-
-def database_path(url: str) -> Path:
-    """Return the absolute path of the SQLite file that a database URL names, whether or not it exists.
-
-    Raises:
-        DatabaseError: The URL is not of the form ``sqlite:///PATH``, or names a database in memory.
-    """
-    try:
-        parsed = make_url(url)
-    except ArgumentError:
-        # the text may hold a password if it was meant as a URL
-        shown = "" if "@" in url else f" {url!r}"
-        raise DatabaseError(f"database{shown} is not a database URL; {_ACCEPTED}") from None
-    shown = display_url(parsed)
-    if parsed.get_backend_name() != "sqlite" or parsed.get_driver_name() != "pysqlite" or parsed.host:
-        raise DatabaseError(f"database {shown}: not supported; {_ACCEPTED}")
-    if parsed.database in {None, "", ":memory:"} or str(parsed.database).startswith("file:"):
-        raise DatabaseError(
-            f"database {shown}: a plan outlives its process, so that it needs a file; {_ACCEPTED}"
-        )
-    if parsed.query:
-        raise DatabaseError(f"database {shown}: parameters after ? are not supported; {_ACCEPTED}")
-    return Path(str(parsed.database)).expanduser().resolve()
-
-
-def existing_database(url: str) -> Path:
-    """Return the absolute path of the SQLite file that a database URL names.
-
-    Raises:
-        DatabaseError: The URL is not accepted, there is no such file, or it is no SQLite database.
-    """
-    path = database_path(url)
-    shown = display_url(url)
-    if not path.exists():
-        raise DatabaseError(
-            f"database {shown}: there is no file {path}; email-scheduler init-db --database URL creates it"
-        )
-    check_is_database(path, shown)
-    return path
-
-
-def check_is_database(path: Path, shown: str) -> None:
-    """Raise a ``DatabaseError`` if an existing file is not a SQLite database; an empty file is one."""
-    try:
-        with path.open("rb") as file:
-            header = file.read(len(_HEADER))
-    except OSError as error:
-        raise DatabaseError(f"database {shown}: {path} cannot be read: {error.strerror}") from error
-    if header not in {b"", _HEADER}:
-        raise DatabaseError(f"database {shown}: {path} is not a SQLite database")
-
-
-def display_url(url: str | URL) -> str:
-    """Return a database URL as it may be shown: without its password."""
-    return make_url(url).render_as_string(hide_password=True)
+_PAGE_SIZE: Final = 16_384
 
 
 @contextmanager
-def database_errors(url: str) -> Iterator[None]:
-    """Turn what a database driver raises within the block into a ``DatabaseError`` of one line."""
-    try:
-        yield
-    except (DBAPIError, sqlite3.Error, adbc_driver_manager.Error, OSError) as error:
-        reason = str(error.orig if isinstance(error, DBAPIError) else error)
-        raise DatabaseError(f"database {display_url(url)}: {' '.join(reason.split())}") from error
+def connect(url: str, config: SchedulerConfig) -> Iterator[Connection]:
+    """Open an existing database for reading and writing many rows, and close it at the end.
 
-
-def is_locked(error: BaseException) -> bool:
-    """Tell whether an error of a driver means that somebody else is using the database just now."""
-    return is_from_driver(error) and " is locked" in str(error)
-
-
-def is_from_driver(error: BaseException | None) -> bool:
-    """Tell whether an error comes from a driver or the operating system: it may not last."""
-    return isinstance(error, DBAPIError | sqlite3.Error | adbc_driver_manager.Error | OSError)
-
-
-def retrying(config: SchedulerConfig) -> Retrying:
-    """Return what calls a function again while the database is locked: ``retrying(config)(function, ...)``.
-
-    It is tried ``processing.max_retry_attempts`` more times, first after ``processing.retry_delay`` seconds,
-    then after twice as long each time, up to a minute, with some jitter. The last error is raised as it is.
+    Raises:
+        DatabaseError: The URL is not accepted, or there is no such database.
+        RuntimeError: A SQLAlchemy connection to the same SQLite file is open (see ``sqlite``).
     """
-    delay = config.processing.retry_delay
-    return Retrying(
-        retry=retry_if_exception(is_locked),
-        stop=stop_after_attempt(1 + config.processing.max_retry_attempts),
-        wait=wait_exponential(multiplier=delay, max=max(delay, _LONGEST_WAIT_SECONDS))
-        + wait_random(0, delay / 2),
-        before_sleep=_log_retry,
-        reraise=True,
-    )
+    if backend_of(url) == POSTGRESQL:
+        with connect_postgresql(url, config.database) as connection:
+            yield connection
+    else:
+        with connect_sqlite(url, config.database) as connection:
+            yield connection
+
+
+@contextmanager
+def announced(url: str, config: SchedulerConfig, token: int) -> Iterator[None]:
+    """Show others, for the block, that whoever holds the planner lock with this token is alive.
+
+    On PostgreSQL by an open connection; on SQLite the owner of the lock names host and process.
+    """
+    if backend_of(url) == POSTGRESQL:
+        with connect_postgresql(url, config.database) as connection:
+            connection.announce(token)
+            yield
+    else:
+        yield
 
 
 def open_engine(
     url: str, database: Database, *, create: bool = False, foreign_keys: bool | None = None
 ) -> Engine:
-    """Return an engine for one SQLite file: no pool, the pragmas of the configuration, real transactions.
+    """Return an engine without a pool. Dates, timestamps and JSON arrive as text.
 
-    A transaction begins with ``BEGIN``, so that changes of the schema belong to it as well; with the
-    execution option ``sqlite_begin="IMMEDIATE"`` it takes the write lock at once.
+    SQLite gets the pragmas of the configuration and real transactions: one begins with ``BEGIN``, so that
+    changes of the schema belong to it as well; with the execution option ``sqlite_begin="IMMEDIATE"`` it
+    takes the write lock at once.
 
     Args:
-        url: ``sqlite:///PATH``.
+        url: The database.
         database: The section ``database`` of the configuration.
-        create: Create the file, and the directories above it, if there is none.
-        foreign_keys: Instead of what the section says.
+        create: Create SQLite's file, and the directories above it, if there is none. A database on a server
+            has to exist.
+        foreign_keys: SQLite's pragma, instead of what the section says.
 
     Raises:
-        DatabaseError: As ``existing_database``.
+        DatabaseError: The URL is not accepted, or there is no such file.
     """
+    if backend_of(url) == POSTGRESQL:
+        return _postgresql_engine(url, database)
+    return _sqlite_engine(url, database, create=create, foreign_keys=foreign_keys)
+
+
+def _postgresql_engine(url: str, database: Database) -> Engine:
+    options = session_options(database)
+    engine = sqlalchemy.create_engine(make_url(url), connect_args=options, poolclass=NullPool)
+    event.listen(engine, "connect", lambda connection, _: load_as_text(connection))
+    return engine
+
+
+def _sqlite_engine(url: str, database: Database, *, create: bool, foreign_keys: bool | None) -> Engine:
     if create:
         path = database_path(url)
         if path.exists():
@@ -169,116 +100,29 @@ def open_engine(
     else:
         path = existing_database(url)
     file = f"{path.as_uri()}?mode={'rwc' if create else 'rw'}"
-    pragmas = _pragmas(database, foreign_keys)
+    # larger pages than SQLite's own make loading and reading faster; an existing file keeps those it has
+    statements = [f"PRAGMA page_size = {_PAGE_SIZE}", *pragmas(database, foreign_keys)]
 
-    def connect() -> sqlite3.Connection:
-        _register(path, _SQLALCHEMY, other=_ADBC)
+    def open_file() -> sqlite3.Connection:
+        register(path, SQLALCHEMY, other=ADBC)
         connection = None
         try:
             connection = sqlite3.connect(file, uri=True, isolation_level=None, check_same_thread=False)
-            for pragma in pragmas:
-                connection.execute(pragma)
+            for statement in statements:
+                connection.execute(statement)
         except BaseException:
             if connection is not None:
                 connection.close()
-            _unregister(path, _SQLALCHEMY)
+            unregister(path, SQLALCHEMY)
             raise
         return connection
 
-    engine = sqlalchemy.create_engine("sqlite://", creator=connect, poolclass=NullPool)
+    engine = sqlalchemy.create_engine("sqlite://", creator=open_file, poolclass=NullPool)
     event.listen(engine, "begin", _begin)
-    event.listen(engine, "close", lambda *_: _unregister(path, _SQLALCHEMY))
+    event.listen(engine, "close", lambda *_: unregister(path, SQLALCHEMY))
     return engine
 
 
-@contextmanager
-def adbc_connection(url: str, config: SchedulerConfig) -> Iterator[AdbcConnection]:
-    """Open an existing database through ADBC, with the pragmas of the configuration, and close it at the end.
-
-    The connection is always in a transaction: reading keeps to one snapshot of the database until
-    ``commit()`` or ``rollback()``. For writing use ``immediate_transaction``.
-
-    Raises:
-        DatabaseError: As ``existing_database``.
-        RuntimeError: A SQLAlchemy connection to the file is open (see above).
-    """
-    path = existing_database(url)
-    _register(path, _ADBC, other=_SQLALCHEMY)
-    try:
-        connection = adbc_driver_sqlite.dbapi.connect(f"{path.as_uri()}?mode=rw")
-        try:
-            # not connect(autocommit=True): such a connection ignores commit() and rollback() for ever
-            connection.adbc_connection.set_autocommit(True)
-            with connection.cursor() as cursor:
-                for pragma in _pragmas(config.database):
-                    cursor.execute(pragma)
-                    cursor.fetchall()
-            connection.adbc_connection.set_autocommit(False)
-            yield connection
-        finally:
-            connection.close()
-    finally:
-        _unregister(path, _ADBC)
-
-
-@contextmanager
-def immediate_transaction(connection: AdbcConnection) -> Iterator[AdbcConnection]:
-    """Write in one transaction that holds the write lock from its beginning: commit at the end, or roll back.
-
-    ``connection`` comes from ``adbc_connection``. Whatever it has read before, the transaction sees the
-    database as it is now.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute("COMMIT")
-        try:
-            cursor.execute("BEGIN IMMEDIATE")
-        except BaseException:
-            # the driver takes for granted that there is a transaction
-            cursor.execute("BEGIN")
-            raise
-    try:
-        yield connection
-    except BaseException:
-        connection.rollback()
-        raise
-    connection.commit()
-
-
-def _pragmas(database: Database, foreign_keys: bool | None = None) -> list[str]:
-    """Return the pragmas of a new connection; they have to be set outside of a transaction."""
-    sqlite = database.sqlite_optimizations
-    enforce = database.foreign_keys if foreign_keys is None else foreign_keys
-    return [
-        # first, since changing the journal mode may have to wait
-        f"PRAGMA busy_timeout = {database.connection_pool.connection_timeout * 1000}",
-        f"PRAGMA foreign_keys = {'ON' if enforce else 'OFF'}",
-        f"PRAGMA journal_mode = {sqlite.journal_mode}",
-        f"PRAGMA synchronous = {sqlite.synchronous}",
-        f"PRAGMA cache_size = {sqlite.cache_size}",
-        f"PRAGMA temp_store = {sqlite.temp_store}",
-    ]
-
-
-def _begin(connection: Connection) -> None:
+def _begin(connection: SqlalchemyConnection) -> None:
     mode = connection.get_execution_options().get("sqlite_begin", "DEFERRED")
     connection.exec_driver_sql(f"BEGIN {mode}")
-
-
-def _register(path: Path, kind: str, *, other: str) -> None:
-    with _open_connections_lock:
-        if _open_connections[path, other]:
-            raise RuntimeError(f"{path}: a connection of {other} is open in this process; close it before")
-        _open_connections[path, kind] += 1
-
-
-def _unregister(path: Path, kind: str) -> None:
-    with _open_connections_lock:
-        _open_connections[path, kind] -= 1
-
-
-def _log_retry(state: RetryCallState) -> None:
-    _logger.warning(
-        "the database is locked; attempt %d, next one in %.1f seconds",
-        state.attempt_number,
-        state.upcoming_sleep,
-    )

@@ -9,10 +9,9 @@ import pyarrow as pa
 from email_scheduler.planning.frames import CONTACT_ISSUES
 from email_scheduler.storage.arrow import read_frame
 from email_scheduler.storage.compare import common_codes, pack_keys
+from email_scheduler.storage.connection import Connection
 from email_scheduler.storage.encoding import constant, label_column
-from email_scheduler.storage.engine import AdbcConnection
 from email_scheduler.storage.publish_run import PublishRun
-from email_scheduler.storage.sql import append, execute
 
 
 def replace_issues(run: PublishRun, *, batch_rows: int = 50_000) -> bool:
@@ -30,7 +29,7 @@ def replace_issues(run: PublishRun, *, batch_rows: int = 50_000) -> bool:
     issues = run.plan.issues
     CONTACT_ISSUES.check(issues)
     existing = read_frame(run.connection, CONTACT_ISSUES, "contact_issues")
-    run.connection.rollback()
+    run.connection.end_reading()
     if _is_same(issues, existing):
         return False
     issues = issues.iloc[np.argsort(issues["contact_id"].to_numpy(), kind="stable")]
@@ -46,13 +45,12 @@ def replace_issues(run: PublishRun, *, batch_rows: int = 50_000) -> bool:
     return True
 
 
-def _replace_range(connection: AdbcConnection, first: int, last: int, rows: pa.Table) -> None:
-    execute(
-        connection,
+def _replace_range(connection: Connection, first: int, last: int, rows: pa.Table) -> None:
+    connection.execute(
         "DELETE FROM contact_issues WHERE coalesce(contact_id, 0) BETWEEN ? AND ?",
         (first, last),
     )
-    append(connection, "contact_issues", rows)
+    connection.append("contact_issues", rows)
 
 
 def _is_same(issues: pd.DataFrame, existing: pd.DataFrame) -> bool:

@@ -10,22 +10,18 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.errors import EmailSchedulerError, PlannerLockedError
-from email_scheduler.storage.engine import (
-    AdbcConnection,
-    adbc_connection,
-    database_errors,
-    display_url,
-    immediate_transaction,
-    retrying,
-)
-from email_scheduler.storage.sql import execute, timestamp, utc_now
+from email_scheduler.storage.connection import Connection
+from email_scheduler.storage.engine import announced, connect
+from email_scheduler.storage.faults import database_errors, retrying
+from email_scheduler.storage.moments import timestamp, utc_now
+from email_scheduler.storage.urls import display_url
 
 Clock = Callable[[], datetime]
 
@@ -62,14 +58,13 @@ class PlannerLock:
         with database_errors(self.url):
             retrying(self.config)(self._heartbeat)
 
-    def renew(self, connection: AdbcConnection) -> None:
+    def renew(self, connection: Connection) -> None:
         """Do the same within a transaction that holds the write lock: while it lasts, nobody can take over.
 
         Raises:
             PlannerLockedError: Another planner has taken the lock over; roll the transaction back.
         """
-        touched = execute(
-            connection,
+        touched = connection.execute(
             "UPDATE planner_lock SET heartbeat_at = ? WHERE id = 1 AND token = ? AND owner = ? RETURNING id",
             (timestamp(self.clock()), self.token, self.owner),
         )
@@ -80,7 +75,7 @@ class PlannerLock:
             )
 
     def _heartbeat(self) -> None:
-        with adbc_connection(self.url, self.config) as connection, immediate_transaction(connection):
+        with connect(self.url, self.config) as connection, connection.transaction():
             self.renew(connection)
 
 
@@ -123,19 +118,20 @@ def planner_lock(
         DatabaseError: The database cannot be opened or written.
     """
     candidate = PlannerLock(url, config, owner or f"{socket.gethostname()}:{os.getpid()}", run_id, 0, clock)
-    lock = _acquire(candidate, sleep)
-    try:
-        yield lock
-    finally:
-        _release(lock)
+    with ExitStack() as presence:
+        lock = _acquire(candidate, presence, sleep)
+        try:
+            yield lock
+        finally:
+            _release(lock)
 
 
-def _acquire(candidate: PlannerLock, sleep: Callable[[float], None]) -> PlannerLock:
+def _acquire(candidate: PlannerLock, presence: ExitStack, sleep: Callable[[float], None]) -> PlannerLock:
     timeout_seconds = candidate.config.processing.lock_timeout_seconds
     give_up_at = time.monotonic() + timeout_seconds
     while True:
         with database_errors(candidate.url):
-            lock, holder = retrying(candidate.config)(_try_to_acquire, candidate)
+            lock, holder = retrying(candidate.config)(_try_to_acquire, candidate, presence)
         if lock is not None:
             return lock
         if time.monotonic() >= give_up_at:
@@ -146,18 +142,23 @@ def _acquire(candidate: PlannerLock, sleep: Callable[[float], None]) -> PlannerL
         sleep(_POLL_SECONDS)
 
 
-def _try_to_acquire(candidate: PlannerLock) -> tuple[PlannerLock | None, _Holder | None]:
-    with adbc_connection(candidate.url, candidate.config) as connection, immediate_transaction(connection):
+def _try_to_acquire(candidate: PlannerLock, presence: ExitStack) -> tuple[PlannerLock | None, _Holder | None]:
+    with connect(candidate.url, candidate.config) as connection, connection.transaction():
+        connection.lock_planner_table()
         holder = _read(connection)
         now = candidate.clock()
         if holder is not None and holder.owner is not None:
-            reason = _reason_to_take_over(holder, now, candidate.config.processing.lock_stale_after_seconds)
+            is_gone = connection.is_gone(holder.owner, holder.token)
+            limit = candidate.config.processing.lock_stale_after_seconds
+            reason = _reason_to_take_over(holder, now, limit, is_gone=is_gone)
             if reason is None:
                 return None, holder
             _logger.warning("taking over the planner lock: %s; it was %s", reason, _describe(holder))
         lock = replace(candidate, token=1 if holder is None else holder.token + 1)
-        execute(
-            connection,
+        presence.close()
+        # before anybody can see the token
+        presence.enter_context(announced(lock.url, lock.config, lock.token))
+        connection.execute(
             "INSERT INTO planner_lock (id, owner, run_id, token, acquired_at, heartbeat_at) "
             "VALUES (1, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET owner = excluded.owner, "
             "run_id = excluded.run_id, token = excluded.token, acquired_at = excluded.acquired_at, "
@@ -172,11 +173,10 @@ def _release(lock: PlannerLock) -> None:
     try:
         with (
             database_errors(lock.url),
-            adbc_connection(lock.url, lock.config) as connection,
-            immediate_transaction(connection),
+            connect(lock.url, lock.config) as connection,
+            connection.transaction(),
         ):
-            execute(
-                connection,
+            connection.execute(
                 "UPDATE planner_lock SET owner = NULL, run_id = NULL, acquired_at = NULL, "
                 "heartbeat_at = NULL WHERE id = 1 AND token = ? AND owner = ?",
                 (lock.token, lock.owner),
@@ -185,9 +185,9 @@ def _release(lock: PlannerLock) -> None:
         _logger.warning("run %s: the planner lock could not be given back: %s", lock.run_id, error)
 
 
-def _read(connection: AdbcConnection) -> _Holder | None:
-    rows = execute(
-        connection, "SELECT owner, run_id, token, acquired_at, heartbeat_at FROM planner_lock WHERE id = 1"
+def _read(connection: Connection) -> _Holder | None:
+    rows = connection.execute(
+        "SELECT owner, run_id, token, acquired_at, heartbeat_at FROM planner_lock WHERE id = 1"
     )
     return _Holder(*rows[0]) if rows else None
 
@@ -201,12 +201,14 @@ def _describe(holder: _Holder | None) -> str:
     )
 
 
-def _reason_to_take_over(holder: _Holder, now: datetime, stale_after_seconds: int) -> str | None:
+def _reason_to_take_over(
+    holder: _Holder, now: datetime, stale_after_seconds: int, *, is_gone: bool
+) -> str | None:
     heartbeat = _moment(holder.heartbeat_at)
     # a heartbeat from the future comes from a clock that was wrong
     if heartbeat is None or abs(now - heartbeat) > timedelta(seconds=stale_after_seconds):
         return f"no heartbeat for more than {stale_after_seconds} seconds"
-    if _is_gone(str(holder.owner)):
+    if is_gone:
         return "its process does not exist any more"
     return None
 
@@ -217,17 +219,3 @@ def _moment(text: str | None) -> datetime | None:
     except ValueError:
         return None
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-
-
-def _is_gone(owner: str) -> bool:
-    """Tell whether an owner was a process of this host that has ended; False where that cannot be known."""
-    host, _, process = owner.rpartition(":")
-    if host != socket.gethostname() or not (process.isascii() and process.isdigit()):
-        return False
-    try:
-        os.kill(int(process), 0)
-    except ProcessLookupError:
-        return True
-    except (OSError, OverflowError):
-        return False
-    return False

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-import adbc_driver_manager
+import pandas as pd
 import pyarrow as pa
 
 from email_scheduler.config.schema import SchedulerConfig
@@ -15,29 +15,31 @@ from email_scheduler.planning.compliance import find_violations
 from email_scheduler.planning.frames import EMAIL_SCHEDULES, TARGET_STATUSES, PlanInputs
 from email_scheduler.planning.plan import Plan
 from email_scheduler.storage import checkpoints
+from email_scheduler.storage.campaign_log import without_logging
 from email_scheduler.storage.checksums import checksum, to_hex
 from email_scheduler.storage.config_versions import record_config_version
 from email_scheduler.storage.encoding import constant, label_column
-from email_scheduler.storage.engine import (
-    AdbcConnection,
-    adbc_connection,
-    database_errors,
-    display_url,
-    immediate_transaction,
-)
+from email_scheduler.storage.engine import connect
+from email_scheduler.storage.faults import DRIVER_ERRORS, database_errors
 from email_scheduler.storage.issues import replace_issues
 from email_scheduler.storage.lock import PlannerLock
+from email_scheduler.storage.moments import timestamp, utc_now
 from email_scheduler.storage.publish_run import PublishRun
 from email_scheduler.storage.publish_schedules import (
     PublishedSchedules,
     compare_with_database,
     publish_schedules,
 )
-from email_scheduler.storage.sql import execute, execute_for_each, timestamp, utc_now
+from email_scheduler.storage.read import ReadPlannerRows
+from email_scheduler.storage.seen_changes import CAMPAIGN_CHANGES, change_effects, stamp_changes
+from email_scheduler.storage.tables import contact_campaigns
+from email_scheduler.storage.urls import display_url
 
+_STAGED_TARGETS: Final = "planner_target_statuses"
 _TARGET_SQL: Final = (
-    "UPDATE contact_campaigns SET status = ?, updated_at = ? "
-    "WHERE id = ? AND status IN ('pending', 'scheduled')"
+    "UPDATE contact_campaigns SET status = new.status, updated_at = new.updated_at "  # noqa: S608
+    f"FROM {_STAGED_TARGETS} AS new WHERE contact_campaigns.id = new.id "
+    "AND contact_campaigns.status IN ('pending', 'scheduled')"
 )
 _logger = logging.getLogger(__name__)
 
@@ -50,11 +52,14 @@ class PublishResult:
         run_id: The run that published.
         config_version_id: The row of ``config_versions`` that it was planned with.
         schedules: What became of the planned rows.
+        effects: What the changes of campaigns led to that the plan has taken into account
+            (``CHANGE_EFFECTS``).
     """
 
     run_id: str
     config_version_id: int
     schedules: PublishedSchedules
+    effects: pd.DataFrame
 
 
 def publish_plan(
@@ -63,7 +68,9 @@ def publish_plan(
     plan: Plan,
     inputs: PlanInputs,
     lock: PlannerLock,
+    existing: ReadPlannerRows,
     *,
+    changes: pd.DataFrame | None = None,
     allow_older: bool = False,
     on_phase: Callable[[str], None] = lambda _: None,
     on_progress: Callable[[int, int], None] = lambda _done, _total: None,
@@ -81,6 +88,9 @@ def publish_plan(
         plan: The plan.
         inputs: What it was made from.
         lock: The planner lock of the database, held since before the inputs were read.
+        existing: Returns the planned rows there (``EXISTING_ROWS``), read while the lock was held.
+        changes: ``CAMPAIGN_CHANGES`` as they were when the inputs were read, which are stamped as soon as all
+            is published; None: no change is.
         allow_older: Publish even if a plan for a later date has been published.
         on_phase: Told the name of each phase as it begins: prove, compare, write.
         on_progress: Told how many of the contacts that something changes for are written, and how many
@@ -97,7 +107,7 @@ def publish_plan(
     if not plan.schedules["contact_id"].is_monotonic_increasing:
         raise InputDataError(f"frame {EMAIL_SCHEDULES.name}: rows are not in the order of contact_id")
     TARGET_STATUSES.check(plan.target_statuses)
-    with database_errors(url), adbc_connection(url, config) as connection:
+    with database_errors(url), connect(url, config) as connection:
         run = PublishRun(connection, config, plan, inputs, lock, timestamp(utc_now()))
         config_version_id = _start(run)
         try:
@@ -106,17 +116,21 @@ def publish_plan(
                 _refuse_older(run)
             refuse_violations(plan, inputs, config)
             on_phase("compare")
-            comparison = compare_with_database(run)
+            comparison = compare_with_database(run, existing())
             on_phase("write")
             schedules = publish_schedules(run, comparison, on_progress)
             _publish_target_statuses(run)
             replace_issues(run)
-            _complete(run, schedules)
+            seen = CAMPAIGN_CHANGES.empty() if changes is None else changes
+            effects = change_effects(
+                seen, plan.schedules, comparison.existing, comparison.difference, inputs.campaign_instances
+            )
+            _complete(run, schedules, changes, allow_older=allow_older)
         except BaseException as error:
             _fail(run, error)
             raise
-        _shorten_wal(connection)
-    return PublishResult(run.run_id, config_version_id, schedules)
+        connection.tidy()
+    return PublishResult(run.run_id, config_version_id, schedules, effects)
 
 
 def refuse_violations(plan: Plan, inputs: PlanInputs, config: SchedulerConfig) -> None:
@@ -130,8 +144,8 @@ def refuse_violations(plan: Plan, inputs: PlanInputs, config: SchedulerConfig) -
         counts = violations["rule"].astype("str").value_counts().sort_index()
         rules = ", ".join(f"{rule} ({count})" for rule, count in counts.items())
         raise ComplianceError(
-            f"the plan for {plan.as_of.isoformat()} breaks rules, so that nothing was published and the "
-            f"plan before it stays in force: {rules}"
+            f"the plan for {plan.as_of.isoformat()} {checkpoints.BREAKS_RULES}, so that nothing was published"
+            f" and the plan before it stays in force: {rules}"
         )
 
 
@@ -159,7 +173,7 @@ def _start(run: PublishRun) -> int:
 
 def _refuse_older(run: PublishRun) -> None:
     last_date = checkpoints.last_published_date(run.connection)
-    run.connection.rollback()
+    run.connection.end_reading()
     if last_date is not None and last_date > run.plan.as_of.isoformat():
         raise StalePlanError(
             f"the plan is for {run.plan.as_of.isoformat()}, but one for {last_date} has been published to "
@@ -177,12 +191,20 @@ def _publish_target_statuses(run: PublishRun) -> None:
             "updated_at": constant(run.now, len(batch)),
             "id": pa.array(batch["id"].to_numpy()),
         }
-        run.transact(partial(execute_for_each, run.connection, _TARGET_SQL, pa.table(columns)))
+        run.transact(partial(_write_target_statuses, run, pa.table(columns)))
 
 
-def _complete(run: PublishRun, schedules: PublishedSchedules) -> None:
-    run.transact(
-        lambda: checkpoints.complete_checkpoint(
+def _write_target_statuses(run: PublishRun, rows: pa.Table) -> None:
+    run.connection.stage(_STAGED_TARGETS, rows, contact_campaigns.name)
+    with without_logging(run.connection, run.run_id):
+        run.connection.execute(_TARGET_SQL)
+
+
+def _complete(
+    run: PublishRun, schedules: PublishedSchedules, changes: pd.DataFrame | None, *, allow_older: bool
+) -> None:
+    def complete() -> None:
+        checkpoints.complete_checkpoint(
             run.connection,
             run.run_id,
             schedules_after_checksum=schedules.after_checksum,
@@ -191,26 +213,16 @@ def _complete(run: PublishRun, schedules: PublishedSchedules) -> None:
             summary=schedules.changes.summary(),
             now=timestamp(utc_now()),
         )
-    )
+        if changes is not None:
+            stamp_changes(run.connection, run.run_id, changes, replaces_newer=allow_older)
+
+    run.transact(complete)
 
 
 def _fail(run: PublishRun, error: BaseException) -> None:
     """Close the record of the run; what cannot be recorded must not hide the error itself."""
     try:
-        with immediate_transaction(run.connection):
+        with run.connection.transaction():
             checkpoints.fail_checkpoint(run.connection, run.run_id, error, timestamp(utc_now()))
-    except adbc_driver_manager.Error as failure:
+    except DRIVER_ERRORS as failure:
         _logger.warning("run %s: its failure could not be recorded: %s", run.run_id, failure)
-
-
-def _shorten_wal(connection: AdbcConnection) -> None:
-    """Move the write-ahead log into the database and cut it, as far as nobody is reading it.
-
-    First without keeping other writers waiting; the rest is little, and given up soon.
-    """
-    try:
-        connection.adbc_connection.set_autocommit(True)
-        for pragma in ("wal_checkpoint(PASSIVE)", "busy_timeout = 500", "wal_checkpoint(TRUNCATE)"):
-            execute(connection, f"PRAGMA {pragma}")
-    except adbc_driver_manager.Error as failure:
-        _logger.info("the write-ahead log could not be shortened: %s", failure)

@@ -8,7 +8,8 @@ from typing import Final, TypeVar
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.planning.frames import PlanInputs
 from email_scheduler.planning.plan import Plan
-from email_scheduler.storage.engine import AdbcConnection, immediate_transaction, retrying
+from email_scheduler.storage.connection import Connection
+from email_scheduler.storage.faults import retrying
 from email_scheduler.storage.lock import PlannerLock
 
 _T = TypeVar("_T")
@@ -63,7 +64,7 @@ class PublishRun:
         turns: Whose turn it is to write.
     """
 
-    connection: AdbcConnection
+    connection: Connection
     config: SchedulerConfig
     plan: Plan
     inputs: PlanInputs
@@ -76,20 +77,25 @@ class PublishRun:
         """The run that publishes."""
         return self.lock.run_id
 
-    def transact(self, work: Callable[[], _T]) -> _T:
+    def transact(self, work: Callable[[], _T], *, takes_turns: bool = True) -> _T:
         """Do ``work`` in a transaction of its own that nobody who has lost the planner lock gets through.
 
         While the database is locked this is tried again (``processing.max_retry_attempts``), so that ``work``
         must not remember anything.
+
+        Args:
+            work: What to do.
+            takes_turns: Leave others a moment between transactions (``Turns``).
 
         Raises:
             PlannerLockedError: Another planner has taken the lock over; nothing was written.
         """
 
         def attempt() -> _T:
-            self.turns.begin()
+            if takes_turns:
+                self.turns.begin()
             try:
-                with immediate_transaction(self.connection):
+                with self.connection.transaction():
                     self.lock.renew(self.connection)
                     return work()
             finally:

@@ -11,11 +11,17 @@ from email_scheduler.planning.vocabulary import PRE_SCHEDULED
 from email_scheduler.storage.batches import Batch, BatchWriter, EncodedBatch, split
 from email_scheduler.storage.changes import Changes
 from email_scheduler.storage.checkpoints import begin_writing, record_progress
-from email_scheduler.storage.checksums import checksum, to_hex
-from email_scheduler.storage.compare import PLANNER_ROWS, PlanDifference, compare, count_by_type_and_reason
+from email_scheduler.storage.checksums import row_hashes, to_hex, total
+from email_scheduler.storage.compare import (
+    Hashes,
+    PlanDifference,
+    compare,
+    count_by_type_and_reason,
+    without_senders_rows,
+)
 from email_scheduler.storage.encoding import ScheduleEncoder
+from email_scheduler.storage.first_plan import build_missing_indexes, load_first_plan
 from email_scheduler.storage.publish_run import PublishRun
-from email_scheduler.storage.read import read_planner_rows
 from email_scheduler.storage.taken import TakenRows, is_answered, positions_of
 
 Positions = npt.NDArray[np.intp]
@@ -46,63 +52,90 @@ class Comparison:
 
     Attributes:
         difference: What has to be written.
-        existing: The rows there: id, contact_id, email_type, status, skip_reason of ``PLANNER_ROWS``.
+        existing: ``EXISTING_ROWS``: the planned rows there.
         taken: What the sending system took while the plan was made.
-        before_checksum: Of the rows there.
+        hashes: Of the rows of the plan.
     """
 
     difference: PlanDifference
     existing: pd.DataFrame
     taken: TakenRows
-    before_checksum: str
+    hashes: Hashes
+
+    @property
+    def before_checksum(self) -> str:
+        """The checksum of the rows there."""
+        return to_hex(total(self.existing["content_hash"].to_numpy()))
 
 
-def compare_with_database(run: PublishRun) -> Comparison:
-    """Compare the plan with the planned rows there, both at one moment; nothing is written."""
-    existing = read_planner_rows(run.connection)
+def compare_with_database(run: PublishRun, existing: pd.DataFrame) -> Comparison:
+    """Compare the plan with the planned rows there (``EXISTING_ROWS``); nothing is written.
+
+    The rows may have been read a while ago. What the sending system took since then is read now, and
+    looked for again with each batch.
+    """
     taken = TakenRows.read(run.connection, run.inputs)
-    run.connection.rollback()
-    difference = compare(run.plan.schedules, existing)
-    content = existing[[name for name in PLANNER_ROWS.columns if name != "id"]]
-    kept = existing[["id", "contact_id", "email_type", "status", "skip_reason"]]
-    return Comparison(difference, kept, taken, to_hex(checksum(content)))
+    run.connection.end_reading()
+    existing = without_senders_rows(existing, run.inputs.history)
+    hashes = row_hashes(run.plan.schedules)
+    return Comparison(compare(run.plan.schedules, existing, hashes), existing, taken, hashes)
 
 
 def publish_schedules(
     run: PublishRun, comparison: Comparison, on_progress: Callable[[int, int], None]
 ) -> PublishedSchedules:
-    """Write the difference, ``processing.batch_size`` contacts in each transaction.
+    """Write the difference.
+
+    Where planned rows are there already, ``processing.batch_size`` contacts in each transaction, so that
+    nobody waits for long. A first plan takes the table for itself: nobody has anything to send until then.
+
+    Args:
+        run: The plan that is published.
+        comparison: What ``compare_with_database`` has found.
+        on_progress: Told how many of the contacts that something changes for are written, and how many
+            there are.
 
     Raises:
         PlannerLockedError: Another planner has taken the lock over; the batches before stay written.
     """
     run.transact(lambda: begin_writing(run.connection, run.run_id, comparison.before_checksum))
+    if len(comparison.existing) == 0 and len(comparison.taken.rows) == 0:
+        changes = load_first_plan(run, on_progress)
+        dropped = np.empty(0, np.intp)
+    else:
+        build_missing_indexes(run)
+        changes, dropped = _write_batches(run, comparison, on_progress)
     planned = run.plan.schedules
+    is_scheduled = (planned["status"] == PRE_SCHEDULED).to_numpy()
+    scheduled = int(np.count_nonzero(is_scheduled)) - int(np.count_nonzero(is_scheduled[dropped]))
+    return PublishedSchedules(
+        changes=changes,
+        scheduled=scheduled,
+        skipped=len(planned) - len(dropped) - scheduled,
+        before_checksum=comparison.before_checksum,
+        after_checksum=to_hex(total(comparison.hashes) - total(comparison.hashes[dropped])),
+    )
+
+
+def _write_batches(
+    run: PublishRun, comparison: Comparison, on_progress: Callable[[int, int], None]
+) -> tuple[Changes, Positions]:
     batches = split(
         comparison.difference,
-        planned["contact_id"].to_numpy(),
+        run.plan.schedules["contact_id"].to_numpy(),
         comparison.existing["contact_id"].to_numpy(),
         comparison.taken.rows["contact_id"].to_numpy(),
         run.config.processing.batch_size,
     )
     writer = _Writer(run, comparison)
-    total = sum(len(batch.contact_ids) for batch in batches)
+    total_contacts = sum(len(batch.contact_ids) for batch in batches)
     done = 0
-    on_progress(done, total)
+    on_progress(done, total_contacts)
     for batch in batches:
         writer.write(batch)
         done += len(batch.contact_ids)
-        on_progress(done, total)
-    dropped = np.concatenate([np.empty(0, np.intp), *writer.dropped])
-    is_scheduled = (planned["status"] == PRE_SCHEDULED).to_numpy()
-    scheduled = int(np.count_nonzero(is_scheduled)) - int(np.count_nonzero(is_scheduled[dropped]))
-    return PublishedSchedules(
-        changes=writer.changes,
-        scheduled=scheduled,
-        skipped=len(planned) - len(dropped) - scheduled,
-        before_checksum=comparison.before_checksum,
-        after_checksum=to_hex(checksum(planned) - checksum(planned, dropped)),
-    )
+        on_progress(done, total_contacts)
+    return writer.changes, np.concatenate([np.empty(0, np.intp), *writer.dropped])
 
 
 class _Writer:

@@ -2,9 +2,15 @@
 
 # ruff: noqa: S608 - put together from names, conditions and dates of this package
 
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from datetime import date, timedelta
+from multiprocessing import get_context
+from tempfile import TemporaryDirectory
 
 import pandas as pd
+import pyarrow as pa
 
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.planning.dates import event_days
@@ -15,24 +21,34 @@ from email_scheduler.planning.frames import (
     CLICKS_TABLE,
     CONTACT_CAMPAIGNS_TABLE,
     CONTACTS_TABLE,
+    DATE,
+    FLAG,
+    HASH,
     HISTORY_TABLE,
+    ID,
+    LABEL,
     NUMBER,
     SUPPRESSIONS_TABLE,
     Frame,
     PlanInputs,
 )
-from email_scheduler.storage.arrow import read_frame
-from email_scheduler.storage.compare import PLANNER_ROWS
-from email_scheduler.storage.engine import AdbcConnection, adbc_connection, database_errors, retrying
+from email_scheduler.storage.arrow import append_rows, from_arrow, read_frame, read_frames
+from email_scheduler.storage.compare import EXISTING_ROWS, PLANNER_ROWS, existing_rows
+from email_scheduler.storage.connection import Connection
+from email_scheduler.storage.engine import connect
+from email_scheduler.storage.faults import database_errors, retrying
+from email_scheduler.storage.seen_changes import read_campaign_changes
 from email_scheduler.storage.tables import (
+    FOREIGN_ROW_SQL,
+    FOREIGN_ROWS_INDEX,
     PLANNER_ROW_SQL,
     PLANNER_TYPE_SQL,
-    PRE_SCHEDULED_SQL,
     SENDER_ROW_SQL,
+    SENDER_ROWS_INDEX,
 )
 
 _EVENT_PARTS = ("event_year", "event_month", "event_day")
-_STORED_PLANNER_ROWS = Frame(
+STORED_PLANNER_ROWS = Frame(
     "planner rows as they are stored",
     {name: kind for name, kind in PLANNER_ROWS.columns.items() if name != "event_date"}
     | dict.fromkeys(_EVENT_PARTS, NUMBER),
@@ -40,13 +56,30 @@ _STORED_PLANNER_ROWS = Frame(
 
 # What an older campaign type leaves open; the defaults of the columns.
 _CAMPAIGN_TYPE_DEFAULTS = {
-    "respect_exclusion_windows": 1,
-    "enable_followups": 1,
+    "respect_exclusion_windows": "TRUE",
+    "enable_followups": "TRUE",
     "days_before_event": 0,
-    "target_all_contacts": 0,
+    "target_all_contacts": "FALSE",
     "priority": 5,
-    "active": 1,
+    "active": "TRUE",
 }
+
+_ROWS_WORTH_A_PROCESS = 1_000_000
+_ARROW_TYPES = {
+    ID: pa.int64(),
+    DATE: pa.int32(),
+    FLAG: pa.bool_(),
+    HASH: pa.uint64(),
+    LABEL: pa.dictionary(pa.int32(), pa.string()),
+}
+_EXISTING_ROWS_SCHEMA = pa.schema(
+    [(name, _ARROW_TYPES[kind]) for name, kind in EXISTING_ROWS.columns.items()]
+)
+
+ReadPlannerRows = Callable[[], pd.DataFrame]
+
+# Of a moment only the day counts (section 1), and days repeat, which makes them fast to read.
+HISTORY_SQL = {"actual_send_datetime": "substr(CAST(actual_send_datetime AS TEXT), 1, 10)"}
 
 
 def read_inputs(url: str, as_of: date, config: SchedulerConfig) -> PlanInputs:
@@ -57,16 +90,30 @@ def read_inputs(url: str, as_of: date, config: SchedulerConfig) -> PlanInputs:
     Raises:
         DatabaseError: The database cannot be read.
     """
+    return read_inputs_and_changes(url, as_of, config)[0]
 
-    def read() -> PlanInputs:
-        with adbc_connection(url, config) as connection:
-            return read_plan_inputs(connection, as_of, config)
+
+def read_inputs_and_changes(
+    url: str, as_of: date, config: SchedulerConfig
+) -> tuple[PlanInputs, pd.DataFrame]:
+    """Read the same, and at the same moment the changes that the plan takes into account.
+
+    Returns:
+        The inputs, and ``CAMPAIGN_CHANGES``.
+
+    Raises:
+        DatabaseError: The database cannot be read.
+    """
+
+    def read() -> tuple[PlanInputs, pd.DataFrame]:
+        with connect(url, config) as connection:
+            return read_plan_inputs(connection, as_of, config), read_campaign_changes(connection)
 
     with database_errors(url):
         return retrying(config)(read)
 
 
-def read_plan_inputs(connection: AdbcConnection, as_of: date, config: SchedulerConfig) -> PlanInputs:
+def read_plan_inputs(connection: Connection, as_of: date, config: SchedulerConfig) -> PlanInputs:
     """Read all that a plan for ``as_of`` is made from, within the transaction of ``connection``.
 
     Clicks and answers that no follow-up of that day can depend on are left out (section 10 of the planning
@@ -91,48 +138,143 @@ def read_plan_inputs(connection: AdbcConnection, as_of: date, config: SchedulerC
     )
 
 
-def read_history_table(connection: AdbcConnection) -> pd.DataFrame:
+def read_history_table(connection: Connection) -> pd.DataFrame:
     """Read the sender's rows, and the pre-scheduled rows of types that are not the planner's."""
-    return read_frame(
-        connection,
-        HISTORY_TABLE,
-        f"email_schedules WHERE {SENDER_ROW_SQL}"
-        f" OR ({PRE_SCHEDULED_SQL} AND NOT coalesce({PLANNER_TYPE_SQL}, FALSE))",
+    index = connection.indexed_by(SENDER_ROWS_INDEX)
+    senders = read_frame(
+        connection, HISTORY_TABLE, f"email_schedules{index} WHERE {SENDER_ROW_SQL}", sql=HISTORY_SQL
     )
+    index = connection.indexed_by(FOREIGN_ROWS_INDEX)
+    foreign = read_frame(
+        connection, HISTORY_TABLE, f"email_schedules{index} WHERE {FOREIGN_ROW_SQL}", sql=HISTORY_SQL
+    )
+    return append_rows([senders, foreign]) if len(foreign) else senders
 
 
-def read_planner_rows(connection: AdbcConnection, condition: str = "TRUE") -> pd.DataFrame:
-    """Read the planned rows that are there already.
+@contextmanager
+def planner_rows_in_background(url: str, config: SchedulerConfig) -> Iterator[ReadPlannerRows]:
+    """Read the planned rows of a database while the block does something else.
 
-    Args:
-        connection: From ``adbc_connection``.
-        condition: SQL that limits the rows, such as ``contact_id BETWEEN 1 AND 100``.
+    Many rows are read by a process of their own, so that both processors are at work, and wait in a temporary
+    file until they are asked for, so that planning has the memory for itself. To start a process takes a
+    second, which is not worth it for few rows.
 
     Returns:
-        ``PLANNER_ROWS``: the rows with the statuses pre-scheduled and skipped of the planner's types.
-        Those of the older program have no ``ideal_send_date``.
+        A function that waits for the rows and returns ``EXISTING_ROWS``; to be called once.
+
+    Raises:
+        DatabaseError: The database cannot be read; from the function as well.
     """
-    rows = read_frame(
-        connection,
-        _STORED_PLANNER_ROWS,
-        f"email_schedules WHERE ({condition}) AND {PLANNER_ROW_SQL} AND {PLANNER_TYPE_SQL}",
-    )
+    with database_errors(url):
+        is_worth_a_process = retrying(config)(_greatest_row_id, url, config) > _ROWS_WORTH_A_PROCESS
+    if not is_worth_a_process:
+        with ThreadPoolExecutor(1, thread_name_prefix="planner-rows") as threads:
+            yield threads.submit(read_planner_rows, url, config).result
+        return
+    with (
+        TemporaryDirectory(prefix="email-scheduler-") as directory,
+        ProcessPoolExecutor(1, mp_context=get_context("spawn")) as processes,
+    ):
+        written = processes.submit(_save_planner_rows, url, config, directory)
+
+        def read_when_written() -> pd.DataFrame:
+            written.result()
+            processes.shutdown()
+            return EXISTING_ROWS.build(
+                {name: _saved_column(directory, name) for name in EXISTING_ROWS.columns}
+            )
+
+        yield read_when_written
+
+
+def read_planner_rows(url: str, config: SchedulerConfig) -> pd.DataFrame:
+    """Read the planned rows that are there already: only as much of each as comparing them takes.
+
+    While the database is locked this is tried again (``processing.max_retry_attempts``).
+
+    Returns:
+        ``EXISTING_ROWS``: the rows with the statuses pre-scheduled and skipped of the planner's types.
+
+    Raises:
+        DatabaseError: The database cannot be read.
+    """
+
+    def read() -> pd.DataFrame:
+        with connect(url, config) as connection:
+            return existing_planner_rows(connection)
+
+    with database_errors(url):
+        return retrying(config)(read)
+
+
+def existing_planner_rows(connection: Connection) -> pd.DataFrame:
+    """Do the same within the transaction of ``connection``."""
+    return _joined(_planner_rows(connection))
+
+
+def _save_planner_rows(url: str, config: SchedulerConfig, directory: str) -> None:
+    """Write the planned rows into a file for each column, so that no two copies of all need be in memory."""
+
+    def save() -> None:
+        with connect(url, config) as connection, ExitStack() as stack:
+            streams = {
+                field.name: stack.enter_context(
+                    pa.ipc.new_stream(_column_file(directory, field.name), pa.schema([field]))
+                )
+                for field in _EXISTING_ROWS_SCHEMA
+            }
+            for rows in _planner_rows(connection):
+                batch = pa.RecordBatch.from_pandas(rows, _EXISTING_ROWS_SCHEMA, preserve_index=False)
+                for name, stream in streams.items():
+                    stream.write_batch(batch.select([name]))
+
+    with database_errors(url):
+        retrying(config)(save)
+
+
+def _saved_column(directory: str, name: str) -> object:
+    with pa.ipc.open_stream(_column_file(directory, name)) as stream:
+        return from_arrow(stream.read_all().column(0), EXISTING_ROWS.columns[name])
+
+
+def _column_file(directory: str, name: str) -> str:
+    return f"{directory}/{name}.arrow"
+
+
+def _planner_rows(connection: Connection) -> Iterator[pd.DataFrame]:
+    source = f"email_schedules WHERE {PLANNER_ROW_SQL} AND {PLANNER_TYPE_SQL}"
+    for rows in read_frames(connection, STORED_PLANNER_ROWS, source):
+        yield existing_rows(_with_event_date(rows))
+
+
+def _joined(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    rows = list(parts)
+    return EXISTING_ROWS.check(append_rows(rows)) if rows else EXISTING_ROWS.empty()
+
+
+def _greatest_row_id(url: str, config: SchedulerConfig) -> int:
+    with connect(url, config) as connection:
+        ((greatest,),) = connection.execute("SELECT max(id) FROM email_schedules")
+    return int(greatest or 0)
+
+
+def _with_event_date(rows: pd.DataFrame) -> pd.DataFrame:
     event_date = event_days(*(rows[name].to_numpy() for name in _EVENT_PARTS))
     return PLANNER_ROWS.build({**{name: rows[name] for name in rows.columns}, "event_date": event_date})
 
 
-def _read_campaign_types(connection: AdbcConnection) -> pd.DataFrame:
+def _read_campaign_types(connection: Connection) -> pd.DataFrame:
     sql = {name: f"coalesce({name}, {default})" for name, default in _CAMPAIGN_TYPE_DEFAULTS.items()}
     return read_frame(connection, CAMPAIGN_TYPES_TABLE, "campaign_types WHERE name IS NOT NULL", sql=sql)
 
 
-def _read_campaign_instances(connection: AdbcConnection) -> pd.DataFrame:
+def _read_campaign_instances(connection: Connection) -> pd.DataFrame:
     return read_frame(
-        connection, CAMPAIGN_INSTANCES_TABLE, "campaign_instances", sql={"active": "coalesce(active, 1)"}
+        connection, CAMPAIGN_INSTANCES_TABLE, "campaign_instances", sql={"active": "coalesce(active, TRUE)"}
     )
 
 
-def _read_clicks(connection: AdbcConnection, earliest: date, as_of: date) -> pd.DataFrame:
+def _read_clicks(connection: Connection, earliest: date, as_of: date) -> pd.DataFrame:
     day = "substr(clicked_at, 1, 10)"
     return read_frame(
         connection,
@@ -140,12 +282,12 @@ def _read_clicks(connection: AdbcConnection, earliest: date, as_of: date) -> pd.
         "(SELECT contact_id, email_schedule_id, CAST(clicked_at AS TEXT) AS clicked_at FROM tracking_clicks"
         " UNION ALL SELECT email.contact_id, email.id, CAST(event.created_at AS TEXT)"
         " FROM email_tracking AS event JOIN email_schedules AS email ON email.id = event.email_id"
-        " WHERE event.event_type = 'click')"
+        " WHERE event.event_type = 'click') AS clicks"
         f" WHERE {day} <= '{as_of}' AND (coalesce(email_schedule_id, 0) <> 0 OR {day} >= '{earliest}')",
     )
 
 
-def _read_answers(connection: AdbcConnection, earliest: date, as_of: date) -> pd.DataFrame:
+def _read_answers(connection: Connection, earliest: date, as_of: date) -> pd.DataFrame:
     return read_frame(
         connection,
         ANSWERS_TABLE,
@@ -153,7 +295,7 @@ def _read_answers(connection: AdbcConnection, earliest: date, as_of: date) -> pd
         " WHERE event_type = 'eligibility_answered'"
         " UNION ALL SELECT event.id, email.contact_id, CAST(event.created_at AS TEXT), event.event_data"
         " FROM email_tracking AS event JOIN email_schedules AS email ON email.id = event.email_id"
-        " WHERE event.event_type = 'health_question_response')"
+        " WHERE event.event_type = 'health_question_response') AS answers"
         f" WHERE substr(created_at, 1, 10) BETWEEN '{earliest}' AND '{as_of}'",
         distinct=("event_data",),
     )

@@ -6,15 +6,20 @@ from typing import Any, Final
 import alembic.command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from sqlalchemy import inspect
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import OperationalError
 
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.errors import DatabaseError
-from email_scheduler.storage.engine import database_errors, display_url, open_engine
+from email_scheduler.storage.engine import open_engine
+from email_scheduler.storage.faults import database_errors
+from email_scheduler.storage.urls import POSTGRESQL, display_url
 
 # Not alembic_version: the database may belong to a program that has migrations of its own.
 VERSION_TABLE: Final = "email_scheduler_version"
+# The advisory lock of PostgreSQL under which a schema is changed; nobody else takes this number.
+_SCHEMA_LOCK: Final = 0x656D6C7363686D61
 
 
 @dataclass(frozen=True)
@@ -41,18 +46,20 @@ def initialise_database(url: str, config: SchedulerConfig | None = None) -> Sche
     Everything happens in one transaction: after an error the database is as it was.
 
     Args:
-        url: ``sqlite:///PATH``; file and directory are created if need be.
-        config: Where the pragmas come from; None: the defaults.
+        url: The database. A SQLite file and its directory are created if need be; a database on a
+            PostgreSQL server has to exist.
+        config: Where the settings of the connection come from; None: the defaults.
 
     Raises:
-        DatabaseError: The URL is not accepted, the file is no database, it has a newer schema, or its rows
-            do not fit.
+        DatabaseError: The URL is not accepted, the file is no database, the server cannot be reached, the
+            database has a newer schema, or its rows do not fit.
     """
     # foreign keys cannot be switched within the transaction, and a table cannot be rebuilt with them
     engine = open_engine(url, (config or SchedulerConfig()).database, create=True, foreign_keys=False)
     with database_errors(url), engine.connect() as connection:
         connection.execution_options(sqlite_begin="IMMEDIATE")
         with connection.begin():
+            _let_nobody_else_in(connection, url)
             before = _version(connection)
             _refuse_newer(url, before)
             broken_before = _broken_references(connection)
@@ -97,13 +104,20 @@ def _head() -> str:
 
 
 def _version(connection: Connection) -> str | None:
-    exists = connection.exec_driver_sql(
-        "SELECT 1 FROM sqlite_master WHERE name = ?", (VERSION_TABLE,)
-    ).first()
-    if exists is None:
+    if not inspect(connection).has_table(VERSION_TABLE):
         return None
     version = connection.exec_driver_sql(f"SELECT version_num FROM {VERSION_TABLE}").scalar()  # noqa: S608
     return str(version) if version is not None else None
+
+
+def _let_nobody_else_in(connection: Connection, url: str) -> None:
+    """Make others that initialise the same database wait; on SQLite the transaction holds the write lock."""
+    if connection.dialect.name != POSTGRESQL:
+        return
+    connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (_SCHEMA_LOCK,))
+    encoding = connection.exec_driver_sql("SHOW server_encoding").scalar_one()
+    if encoding != "UTF8":
+        raise DatabaseError(f"database {display_url(url)}: its encoding is {encoding}; accepted is UTF8")
 
 
 def _refuse_newer(url: str, version: str | None) -> None:
@@ -116,7 +130,9 @@ def _refuse_newer(url: str, version: str | None) -> None:
 
 
 def _broken_references(connection: Connection) -> set[tuple[str, int | None, str, int]]:
-    """Return the rows whose foreign keys lead nowhere; none where SQLite cannot tell."""
+    """Return the rows whose foreign keys lead nowhere; none where the database sees to it or cannot tell."""
+    if connection.dialect.name == POSTGRESQL:
+        return set()
     try:
         rows = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
     except OperationalError:

@@ -11,20 +11,20 @@ import numpy.typing as npt
 import pandas as pd
 
 from email_scheduler.config.schema import SchedulerConfig
-from email_scheduler.planning.frames import HISTORY, HISTORY_TABLE, PlanInputs
+from email_scheduler.planning.frames import HISTORY, HISTORY_TABLE, ID, Frame, PlanInputs
 from email_scheduler.planning.handled import is_handled
 from email_scheduler.planning.history import has_type, read_history
 from email_scheduler.planning.vocabulary import FOLLOW_UP_PREFIX
-from email_scheduler.storage.arrow import query, read_frame
+from email_scheduler.storage.arrow import append_rows, read_frame
 from email_scheduler.storage.compare import pack_keys
-from email_scheduler.storage.engine import AdbcConnection
-from email_scheduler.storage.sql import execute
-from email_scheduler.storage.tables import SENDER_ROW_SQL
+from email_scheduler.storage.connection import Connection
+from email_scheduler.storage.tables import SENDER_ROW_SQL, SENDER_ROWS_INDEX
 
 Ids = npt.NDArray[np.int64]
 Positions = npt.NDArray[np.intp]
 Flags = npt.NDArray[np.bool_]
 
+_IDS: Final = Frame("ids", {"id": ID})
 # Ids in one statement, which SQLite limits to a million characters.
 _IDS_AT_A_TIME: Final = 10_000
 
@@ -36,30 +36,31 @@ class TakenRows:
     Attributes:
         known_ids: The rows that the plan was made from, ascending.
         rows: ``HISTORY``: the sender's rows that are not among them.
-        version: Changes when another connection writes to the database.
+        version: Changes when another connection writes to the database; None where that cannot be known.
     """
 
     known_ids: Ids
     rows: pd.DataFrame
-    version: int
+    version: int | None
 
     @classmethod
-    def read(cls, connection: AdbcConnection, inputs: PlanInputs) -> "TakenRows":
+    def read(cls, connection: Connection, inputs: PlanInputs) -> "TakenRows":
         """Read them for all contacts, within the transaction of ``connection``."""
         known_ids = np.sort(inputs.history["id"].to_numpy())
-        sql = f"SELECT id FROM email_schedules WHERE {SENDER_ROW_SQL}"  # noqa: S608
-        ids = query(connection, sql).column(0).to_numpy().astype(np.int64)
-        rows = _read_rows(connection, "id", ids[~_is_among(ids, known_ids)])
-        return cls(known_ids, rows, _data_version(connection))
+        source = f"email_schedules{connection.indexed_by(SENDER_ROWS_INDEX)} WHERE {SENDER_ROW_SQL}"
+        ids = np.sort(read_frame(connection, _IDS, source)["id"].to_numpy())
+        new_ids = ids[:0] if np.array_equal(ids, known_ids) else ids[~_is_among(ids, known_ids)]
+        return cls(known_ids, _read_rows(connection, "id", new_ids), connection.version())
 
-    def of_contacts(self, connection: AdbcConnection, contact_ids: Ids) -> pd.DataFrame:
-        """Return those of some contacts as they are now, within a transaction that holds the write lock.
+    def of_contacts(self, connection: Connection, contact_ids: Ids) -> pd.DataFrame:
+        """Return those of some contacts as they are now, within a transaction; until it ends none is added.
 
         Args:
             connection: The connection that ``read`` used: the version only counts for one connection.
             contact_ids: Ascending, each once.
         """
-        if _data_version(connection) == self.version:
+        connection.lock_contacts(contact_ids.tolist())
+        if self.version is not None and connection.version() == self.version:
             return self.rows[_is_among(self.rows["contact_id"].to_numpy(), contact_ids)]
         rows = _read_rows(connection, "contact_id", contact_ids)
         return rows[~_is_among(rows["id"].to_numpy(), self.known_ids)]
@@ -123,20 +124,11 @@ def _is_among(ids: Ids, sorted_ids: Ids) -> Flags:
     return found
 
 
-def _read_rows(connection: AdbcConnection, column: str, ids: Ids) -> pd.DataFrame:
+def _read_rows(connection: Connection, column: str, ids: Ids) -> pd.DataFrame:
     """Read the sender's rows whose ``column`` is one of ``ids``."""
     parts = []
     for start in range(0, len(ids), _IDS_AT_A_TIME):
         wanted = ", ".join(map(str, ids[start : start + _IDS_AT_A_TIME].tolist()))
         source = f"email_schedules WHERE {column} IN ({wanted}) AND {SENDER_ROW_SQL}"
         parts.append(read_history(read_frame(connection, HISTORY_TABLE, source)))
-    if len(parts) <= 1:
-        return parts[0] if parts else HISTORY.empty()
-    rows = pd.concat(parts, ignore_index=True)
-    # columns whose categories differ have become text
-    return HISTORY.check(rows.astype({"email_type": "category", "status": "category"}))
-
-
-def _data_version(connection: AdbcConnection) -> int:
-    ((version,),) = execute(connection, "PRAGMA data_version")
-    return int(version)
+    return HISTORY.check(append_rows(parts)) if parts else HISTORY.empty()

@@ -7,8 +7,9 @@ from email_scheduler.planning.frames import PlanInputs
 from email_scheduler.planning.plan import Plan
 from email_scheduler.storage.changes import Changes
 from email_scheduler.storage.compare import compare, count_by_type_and_reason
-from email_scheduler.storage.engine import adbc_connection, database_errors, retrying
-from email_scheduler.storage.read import read_planner_rows
+from email_scheduler.storage.engine import connect
+from email_scheduler.storage.faults import database_errors, retrying
+from email_scheduler.storage.read import existing_planner_rows
 from email_scheduler.storage.taken import TakenRows, is_answered
 
 
@@ -23,8 +24,8 @@ def differences_from_plan(url: str, config: SchedulerConfig, plan: Plan, inputs:
     """
 
     def read() -> Changes:
-        with adbc_connection(url, config) as connection:
-            existing = read_planner_rows(connection)
+        with connect(url, config) as connection:
+            existing = existing_planner_rows(connection)
             taken = TakenRows.read(connection, inputs).rows
         difference = compare(plan.schedules, existing)
         is_dropped = is_answered(plan.schedules, taken, inputs, config)

@@ -1,4 +1,4 @@
-"""The ``email-scheduler`` command, on real SQLite files."""
+"""The ``email-scheduler`` command, on real databases."""
 
 import json
 import sqlite3
@@ -9,10 +9,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy.engine import make_url
 
 from email_scheduler import cli
 from email_scheduler.clock import today
 from email_scheduler.errors import DatabaseError
+from email_scheduler_tests.databases import PostgresqlDatabase, Server, database_at
 
 AS_OF = "2026-11-23"
 
@@ -41,24 +43,24 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
     return run
 
 
+on_both = pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
+
+
 @pytest.fixture
-def database(tmp_path: Path, command: Command) -> str:
+def database(request: pytest.FixtureRequest, command: Command) -> str:
     """A sample organisation of 300 contacts that nothing was planned for yet."""
-    url = f"sqlite:///{tmp_path / 'organisation.db'}"
+    url = str(request.getfixturevalue(f"{getattr(request, 'param', 'sqlite')}_database").url)
     generated = command("generate", "--contacts", "300", "--database", url, "--as-of", AS_OF)
     assert generated.code == 0, generated.err
     return url
 
 
 def rows(url: str, query: str) -> list[tuple[object, ...]]:
-    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
-        return connection.execute(query).fetchall()
+    return database_at(url).query(query)
 
 
 def change(url: str, statement: str) -> None:
-    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
-        connection.execute(statement)
-        connection.commit()
+    database_at(url).write(statement)
 
 
 def schedules(url: str) -> list[tuple[object, ...]]:
@@ -72,9 +74,19 @@ def planned(command: Command, url: str, *options: str) -> dict[str, dict[str, fl
     return result
 
 
+@on_both
 def test_a_plan_prints_one_json_object_that_agrees_with_the_table(command: Command, database: str) -> None:
     result = planned(command, database)
-    assert set(result) == {"run_id", "as_of", "contacts", "rows", "changes", "seconds"}
+    assert set(result) == {
+        "run_id",
+        "as_of",
+        "contacts",
+        "rows",
+        "changes",
+        "campaign_changes",
+        "seconds",
+        "hold",
+    }
     assert result["as_of"] == AS_OF
     assert sum(result["contacts"].values()) == 300
     [(scheduled,)] = rows(database, "SELECT count(*) FROM email_schedules WHERE status = 'pre-scheduled'")
@@ -84,6 +96,7 @@ def test_a_plan_prints_one_json_object_that_agrees_with_the_table(command: Comma
     assert {"read", "balancing", "prove", "compare", "write"} <= set(result["seconds"])
 
 
+@on_both
 def test_planning_again_writes_no_row(command: Command, database: str) -> None:
     first = planned(command, database)
     before = schedules(database)
@@ -97,6 +110,7 @@ def test_planning_again_writes_no_row(command: Command, database: str) -> None:
     assert schedules(database) == before
 
 
+@on_both
 def test_a_dry_run_tells_what_would_change_and_writes_nothing(command: Command, database: str) -> None:
     tables = ("email_schedules", "email_schedules_archive", "scheduler_checkpoints", "contact_issues")
     before = {table: rows(database, f"SELECT * FROM {table}") for table in tables}
@@ -122,6 +136,7 @@ def test_a_plan_for_another_day_than_today_is_pointed_out(command: Command, data
     assert f"the plan is for {yesterday}, not for today" in " ".join(outcome.out.split())
 
 
+@on_both
 def test_waiting_rows_of_a_foreign_type_are_pointed_out_and_stay(command: Command, database: str) -> None:
     change(
         database,
@@ -144,6 +159,7 @@ def test_emails_that_find_no_place_are_pointed_out(command: Command, database: s
     assert "load_balancing.daily_send_percentage_cap" in printed
 
 
+@on_both
 def test_an_older_plan_is_refused_unless_it_is_meant(command: Command, database: str) -> None:
     planned(command, database)
     older = ("plan", "--database", database, "--as-of", "2026-11-20")
@@ -154,6 +170,7 @@ def test_an_older_plan_is_refused_unless_it_is_meant(command: Command, database:
     assert command(*older, "--allow-older").code == 0
 
 
+@on_both
 def test_batches_that_begin_without_a_valid_contact_lose_nobody(
     command: Command, database: str, tmp_path: Path
 ) -> None:
@@ -169,7 +186,8 @@ def test_batches_that_begin_without_a_valid_contact_lose_nobody(
     [(doubled,)] = rows(
         database,
         "SELECT count(*) FROM (SELECT 1 FROM email_schedules WHERE email_type = 'aep'"
-        " AND status IN ('pre-scheduled', 'skipped') GROUP BY contact_id, event_year HAVING count(*) > 1)",
+        " AND status IN ('pre-scheduled', 'skipped') GROUP BY contact_id, event_year HAVING count(*) > 1)"
+        " AS doubled",
     )
     assert doubled == 0
     assert contacts == result["contacts"]["valid"]
@@ -218,6 +236,7 @@ def test_a_database_that_is_not_initialised_names_the_command_that_does_it(
     assert "email-scheduler init-db" in outcome.err
 
 
+@on_both
 def test_a_campaign_that_cannot_be_read_stops_the_plan_and_is_named(command: Command, database: str) -> None:
     change(database, 'UPDATE campaign_instances SET metadata = \'{"priority": "high"}\' WHERE id = 1')
     outcome = command("plan", "--database", database, "--as-of", AS_OF)
@@ -239,6 +258,7 @@ def test_the_log_goes_to_the_file_that_the_configuration_names(
     assert "read: " not in log.read_text()
 
 
+@on_both
 def test_generating_into_a_database_in_use_is_refused(command: Command, database: str) -> None:
     outcome = command("generate", "--contacts", "10", "--database", database)
     assert outcome.code == 2
@@ -251,6 +271,42 @@ def test_init_db_twice_changes_nothing_the_second_time(command: Command, tmp_pat
     before = rows(url, "SELECT sql FROM sqlite_schema ORDER BY name")
     assert command("init-db", "--database", url).code == 0
     assert rows(url, "SELECT sql FROM sqlite_schema ORDER BY name") == before
+
+
+def test_init_db_makes_a_database_on_a_server_ready(
+    command: Command, bare_postgresql: PostgresqlDatabase
+) -> None:
+    url = bare_postgresql.url
+    assert "is ready" in command("init-db", "--database", url).out
+    before = bare_postgresql.shape()
+    assert "up to date" in command("init-db", "--database", url).out
+    assert bare_postgresql.shape() == before
+
+
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        ("postgres:secret@127.0.0.1:1/org", "refused"),
+        ("{user}:{password}@{host}/no_such_database", 'database "no_such_database" does not exist'),
+        ("nobody_of_that_name:secret@{host}/postgres", "nobody_of_that_name"),
+        ("{user}@{host}/no_such_database?password={password}", "does not exist"),
+    ],
+    ids=["no server", "no such database", "no such user", "password as a parameter"],
+)
+def test_errors_of_a_server_are_one_line_without_the_password(
+    command: Command, postgresql_server: Server, address: str, told: str
+) -> None:
+    server = make_url(postgresql_server.url)
+    password = server.password or "secret"
+    host = f"{server.host}:{server.port or 5432}"
+    url = address.format(user=server.username, password=password, host=host)
+    outcome = command("init-db", "--database", f"postgresql+psycopg://{url}")
+    assert outcome.code == 2
+    assert told in outcome.err
+    assert outcome.err.startswith("error: database postgresql+psycopg://")
+    assert outcome.err.count("\n") == 1
+    assert "secret" not in outcome.err
+    assert str(password) not in outcome.err
 
 
 @pytest.fixture(autouse=True)

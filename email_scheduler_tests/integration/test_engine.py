@@ -11,16 +11,10 @@ import sqlalchemy
 
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.errors import DatabaseError
-from email_scheduler.storage.engine import (
-    adbc_connection,
-    database_errors,
-    database_path,
-    immediate_transaction,
-    is_locked,
-    open_engine,
-    retrying,
-)
+from email_scheduler.storage.engine import connect, open_engine
+from email_scheduler.storage.faults import database_errors, is_locked, retrying
 from email_scheduler.storage.schema import initialise_database
+from email_scheduler.storage.urls import database_path
 
 IMPATIENT = SchedulerConfig.model_validate(
     {
@@ -63,21 +57,10 @@ def url(tmp_path: Path) -> str:
     return url
 
 
-def _fetch(connection, sql: str) -> list[tuple]:
-    with connection.cursor() as cursor:
-        cursor.execute(sql)
-        return cursor.fetchall()
-
-
-def _execute(connection, sql: str) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(sql)
-
-
 def _write(connection, *statements: str) -> None:
-    with immediate_transaction(connection):
+    with connection.transaction():
         for statement in statements:
-            _execute(connection, statement)
+            connection.execute(statement)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +93,7 @@ def test_a_missing_file_is_an_error_and_stays_missing(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/missing.db"
     with pytest.raises(DatabaseError, match=r"there is no file .*missing\.db; email-scheduler init-db"):
         open_engine(url, SchedulerConfig().database)
-    with pytest.raises(DatabaseError, match="there is no file"), adbc_connection(url, SchedulerConfig()):
+    with pytest.raises(DatabaseError, match="there is no file"), connect(url, SchedulerConfig()):
         pass
     assert list(tmp_path.iterdir()) == []
 
@@ -133,8 +116,8 @@ def test_a_directory_is_no_database(tmp_path: Path) -> None:
 def test_file_names_may_hold_what_means_something_in_urls(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/Smith & Sons #1 100%.db"
     initialise_database(url)
-    with adbc_connection(url, SchedulerConfig()) as connection:
-        assert _fetch(connection, "SELECT count(*) FROM contacts") == [(0,)]
+    with connect(url, SchedulerConfig()) as connection:
+        assert connection.execute("SELECT count(*) FROM contacts") == [(0,)]
     assert "Smith & Sons #1 100%.db" in {path.name for path in tmp_path.iterdir()}
 
 
@@ -164,8 +147,8 @@ def test_both_kinds_of_connection_have_the_settings_of_the_configuration(url: st
     with open_engine(url, config.database).connect() as connection:
         found = {name: connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in wanted}
     assert found == wanted
-    with adbc_connection(url, config) as connection:
-        assert {name: _fetch(connection, f"PRAGMA {name}")[0][0] for name in wanted} == wanted
+    with connect(url, config) as connection:
+        assert {name: connection.execute(f"PRAGMA {name}")[0][0] for name in wanted} == wanted
 
 
 def test_foreign_keys_are_enforced_by_default(url: str) -> None:
@@ -175,8 +158,8 @@ def test_foreign_keys_are_enforced_by_default(url: str) -> None:
         pytest.raises(sqlalchemy.exc.IntegrityError),
     ):
         connection.exec_driver_sql(insert)
-    with adbc_connection(url, SchedulerConfig()) as connection, pytest.raises(Exception, match="FOREIGN KEY"):
-        _execute(connection, insert)
+    with connect(url, SchedulerConfig()) as connection, pytest.raises(Exception, match="FOREIGN KEY"):
+        connection.execute(insert)
 
 
 def test_a_change_of_the_schema_is_rolled_back_with_its_transaction(url: str) -> None:
@@ -192,13 +175,13 @@ def test_the_two_copies_of_sqlite_never_have_one_file_open_at_a_time(url: str, t
     with engine.connect():
         with (
             pytest.raises(RuntimeError, match="a connection of SQLAlchemy is open"),
-            adbc_connection(url, SchedulerConfig()),
+            connect(url, SchedulerConfig()),
         ):
             pass
         initialise_database(f"sqlite:///{tmp_path}/other.db")
-        with adbc_connection(f"sqlite:///{tmp_path}/other.db", SchedulerConfig()):
+        with connect(f"sqlite:///{tmp_path}/other.db", SchedulerConfig()):
             pass
-    with adbc_connection(url, SchedulerConfig()), pytest.raises(RuntimeError, match="of ADBC is open"):
+    with connect(url, SchedulerConfig()), pytest.raises(RuntimeError, match="of ADBC is open"):
         engine.connect()
     with engine.connect(), engine.connect():
         pass
@@ -211,24 +194,24 @@ def test_a_failed_connection_does_not_count_as_open(url: str, tmp_path: Path) ->
         engine.connect()
     (tmp_path / "org.db").unlink()
     initialise_database(url)
-    with adbc_connection(url, SchedulerConfig()):
+    with connect(url, SchedulerConfig()):
         pass
 
 
 def test_an_immediate_transaction_is_committed_or_rolled_back_as_a_whole(url: str) -> None:
     insert = "INSERT INTO contacts (id) VALUES ({})"
-    with adbc_connection(url, SchedulerConfig()) as connection:
+    with connect(url, SchedulerConfig()) as connection:
         _write(connection, insert.format(1))
         with pytest.raises(Exception, match="UNIQUE"):
             _write(connection, insert.format(2), insert.format(1))
         _write(connection, insert.format(3))
-        _execute(connection, insert.format(4))
-    with adbc_connection(url, SchedulerConfig()) as connection:
-        assert _fetch(connection, "SELECT id FROM contacts ORDER BY id") == [(1,), (3,)]
+        connection.execute(insert.format(4))
+    with connect(url, SchedulerConfig()) as connection:
+        assert connection.execute("SELECT id FROM contacts ORDER BY id") == [(1,), (3,)]
 
 
 def test_an_immediate_transaction_holds_the_write_lock_from_its_beginning(url: str, tmp_path: Path) -> None:
-    with adbc_connection(url, SchedulerConfig()) as connection, immediate_transaction(connection):
+    with connect(url, SchedulerConfig()) as connection, connection.transaction():
         command = [sys.executable, "-c", LOCK_HOLDER.replace("sys.argv[1]", "sys.argv[1], timeout=0")]
         result = subprocess.run(
             [*command, str(tmp_path / "org.db")], capture_output=True, text=True, check=False
@@ -237,26 +220,26 @@ def test_an_immediate_transaction_holds_the_write_lock_from_its_beginning(url: s
 
 
 def test_a_connection_can_be_used_on_after_it_found_the_database_locked(url: str, tmp_path: Path) -> None:
-    with adbc_connection(url, IMPATIENT) as connection:
+    with connect(url, IMPATIENT) as connection:
         with (
             locked(tmp_path / "org.db"),
             pytest.raises(Exception, match="is locked") as caught,
-            immediate_transaction(connection),
+            connection.transaction(),
         ):
             pass
         assert is_locked(caught.value)
         _write(connection, "INSERT INTO contacts (id) VALUES (1)")
-        assert _fetch(connection, "SELECT id FROM contacts") == [(1,)]
+        assert connection.execute("SELECT id FROM contacts") == [(1,)]
 
 
 def test_reading_sees_one_moment_however_long_it_takes(url: str, tmp_path: Path) -> None:
     insert = "INSERT INTO contacts (id) VALUES (1)"
-    with adbc_connection(url, SchedulerConfig()) as connection:
-        assert _fetch(connection, "SELECT count(*) FROM contacts") == [(0,)]
+    with connect(url, SchedulerConfig()) as connection:
+        assert connection.execute("SELECT count(*) FROM contacts") == [(0,)]
         subprocess.run([sys.executable, "-c", WRITER, str(tmp_path / "org.db"), insert], check=True)
-        assert _fetch(connection, "SELECT count(*) FROM contacts") == [(0,)]
-        with immediate_transaction(connection):
-            assert _fetch(connection, "SELECT count(*) FROM contacts") == [(1,)]
+        assert connection.execute("SELECT count(*) FROM contacts") == [(0,)]
+        with connection.transaction():
+            assert connection.execute("SELECT count(*) FROM contacts") == [(1,)]
 
 
 def test_a_locked_database_is_tried_again_as_often_as_configured(url: str) -> None:

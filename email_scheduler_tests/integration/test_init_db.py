@@ -11,7 +11,8 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from email_scheduler.errors import DatabaseError
 from email_scheduler.storage import tables
-from email_scheduler.storage.migrations import adoption
+from email_scheduler.storage.migrations import triggers_0003_sqlite
+from email_scheduler.storage.migrations.adoption_sqlite import SqliteAdoption
 from email_scheduler.storage.schema import VERSION_TABLE, initialise_database, require_current_schema
 
 # What the older program left behind: no priority, a constraint that plans do not keep, sent rows that
@@ -119,7 +120,9 @@ def test_the_migrations_make_the_tables_that_the_package_works_with(tmp_path: Pa
         wanted[table.name] = _normal(str(CreateTable(table).compile(dialect=sqlite.dialect())))
         for index in table.indexes:
             wanted[index.name] = _normal(str(CreateIndex(index).compile(dialect=sqlite.dialect())))
-    others = made.keys() - wanted.keys()
+    triggers = {name for name in made if made[name].startswith("CREATE TRIGGER log_")}
+    assert len(triggers) == len(triggers_0003_sqlite.TRIGGERS)
+    others = made.keys() - wanted.keys() - triggers
     assert {name: made[name] for name in wanted} == wanted
     assert others == {VERSION_TABLE, "sqlite_sequence", "due_emails"}
 
@@ -300,15 +303,12 @@ def test_a_failure_leaves_the_database_as_it_was(tmp_path: Path, script: str, me
 def test_a_failure_after_the_older_table_was_dropped_leaves_it_as_it_was(
     older: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(connection: sqlalchemy.Connection, table: sqlalchemy.Table) -> None:
+    def fail(adoption: SqliteAdoption, table: sqlalchemy.Table) -> None:
         if table.name == "email_schedules":
-            assert (
-                connection.exec_driver_sql("SELECT status FROM email_schedules WHERE id = 10").scalar()
-                == "unknown"
-            )
+            assert adoption.run("SELECT status FROM email_schedules WHERE id = 10").scalar() == "unknown"
             raise sqlite3.OperationalError("disk full")
 
-    monkeypatch.setattr(adoption, "add_missing_indexes", fail)
+    monkeypatch.setattr(SqliteAdoption, "add_missing_indexes", fail)
     dump = _dump(older)
     with pytest.raises(DatabaseError, match="disk full"):
         initialise_database(f"sqlite:///{older}")

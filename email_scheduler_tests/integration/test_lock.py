@@ -11,10 +11,9 @@ import pytest
 
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.errors import PlannerLockedError
-from email_scheduler.storage.engine import adbc_connection, immediate_transaction
+from email_scheduler.storage.engine import connect
 from email_scheduler.storage.lock import planner_lock
-from email_scheduler.storage.schema import initialise_database
-from email_scheduler.storage.sql import execute
+from email_scheduler_tests.databases import on_postgresql
 
 CONFIG = SchedulerConfig.model_validate(
     {"processing": {"lock_timeout_seconds": 0, "lock_stale_after_seconds": 900}}
@@ -26,6 +25,7 @@ HOLDER = """
 import os, sys
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.storage.lock import planner_lock
+from email_scheduler_tests.databases import on_postgresql
 with planner_lock(sys.argv[1], SchedulerConfig(), "other-run"):
     print("holding", flush=True)
     sys.stdin.read()
@@ -44,28 +44,25 @@ class Clock:
 
 
 @pytest.fixture
-def url(tmp_path):
-    url = f"sqlite:///{tmp_path}/org.db"
-    initialise_database(url)
-    return url
+def url(database):
+    return database.url
 
 
 def row(url):
-    with adbc_connection(url, CONFIG) as connection:
-        rows = execute(connection, "SELECT owner, run_id, token, acquired_at, heartbeat_at FROM planner_lock")
+    with connect(url, CONFIG) as connection:
+        rows = connection.execute("SELECT owner, run_id, token, acquired_at, heartbeat_at FROM planner_lock")
     assert len(rows) == 1
-    return rows[0]
+    *others, acquired_at, heartbeat_at = rows[0]
+    return (*others, _moment(acquired_at), _moment(heartbeat_at))
+
+
+def _moment(text):
+    return None if text is None else datetime.fromisoformat(text)
 
 
 def test_the_lock_is_held_for_the_block_and_given_back(url):
     with planner_lock(url, CONFIG, "run-1", "host:1", clock=Clock()):
-        assert row(url) == (
-            "host:1",
-            "run-1",
-            1,
-            "2026-11-23T12:00:00.000000+00:00",
-            "2026-11-23T12:00:00.000000+00:00",
-        )
+        assert row(url) == ("host:1", "run-1", 1, NOON, NOON)
     assert row(url) == (None, None, 1, None, None)
 
 
@@ -100,8 +97,8 @@ def test_a_second_planner_says_who_holds_the_lock_and_since_when(url):
             pytest.fail("two planners hold the lock")
         lock.heartbeat()
     message = str(caught.value)
-    assert "host:1 (run run-1) since 2026-11-23T12:00:00" in message
-    assert "last heartbeat 2026-11-23T12:05:00" in message
+    since, heartbeat = re.search(r"host:1 \(run run-1\) since (.*), last heartbeat (.*?);", message).groups()
+    assert (_moment(since), _moment(heartbeat)) == (NOON, NOON + timedelta(minutes=5))
     assert "lock_timeout_seconds" in message
 
 
@@ -126,7 +123,7 @@ def test_a_heartbeat_is_the_time_of_the_clock(url):
     with planner_lock(url, CONFIG, "run-1", "host:1", clock=clock) as lock:
         clock.now += timedelta(minutes=1)
         lock.heartbeat()
-        assert row(url)[3:] == ("2026-11-23T12:00:00.000000+00:00", "2026-11-23T12:01:00.000000+00:00")
+        assert row(url)[3:] == (NOON, NOON + timedelta(minutes=1))
 
 
 def test_a_lock_without_a_heartbeat_for_too_long_is_taken_over(url, caplog):
@@ -155,9 +152,9 @@ def test_a_suspended_planner_neither_renews_nor_gives_back_what_is_not_its_own(u
         suspended.__exit__(None, None, None)
         assert row(url)[0] == "host:2"
         with (
-            adbc_connection(url, CONFIG) as connection,
+            connect(url, CONFIG) as connection,
             pytest.raises(PlannerLockedError),
-            immediate_transaction(connection),
+            connection.transaction(),
         ):
             lock.renew(connection)
     with pytest.raises(PlannerLockedError, match="held by nobody"):
@@ -197,6 +194,18 @@ def test_the_lock_of_another_process_is_respected_until_that_process_is_gone(url
             process.wait(timeout=60)
     assert process.returncode == 9
     assert row(url)[1] == "other-run"
+    with planner_lock(url, CONFIG, "run-2") as lock:
+        assert lock.token == 2
+
+
+@on_postgresql
+def test_on_a_server_it_shows_on_every_host_that_a_planner_is_gone(url, database):
+    with planner_lock(url, CONFIG, "run-1", "another-host:1"):
+        pass
+    database.write(
+        "UPDATE planner_lock SET owner = 'another-host:1', run_id = 'run-1', heartbeat_at = ?",
+        (datetime.now(UTC).isoformat(),),
+    )
     with planner_lock(url, CONFIG, "run-2") as lock:
         assert lock.token == 2
 

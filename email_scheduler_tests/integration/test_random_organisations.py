@@ -1,9 +1,8 @@
 """Random organisations on their way through a real database: read, planned, proved, published."""
 
-import sqlite3
-from collections.abc import Iterable
-from contextlib import closing
-from pathlib import Path
+import json
+from dataclasses import fields, replace
+from datetime import date, datetime, timedelta
 
 import pandas as pd
 import pytest
@@ -13,7 +12,7 @@ from email_scheduler.operations.planning_run import plan_and_publish
 from email_scheduler.planning.dates import format_days
 from email_scheduler.planning.frames import NO_NUMBER, PlanInputs
 from email_scheduler.planning.plan import Plan, make_plan
-from email_scheduler.storage.schema import initialise_database
+from email_scheduler_tests.databases import Database, PostgresqlDatabase, SqliteDatabase
 from email_scheduler_tests.oracle.book import rows_of
 from email_scheduler_tests.strategies import random_case
 
@@ -36,42 +35,37 @@ CONTENT = (
 )
 DATES = ("event_date", "ideal_send_date", "scheduled_send_date")
 PUBLISHED = """
-    SELECT contact_id, email_type, coalesce(campaign_instance_id, 0),
-           printf('%04d-%02d-%02d', event_year, event_month, event_day), coalesce(initial_email_id, 0),
-           ideal_send_date, scheduled_send_date, scheduled_send_time, status, skip_reason, adjustment,
-           priority, email_template, sms_template, metadata
+    SELECT contact_id, email_type, coalesce(campaign_instance_id, 0), event_year, event_month, event_day,
+           coalesce(initial_email_id, 0), ideal_send_date, scheduled_send_date, scheduled_send_time, status,
+           skip_reason, adjustment, priority, email_template, sms_template, metadata
     FROM email_schedules
     WHERE status IN ('pre-scheduled', 'skipped') AND ideal_send_date IS NOT NULL
 """
+JSON_COLUMNS = {"metadata", "event_data"}
+MOMENTS = {"clicked_at", "created_at", "actual_send_datetime"}
 
 
-def fill(path: Path, organisation: PlanInputs) -> None:
+def fill(database: Database, organisation: PlanInputs) -> None:
     """Write the organisation's tables as an agency's own programs would."""
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("PRAGMA foreign_keys = OFF")
-        for table, frame, more in (
-            ("contacts", organisation.contacts, {}),
-            ("contact_suppressions", organisation.suppressions, {"reason": "unsubscribed"}),
-            ("campaign_types", organisation.campaign_types, {}),
-            ("campaign_instances", organisation.campaign_instances, {}),
-            ("contact_campaigns", organisation.contact_campaigns, {}),
-            ("email_schedules", organisation.history, {}),
-            ("tracking_clicks", organisation.clicks, {}),
-            ("contact_events", organisation.answers, {"event_type": "eligibility_answered"}),
-        ):
-            insert(connection, table, ({**row, **more} for row in rows_of(frame)))
-        connection.commit()
+    for table, frame, more in (
+        ("contacts", organisation.contacts, {}),
+        ("contact_suppressions", organisation.suppressions, {"reason": "unsubscribed"}),
+        ("campaign_types", organisation.campaign_types, {}),
+        ("campaign_instances", organisation.campaign_instances, {}),
+        ("contact_campaigns", organisation.contact_campaigns, {}),
+        ("email_schedules", organisation.history, {}),
+        ("tracking_clicks", organisation.clicks, {}),
+        ("contact_events", organisation.answers, {"event_type": "eligibility_answered"}),
+    ):
+        database.insert(table, *(present({**row, **more}, table) for row in rows_of(frame)))
 
 
-def insert(connection: sqlite3.Connection, table: str, rows: Iterable[dict[str, object]]) -> None:
-    for row in rows:
-        if table == "email_schedules":
-            row["status"] = row["status"] or "unknown"
-        stored = {name: as_stored(name, value) for name, value in row.items()}
-        present = {name: value for name, value in stored.items() if value is not None}
-        places = ", ".join("?" * len(present))
-        statement = f"INSERT INTO {table} ({', '.join(present)}) VALUES ({places})"
-        connection.execute(statement, list(present.values()))
+def present(row: dict[str, object], table: str) -> dict[str, object]:
+    if table == "email_schedules":
+        row["status"] = row["status"] or "unknown"
+    stored = {name: as_stored(name, value) for name, value in row.items()}
+    # a column with a default has it where nothing is said; a time that is not known stays unknown
+    return {name: value for name, value in stored.items() if value is not None or name in MOMENTS}
 
 
 def as_stored(name: str, value: object) -> object:
@@ -85,29 +79,92 @@ def planned(plan: Plan) -> list[tuple[object, ...]]:
     return sorted((tuple(row[name] for name in CONTENT) for row in rows_of(frame)), key=repr)
 
 
-def published(path: Path) -> list[tuple[object, ...]]:
-    with closing(sqlite3.connect(path)) as connection:
-        return sorted(connection.execute(PUBLISHED).fetchall(), key=repr)
+def published(database: Database) -> list[tuple[object, ...]]:
+    rows = [(*row[:3], f"{row[3]:04}-{row[4]:02}-{row[5]:02}", *row[6:]) for row in database.query(PUBLISHED)]
+    return sorted(rows, key=repr)
 
 
 @pytest.mark.parametrize("seed", range(5000, 5012))
 def test_the_table_holds_exactly_the_plan_and_planning_again_writes_nothing(
-    seed: int, tmp_path: Path
+    seed: int, sqlite_database: SqliteDatabase
 ) -> None:
     organisation, config = random_case(seed)
-    path = tmp_path / "organisation.db"
-    url = f"sqlite:///{path}"
-    initialise_database(url, config)
-    fill(path, organisation)
+    fill(sqlite_database, organisation)
+    url = sqlite_database.url
     small_batches = with_batches_of(config, 5)
     plan_and_publish(url, small_batches, organisation.as_of)
-    assert published(path) == planned(make_plan(organisation, config))
+    assert published(sqlite_database) == planned(make_plan(organisation, config))
     again = plan_and_publish(url, small_batches, organisation.as_of)
     assert {name: again.changes.totals[name] for name in ("added", "changed", "removed")} == {
         "added": 0,
         "changed": 0,
         "removed": 0,
     }
+
+
+def storable(organisation: PlanInputs) -> PlanInputs:
+    """Return the organisation without what PostgreSQL's types refuse, moments as US Central time has them."""
+    frames = {field.name: getattr(organisation, field.name) for field in fields(organisation)}
+    for name, frame in frames.items():
+        if isinstance(frame, pd.DataFrame):
+            kept = {
+                column: frame[column].map(readable, na_action="ignore").astype(frame[column].dtype)
+                for column, readable in [
+                    *((c, json_or_none) for c in JSON_COLUMNS),
+                    *((c, moment) for c in MOMENTS),
+                ]
+                if column in frame
+            }
+            frames[name] = frame.assign(**kept)
+    return replace(organisation, **frames)
+
+
+def json_or_none(text: str) -> str | None:
+    try:
+        json.loads(text)
+    except ValueError:
+        return None
+    return text
+
+
+def moment(text: str) -> str | None:
+    try:
+        return datetime.fromisoformat(text).replace(tzinfo=None).isoformat()
+    except ValueError:
+        return None
+
+
+def send_some(database: Database, as_of: date) -> int:
+    """Send some of the emails that are due next, as if all were due today; return how many."""
+    due = database.query(
+        "SELECT id FROM due_emails WHERE ideal_send_date IS NOT NULL"
+        " ORDER BY scheduled_send_date, contact_id, email_type, event_year,"
+        " event_month, event_day, coalesce(campaign_instance_id, 0), id LIMIT 16"
+    )
+    for (row_id,) in due[::2]:
+        database.write(
+            "UPDATE email_schedules SET status = 'sent', actual_send_datetime = ? WHERE id = ?",
+            (f"{as_of}T08:30:00", row_id),
+        )
+    return len(due[::2])
+
+
+@pytest.mark.parametrize("seed", [5100, 5103, 5105, 5107, 5110, 5111])
+def test_both_databases_get_the_same_rows_today_and_tomorrow(
+    seed: int, sqlite_database: SqliteDatabase, postgresql_database: PostgresqlDatabase
+) -> None:
+    organisation, config = random_case(seed)
+    organisation, config = storable(organisation), with_batches_of(config, 5)
+    plans: list[list[list[tuple[object, ...]]]] = []
+    for database in (sqlite_database, postgresql_database):
+        fill(database, organisation)
+        plan_and_publish(database.url, config, organisation.as_of)
+        first = published(database)
+        assert send_some(database, organisation.as_of) > 0
+        plan_and_publish(database.url, config, organisation.as_of + timedelta(days=1))
+        plans.append([first, published(database)])
+    assert plans[0] == plans[1]
+    assert plans[0][0]
 
 
 def with_batches_of(config: SchedulerConfig, contacts: int) -> SchedulerConfig:

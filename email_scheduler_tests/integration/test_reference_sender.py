@@ -1,17 +1,17 @@
 """The sender of the tests keeps the contract of docs/sending.md, and the planner relies on nothing else."""
 
 import re
-import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy
+from sqlalchemy.pool import NullPool
 
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.operations.planning_run import plan_and_publish
-from email_scheduler.storage.schema import initialise_database
+from email_scheduler_tests.databases import Database
 from email_scheduler_tests.reference_sender import Email, RefusedError, Sender
 
 DOCUMENTATION = Path(__file__).parents[2] / "docs" / "sending.md"
@@ -23,11 +23,11 @@ MORNING = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
 class Organisation:
     """A database with contacts 1 to 3, each with a birthday email of today: rows 11 to 13."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.url = f"sqlite:///{path}"
+    def __init__(self, database: Database) -> None:
+        self.url = database.url
+        self.query = database.query
         self.outbox: list[Email] = []
-        initialise_database(self.url)
+        self._database = database
         self.execute(
             *(
                 f"INSERT INTO contacts (id, email, zip_code) VALUES ({n}, 'contact{n}@example.com', '75001')"
@@ -47,13 +47,14 @@ class Organisation:
         )
 
     def execute(self, *statements: str) -> None:
-        with closing(sqlite3.connect(self.path)) as connection, connection:
-            for statement in statements:
-                connection.execute(statement)
+        self._database.run(";\n".join(statements))
 
-    def query(self, sql: str) -> list[tuple[object, ...]]:
-        with closing(sqlite3.connect(self.path)) as connection:
-            return connection.execute(sql).fetchall()
+    def documented(self, *statements: str, **values: object) -> list[int]:
+        """Run statements of the documentation as a sender does; return how many rows each concerned."""
+        engine = sqlalchemy.create_engine(self.url, poolclass=NullPool)
+        with engine.begin() as connection:
+            results = [connection.execute(sqlalchemy.text(statement), values) for statement in statements]
+            return [len(result.all()) if result.returns_rows else result.rowcount for result in results]
 
     def statuses(self) -> dict[object, object]:
         return dict(self.query("SELECT id, status FROM email_schedules ORDER BY id"))
@@ -63,8 +64,8 @@ class Organisation:
 
 
 @pytest.fixture
-def organisation(tmp_path: Path) -> Iterator[Organisation]:
-    return Organisation(tmp_path / "org.db")
+def organisation(database: Database) -> Organisation:
+    return Organisation(database)
 
 
 def _documented_statements() -> list[str]:
@@ -85,9 +86,10 @@ def test_what_is_due_is_sent_and_marked_with_the_central_time(organisation: Orga
         (2, "birthday_standard_v1"),
         (3, "birthday_standard_v1"),
     ]
-    assert set(organisation.query("SELECT status, actual_send_datetime FROM email_schedules")) == {
-        ("sent", "2026-11-23T23:30:00-06:00")
-    }
+    rows = organisation.query("SELECT status, actual_send_datetime FROM email_schedules")
+    assert {status for status, _ in rows} == {"sent"}
+    assert {sent_at[:10] for _, sent_at in rows} == {"2026-11-23"}
+    assert {datetime.fromisoformat(sent_at) for _, sent_at in rows} == {late_in_the_evening}
 
 
 def test_nothing_is_sent_before_its_time_of_day(organisation: Organisation) -> None:
@@ -207,8 +209,7 @@ def test_a_failed_row_that_is_set_back_is_planned_again(organisation: Organisati
 
     organisation.execute("UPDATE contacts SET birth_date = '1950-12-07'")
     organisation.sender(refuse).send_due_emails()
-    with closing(sqlite3.connect(organisation.path)) as connection, connection:
-        connection.execute(_documented("SET status = 'pre-scheduled'"), {"id": 11, "now": TODAY})
+    organisation.documented(_documented("SET status = 'pre-scheduled'"), id=11, now=TODAY)
     plan_and_publish(organisation.url, SchedulerConfig(), date(2026, 11, 24))
     rows = "SELECT id, status, scheduled_send_date FROM email_schedules WHERE event_year = 2026 ORDER BY id"
     assert organisation.query(rows)[0] == (11, "pre-scheduled", "2026-11-24")
@@ -219,16 +220,13 @@ def test_every_statement_of_the_documentation_runs(organisation: Organisation) -
     statements = _documented_statements()
     assert len(statements) >= 9
     values = dict.fromkeys(("id", "contact_id", "email_schedule_id"), 11)
-    texts = ("today", "time", "now", "an_hour_ago", "reason", "url", "ip_address", "user_agent", "event_data")
-    values |= dict.fromkeys(texts, "2026-11-23")
-    with closing(sqlite3.connect(organisation.path)) as connection:
-        for statement in statements:
-            connection.execute(statement, values)
+    texts = ("today", "time", "now", "an_hour_ago", "reason", "url", "ip_address", "user_agent")
+    values |= dict.fromkeys(texts, "2026-11-23") | {"event_data": "{}"}
+    assert len(organisation.documented(*statements, **values)) == len(statements)
 
 
 def test_the_documented_claim_takes_a_row_once(organisation: Organisation) -> None:
     claim = _documented("SET status = 'processing'")
     values = {"id": 11, "today": TODAY, "now": "2026-11-23T09:00:00-06:00"}
-    with closing(sqlite3.connect(organisation.path)) as connection:
-        assert len(connection.execute(claim, values).fetchall()) == 1
-        assert connection.execute(claim, values).fetchall() == []
+    assert organisation.documented(claim, **values) == [1]
+    assert organisation.documented(claim, **values) == [0]

@@ -18,6 +18,7 @@ from email_scheduler.planning.frames import NO_DATE, PlanInputs
 from email_scheduler.planning.plan import Plan, make_plan
 from email_scheduler.storage.read import read_inputs
 from email_scheduler.storage.schema import initialise_database
+from email_scheduler_tests.databases import Database
 
 AS_OF = date(2026, 11, 23)
 CONFIG = SchedulerConfig()
@@ -320,3 +321,19 @@ def test_nothing_was_sent_on_closed_days(tmp_path: Path) -> None:
     generate_sample(f"sqlite:///{tmp_path}/sample.db", 300, 1, AS_OF, config)
     days = _query(tmp_path / "sample.db", "SELECT scheduled_send_date FROM email_schedules")
     assert set(pd.to_datetime(days["scheduled_send_date"]).dt.day_of_week) == {0, 1, 2, 3, 4}
+
+
+def test_the_sample_is_the_same_on_both_databases(
+    sqlite_database: Database, postgresql_database: Database
+) -> None:
+    inputs = []
+    for database in (sqlite_database, postgresql_database):
+        generate_sample(database.url, 300, 1, AS_OF, CONFIG)
+        inputs.append(read_inputs(database.url, AS_OF, CONFIG))
+        assert database.query("SELECT count(*) FROM contacts WHERE id = 300") == [(1,)]
+        database.write("INSERT INTO contacts (email) VALUES ('new@example.com')")
+        assert database.query("SELECT max(id) FROM contacts") == [(301,)]
+    on_sqlite, on_postgresql = (make_plan(each, CONFIG).schedules for each in inputs)
+    follow_up = on_sqlite["initial_email_id"] > 0
+    assert follow_up.any()
+    pd.testing.assert_frame_equal(on_sqlite, on_postgresql, check_categorical=False, check_dtype=False)

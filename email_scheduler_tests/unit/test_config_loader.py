@@ -83,7 +83,6 @@ WITHOUT_EFFECT = [
     "audit.backup_retention_days",
     "audit.enable_audit_logs",
     "audit.enable_pit_backups",
-    "campaign_types",
     "database.connection_pool.max_connections",
     "features.enable_ab_testing",
     "performance",
@@ -526,6 +525,28 @@ def test_a_database_url_may_come_from_the_environment(
     assert found.database_url() == "sqlite:///a.db"
 
 
+def test_a_copy_of_the_database_may_be_named_and_need_not_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("A_COPY", "postgresql+psycopg://u@standby/a")
+    entries = (
+        "a: {database: 'sqlite:///a.db'}, b: {database: 'sqlite:///b.db', replica: 'sqlite:///c.db'}, "
+        "c: {database: 'postgresql+psycopg://u@h/a', replica_env: A_COPY}"
+    )
+    found = organizations(tmp_path, f"organizations: {{{entries}}}")
+    assert [each.replica_url() for each in found.values()] == [
+        None,
+        "sqlite:///c.db",
+        "postgresql+psycopg://u@standby/a",
+    ]
+
+
+def test_a_copy_is_named_in_one_way(tmp_path: Path) -> None:
+    entry = "{database: 'sqlite:///a.db', replica: 'sqlite:///b.db', replica_env: B}"
+    [line] = organization_problems(tmp_path, f"organizations: {{a: {entry}}}")
+    assert line.endswith("value (not shown): accepted is replica or replica_env, not both")
+
+
 @pytest.mark.parametrize("value", [None, ""])
 def test_a_missing_environment_variable_is_named_when_the_url_is_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str | None
@@ -560,7 +581,11 @@ def test_an_organisation_says_in_one_way_where_its_database_is(tmp_path: Path, e
 
 
 @pytest.mark.parametrize(
-    "url", ["hunter2", "mysql://u:hunter2@h/d", "sqlite:hunter2", "3", "sqlite:///hunter2 .db"]
+    "url",
+    [
+        *("hunter2", "mysql://u:hunter2@h/d", "sqlite:hunter2", "3", "sqlite:///hunter2 .db"),
+        *("postgresql://u:hunter2@h/d", "postgresql+asyncpg://u:hunter2@h/d"),
+    ],
 )
 def test_what_is_no_database_url_is_refused_and_not_shown(tmp_path: Path, url: str) -> None:
     [line] = organization_problems(tmp_path, f"organizations: {{a: {{database: '{url}'}}}}")
@@ -571,7 +596,7 @@ def test_what_is_no_database_url_is_refused_and_not_shown(tmp_path: Path, url: s
 
 
 def test_the_url_of_a_database_is_not_part_of_an_organisations_text(tmp_path: Path) -> None:
-    found = organizations(tmp_path, "organizations: {a: {database: 'postgresql://u:hunter2@h/d'}}")
+    found = organizations(tmp_path, "organizations: {a: {database: 'postgresql+psycopg://u:hunter2@h/d'}}")
     assert "hunter2" not in repr(found)
 
 
@@ -598,7 +623,7 @@ def test_an_unknown_key_of_an_organisation_is_refused(tmp_path: Path) -> None:
     [line] = organization_problems(tmp_path, "organizations: {a: {database: 'sqlite:///a.db', cap: 3}}")
     assert line == (
         "organizations.yaml: organizations.a.cap: unknown key: accepted is one of database, "
-        "database_env, overrides"
+        "database_env, replica, replica_env, overrides"
     )
 
 

@@ -23,6 +23,7 @@ from email_scheduler.config.loader import load_config
 from email_scheduler.config.organizations import OrganizationsFile
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.config.values import WithoutEffect
+from email_scheduler.definitions import build_definitions
 from email_scheduler.errors import ConfigurationError
 from email_scheduler.planning import hashing
 from email_scheduler.planning.compliance import RULES
@@ -317,7 +318,10 @@ def test_every_command_is_described_and_no_other() -> None:
     assert sorted(described(introduction)) == sorted(COMMAND.commands)
 
 
-@pytest.mark.parametrize("name", COMMAND.commands)
+CAMPAIGNS: Any = COMMAND.commands["campaigns"]
+
+
+@pytest.mark.parametrize("name", sorted(set(COMMAND.commands) - {"campaigns"}))
 def test_every_option_of_a_command_is_described_with_its_default_and_no_other(name: str) -> None:
     rows = described(section(text_of("commands.md"), f"## `email-scheduler {name}`"))
     rows = {key.split()[0]: row for key, row in rows.items() if key.startswith("--")}
@@ -325,6 +329,41 @@ def test_every_option_of_a_command_is_described_with_its_default_and_no_other(na
     assert set(rows) == set(options)
     for option, row in rows.items():
         assert row.startswith(default_in_words(options[option])), option
+
+
+def campaign_commands(group: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, command in group.commands.items():
+        yield prefix + name, command
+        if hasattr(command, "commands"):
+            yield from campaign_commands(command, f"{prefix}{name} ")
+
+
+CAMPAIGN_COMMANDS = dict(campaign_commands(CAMPAIGNS))
+
+
+def test_every_campaign_command_is_described_and_no_other() -> None:
+    headings = re.findall(
+        r"^### `email-scheduler campaigns ([\w -]+)`$", text_of("commands.md"), re.MULTILINE
+    )
+    assert sorted(headings) == sorted(CAMPAIGN_COMMANDS)
+
+
+@pytest.mark.parametrize("name", CAMPAIGN_COMMANDS)
+def test_every_option_of_a_campaign_command_is_described_and_no_other(name: str) -> None:
+    common = section(text_of("commands.md"), "## `email-scheduler campaigns`").partition("\n### ")[0]
+    own = described(section(text_of("commands.md"), f"### `email-scheduler campaigns {name}`"))
+    rows = {key.split()[0]: row for key, row in (described(common) | own).items()}
+    options = options_of(CAMPAIGN_COMMANDS[name])
+    assert {key.split()[0] for key in own} <= set(options) <= set(rows)
+    for option in options:
+        assert rows[option].startswith(default_in_words(options[option])), option
+
+
+def test_the_options_that_all_campaign_commands_share_are_those_of_one_that_has_them_all() -> None:
+    common = section(text_of("commands.md"), "## `email-scheduler campaigns`").partition("\n### ")[0]
+    assert {key.split()[0] for key in described(common)} == set(
+        options_of(CAMPAIGN_COMMANDS["instances stop"])
+    )
 
 
 def default_in_words(option: Any) -> str:
@@ -338,6 +377,14 @@ def default_in_words(option: Any) -> str:
 def test_the_options_before_the_command_are_described() -> None:
     rows = described(section(text_of("commands.md"), "## Exit codes and errors"))
     assert set(rows) == set(options_of(COMMAND))
+
+
+# -- sensors ----------------------------------------------------------------------------------------------
+
+
+def test_every_sensor_is_described_and_no_other() -> None:
+    rows = described(section(text_of("operations.md"), "## Sensors"), "sensor")
+    assert set(rows) == {sensor.name for sensor in build_definitions(REPOSITORY / "config").sensors or ()}
 
 
 # -- all --------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.operations import summary
 from email_scheduler.planning.frames import CAPACITY_SHORTFALL, EMAIL_SCHEDULES
 from email_scheduler.planning.plan import make_plan
+from email_scheduler.storage.seen_changes import CHANGE_EFFECTS
 from email_scheduler_tests.builders import contact, day_number, inputs, table
 
 MONDAY = day_number("2026-11-23")
@@ -162,6 +163,27 @@ def test_a_run_that_changed_something_says_what(name: str) -> None:
 def test_changes_are_shown_by_type() -> None:
     rows = _words(summary.changes_table({"aep": {"added": 3, "removed": 1_000}}))
     assert ["aep", "3", "0", "1,000"] in rows
+
+
+def _effects(*rows: tuple[int, int, str, str, int, int, int, int]) -> pd.DataFrame:
+    columns = dict(zip(CHANGE_EFFECTS.columns, zip(*rows, strict=True), strict=True))
+    frame = pd.DataFrame(columns).astype({"campaign_type": "category", "field_changed": "category"})
+    numbers = ["contacts", "added", "changed", "removed"]
+    return CHANGE_EFFECTS.check(frame.astype(dict.fromkeys(numbers, "int32")))
+
+
+def test_what_changes_of_campaigns_led_to_is_shown_by_change() -> None:
+    effects = _effects((7, 3, "promo", "targets", 12, 9, 2, 1), (8, 0, "promo", "priority", 0, 0, 0, 0))
+    words = _words(summary.effects_table(effects))
+    assert ["promo", "(3)", "targets", "12", "9", "2", "1"] in words
+    assert ["promo", "priority", "0", "0", "0", "0"] in words
+
+
+def test_of_very_many_changes_the_first_ones_are_shown_and_the_rest_counted() -> None:
+    rows = [(number, 3, "promo", "targets", 1, 1, 0, 0) for number in range(1, 26)]
+    words = _words(summary.effects_table(_effects(*rows)))
+    assert sum(line[:1] == ["promo"] for line in words) == 20
+    assert ["5", "more", "changes"] in words
 
 
 def test_a_capacity_warning_says_how_many_which_days_and_what_would_help() -> None:

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 
 from email_scheduler.config.schema import SchedulerConfig
-from email_scheduler.planning.compliance.campaign_book import read_campaign_book
-from email_scheduler.planning.compliance.campaign_targets import check_campaigns
+from email_scheduler.planning.chunks import chunks, side_by_side
+from email_scheduler.planning.compliance.campaign_book import CampaignBook, read_campaign_book
+from email_scheduler.planning.compliance.campaign_targets import Targets, check_campaigns, read_targets
 from email_scheduler.planning.compliance.columns import FOLLOW_UP, FOREIGN, ContactPositions
 from email_scheduler.planning.compliance.contact_limits import CampaignDays, Frequency
 from email_scheduler.planning.compliance.days import number_of
@@ -19,7 +20,7 @@ from email_scheduler.planning.compliance.placement import check_dates
 from email_scheduler.planning.compliance.plan_rows import PlanRows, read_plan_rows
 from email_scheduler.planning.compliance.promises import check_promises
 from email_scheduler.planning.compliance.report import RULES, Report
-from email_scheduler.planning.compliance.senders import read_sender_rows
+from email_scheduler.planning.compliance.senders import SenderRows, read_sender_rows
 from email_scheduler.planning.compliance.series import check_series, read_series
 from email_scheduler.planning.compliance.skip_reasons import SkipReasons
 from email_scheduler.planning.compliance.suppressed import check_suppressed
@@ -45,7 +46,7 @@ def find_violations(
     Returns:
         ``VIOLATIONS``: one row for each row of the plan and rule of ``RULES`` that it breaks, for each
         occurrence that the plan does not account for, and for each day that is over its limit; in the order
-        of ``RULES``.
+        of ``RULES``, then by contact.
 
     Raises:
         InputDataError: ``contacts`` or ``schedules`` do not keep the contract of their frame.
@@ -53,22 +54,72 @@ def find_violations(
     CONTACTS.check(contacts)
     EMAIL_SCHEDULES.check(schedules)
     as_of = number_of(inputs.as_of)
-    report = Report(schedules)
     positions = ContactPositions(contacts)
-    windows = Windows(contacts, config)
+    schedules = _by_contact(schedules, positions)
+    report = Report(schedules)
     senders = read_sender_rows(inputs.history, positions)
     rows = read_plan_rows(schedules, positions)
     book = read_campaign_book(as_of, inputs, config)
+    targets = read_targets(book, inputs.contact_campaigns, positions)
 
     _check_words(rows, report)
     check_duplicates(rows, schedules["contact_id"].to_numpy(), report)
     check_suppressed(as_of, inputs, positions, rows, report)
-
-    series = read_series(as_of, windows, senders, config)
-    check_series(series, rows, positions.ids, config, report)
-    check_promises(as_of, series, windows, senders, rows, positions.ids, config, report)
-    check_campaigns(as_of, book, inputs.contact_campaigns, positions, senders, rows, config, report)
     check_follow_ups(as_of, book, senders, rows, positions.ids, config, report)
+    check_daily_volume(len(contacts), senders, rows, config, report)
+
+    parts = chunks(len(contacts))
+    senders_by_part = senders.by_part(parts)
+
+    def check_part(part: slice, its_senders: SenderRows) -> Report:
+        rows_of_part = rows.of_contacts(part)
+        found = Report(schedules.iloc[rows_of_part])
+        _check_contacts(
+            as_of,
+            book,
+            contacts.iloc[part],
+            its_senders,
+            targets.of_contacts(part),
+            rows.part(rows_of_part, part.start),
+            schedules.iloc[rows_of_part],
+            config,
+            found,
+        )
+        return found
+
+    for found in side_by_side(
+        lambda number: check_part(parts[number], senders_by_part[number]()), range(len(parts))
+    ):
+        report.add(found)
+    return report.frame()
+
+
+def _by_contact(schedules: pd.DataFrame, positions: ContactPositions) -> pd.DataFrame:
+    """Return the rows in the order of their contacts, those of one contact in the order that they are in."""
+    who = positions.of(schedules["contact_id"].to_numpy())
+    if (who[1:] >= who[:-1]).all():
+        return schedules
+    return schedules.take(np.argsort(who, kind="stable"))
+
+
+def _check_contacts(
+    as_of: int,
+    book: CampaignBook,
+    contacts: pd.DataFrame,
+    senders: SenderRows,
+    targets: Targets,
+    rows: PlanRows,
+    schedules: pd.DataFrame,
+    config: SchedulerConfig,
+    report: Report,
+) -> None:
+    """Check the rules that look at one contact at a time, for some contacts."""
+    contact_ids = contacts["contact_id"].to_numpy()
+    windows = Windows(contacts, config)
+    series = read_series(as_of, windows, senders, config)
+    check_series(series, rows, contact_ids, config, report)
+    check_promises(as_of, series, windows, senders, rows, contact_ids, config, report)
+    check_campaigns(as_of, book, targets, senders, rows, contact_ids, config, report)
 
     ideal_reasons = _ideal_reasons(windows, rows)
     check_dates(as_of, rows, schedules["adjustment"], config, report)
@@ -77,10 +128,8 @@ def find_violations(
     campaign_days = CampaignDays(senders, rows)
     reasons = SkipReasons(as_of, windows, rows, ideal_reasons, schedules["skip_reason"], config)
     reasons.check(frequency, campaign_days, report)
-    check_daily_volume(len(contacts), senders, rows, config, report)
     frequency.check(report)
     campaign_days.check(report)
-    return report.frame()
 
 
 def _check_words(rows: PlanRows, report: Report) -> None:

@@ -42,13 +42,51 @@ class _Emails:
     event: Days
 
 
+@dataclass(frozen=True)
+class Targets:
+    """The targets that the database lists, in the order of their contacts.
+
+    Attributes:
+        explicit: Those of planned instances that are still open and have a trigger date.
+        listed_who, listed_at: Contact and instance of all of them: for whom no instance for all is.
+    """
+
+    explicit: _Emails
+    listed_who: npt.NDArray[np.int32]
+    listed_at: InstancePositions
+
+    def of_contacts(self, contacts: slice) -> "Targets":
+        """Return those of these contacts, which are counted from the first of them."""
+        ends = np.array([contacts.start, contacts.stop], np.int32)
+        chosen, listed = (slice(*who.searchsorted(ends)) for who in (self.explicit.who, self.listed_who))
+        return Targets(
+            _Emails(
+                self.explicit.who[chosen] - ends[0],
+                self.explicit.instance[chosen],
+                self.explicit.event[chosen],
+            ),
+            self.listed_who[listed] - ends[0],
+            self.listed_at[listed],
+        )
+
+
+def read_targets(book: CampaignBook, contact_campaigns: pd.DataFrame, positions: ContactPositions) -> Targets:
+    """Return the targets of valid contacts in ``contact_campaigns`` (``CONTACT_CAMPAIGNS_TABLE``)."""
+    who = positions.of(contact_campaigns["contact_id"].to_numpy())
+    order = np.argsort(who, kind="stable")
+    contact_campaigns, who = contact_campaigns.take(order), who[order]
+    at = book.find(contact_campaigns["campaign_instance_id"].to_numpy())
+    explicit = _explicit_targets(book, contact_campaigns, at, who)
+    return Targets(explicit, who[who >= 0], at[who >= 0])
+
+
 def check_campaigns(
     as_of: int,
     book: CampaignBook,
-    contact_campaigns: pd.DataFrame,
-    positions: ContactPositions,
+    targets: Targets,
     senders: SenderRows,
     rows: PlanRows,
+    contact_ids: Ids,
     config: SchedulerConfig,
     report: Report,
 ) -> None:
@@ -63,12 +101,10 @@ def check_campaigns(
     sent_at = book.find_typed(answers.instance, answers.type_codes, answers.type_names)
     sent = _Emails(answers.who, sent_at, answers.event)
 
-    target_at = book.find(contact_campaigns["campaign_instance_id"].to_numpy())
-    target_who = positions.of(contact_campaigns["contact_id"].to_numpy())
-    check = _Check(as_of, book, rows, of_kind, planned, sent, positions.ids, config, report)
-    check.explicit(_explicit_targets(book, contact_campaigns, target_at, target_who))
+    check = _Check(as_of, book, rows, of_kind, planned, sent, contact_ids, config, report)
+    check.explicit(targets.explicit)
     for instance in np.flatnonzero(book.is_planned & book.is_for_all & (book.default_trigger != NO_DATE)):
-        check.implicit(int(instance), target_who[(target_at == instance) & (target_who >= 0)])
+        check.implicit(int(instance), targets.listed_who[targets.listed_at == instance])
     report.rows("unknown_occurrence", of_kind[~rows.is_known[of_kind]])
 
 

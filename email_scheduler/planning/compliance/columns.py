@@ -86,11 +86,13 @@ def day_of_date(text: str) -> int:
 
 def days_of_timestamps(column: pd.Series) -> Days:
     """Return a column of timestamps as days; ``NO_DATE`` where one is missing or unreadable."""
-    if not isinstance(column.dtype, pd.CategoricalDtype):
-        # dates repeat, times do not
-        column = column.str.slice(0, 10)
-    coded = codes_of(column)
-    return per_text(coded, [day_of_timestamp(text) for text in coded[1]], NO_DATE, np.int32)
+    codes: Codes = np.arange(len(column))
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        codes, column = column.cat.codes.to_numpy(), column.cat.categories.to_series()
+    # dates repeat, times do not
+    head_codes, heads = codes_of(column.str.slice(0, 10))
+    days = per_text((head_codes, heads), [day_of_timestamp(text) for text in heads], NO_DATE, np.int32)
+    return np.append(days, np.int32(NO_DATE))[codes]
 
 
 def days_of_dates(column: pd.Series) -> Days:

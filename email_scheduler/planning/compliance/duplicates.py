@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from email_scheduler.planning.compliance.columns import FOLLOW_UP, per_text
+from email_scheduler.planning.compliance.columns import FOLLOW_UP
 from email_scheduler.planning.compliance.days import Flags, Ids, repeats
 from email_scheduler.planning.compliance.plan_rows import PlanRows
 from email_scheduler.planning.compliance.report import Report
@@ -11,9 +11,7 @@ from email_scheduler.planning.compliance.report import Report
 
 def check_duplicates(rows: PlanRows, contact_ids: Ids, report: Report) -> None:
     """Report every row whose occurrence another row before it has; ``contact_ids`` are those of the rows."""
-    rank = np.argsort(np.argsort(np.array(rows.type_names, dtype=object))).tolist()
-    types = per_text((rows.type_codes, rows.type_names), rank, -1, np.int32)
-    columns: list[npt.NDArray[np.integer]] = [contact_ids, types, rows.instance, rows.event]
+    columns: list[npt.NDArray[np.integer]] = [contact_ids, rows.type_codes, rows.instance, rows.event]
     order = None if _ascend(columns) else np.lexsort(columns[::-1])
     if order is not None:
         columns = [column[order] for column in columns]

@@ -1,6 +1,6 @@
 """The rows of a plan in compact columns, and what the proof finds out about each."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -60,6 +60,20 @@ class PlanRows:
     deadline: Days
     is_bound: Flags
     ends: Days
+
+    def of_contacts(self, contacts: slice) -> slice:
+        """Return the rows of these contacts; the rows are in the order of their contacts."""
+        # ends of the type of the column, which is not converted then
+        first, last = self.who.searchsorted(np.array([contacts.start, contacts.stop], self.who.dtype))
+        return slice(int(first), int(last))
+
+    def part(self, rows: slice, first_contact: int) -> "PlanRows":
+        """Return these rows, their contacts counted from ``first_contact``; what is noted of them stays."""
+        columns = {
+            each.name: getattr(self, each.name)[rows] for each in fields(self) if each.name != "type_names"
+        }
+        columns["who"] = columns["who"] - np.int32(first_contact)
+        return replace(self, **columns)
 
     def of_kind(self, kind: int) -> npt.NDArray[np.intp]:
         """Return the positions of the rows of one kind that belong to valid contacts."""

@@ -101,12 +101,16 @@ class Report:
             )
         )
 
+    def add(self, other: "Report") -> None:
+        """Note what another report holds."""
+        self._parts += other._parts
+
     def frame(self) -> pd.DataFrame:
-        """Return the violations (``VIOLATIONS``), in the order of ``RULES``, then as they were found."""
+        """Return the violations (``VIOLATIONS``), in the order of ``RULES``, then by contact."""
         if not self._parts:
             return VIOLATIONS.empty()
         found = pd.concat(self._parts, ignore_index=True)
         found["rule"] = found["rule"].astype(pd.CategoricalDtype(list(RULES)))
         found["email_type"] = found["email_type"].astype("category")
         found["detail"] = found["detail"].where(found["detail"] != "").astype("category")
-        return VIOLATIONS.check(found.sort_values("rule", kind="stable", ignore_index=True))
+        return VIOLATIONS.check(found.sort_values(["rule", "contact_id"], kind="stable", ignore_index=True))

@@ -1,6 +1,8 @@
 """What the sending system has taken already, and what else stands in the way of a day or a contact."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -59,6 +61,23 @@ class SenderRows:
     is_live: Flags
     is_sent: Flags
     takes_a_place: Flags
+
+    def by_part(self, parts: list[slice]) -> list[Callable[[], "SenderRows"]]:
+        """Return for each part of the contacts what returns their rows, contacts counted from its first."""
+        starts = np.array([part.start for part in parts])
+        # numbers of parts are small, and sorted by counting them; those of no valid contact come last
+        number = np.where(self.who < 0, len(parts), starts.searchsorted(self.who, side="right") - 1)
+        order = np.argsort(number.astype(np.uint16), kind="stable")
+        ends = np.bincount(number, minlength=len(parts) + 1).cumsum()
+
+        def rows_of(part: slice, chosen: Positions) -> "SenderRows":
+            rows = self.where(chosen)
+            return replace(rows, who=rows.who - np.int32(part.start))
+
+        return [
+            partial(rows_of, part, chosen)
+            for part, chosen in zip(parts, np.split(order, ends[:-1]), strict=False)
+        ]
 
     def answering(self, kind: int) -> "SenderRows":
         """Return the sender's rows of valid contacts of one kind that have any date."""

@@ -4,7 +4,6 @@
 """
 
 from sqlalchemy import (
-    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
@@ -18,6 +17,8 @@ from sqlalchemy import (
     text,
 )
 
+from email_scheduler.storage.types import DATE, ID, JSON, MOMENT, Address, address_sql, trimmed_sql
+
 metadata = MetaData(
     naming_convention={
         "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -27,20 +28,15 @@ metadata = MetaData(
     }
 )
 
-_ID = BigInteger().with_variant(Integer(), "sqlite")
-_TRIMMED = (
-    "trim({}, char(9, 10, 11, 12, 13, 28, 29, 30, 31, 32, 133, 160, 5760, 8192, 8193, 8194, 8195, 8196, "
-    "8197, 8198, 8199, 8200, 8201, 8202, 8232, 8233, 8239, 8287, 12288))"
-)
-_ADDRESS = f"lower({_TRIMMED})"
+_NOW = text("CURRENT_TIMESTAMP")
 
 
 def _key() -> Column[int]:
-    return Column("id", _ID, primary_key=True, autoincrement=True)
+    return Column("id", ID, primary_key=True, autoincrement=True)
 
 
 def _ids(*names: str) -> list[Column[int]]:
-    return [Column(name, _ID) for name in names]
+    return [Column(name, ID) for name in names]
 
 
 def _integers(*names: str) -> list[Column[int]]:
@@ -51,8 +47,20 @@ def _texts(*names: str) -> list[Column[str]]:
     return [Column(name, Text) for name in names]
 
 
+def _dates(*names: str) -> list[Column[str]]:
+    return [Column(name, DATE) for name in names]
+
+
 def _moments(*names: str) -> list[Column[str]]:
-    return [Column(name, Text, server_default=text("CURRENT_TIMESTAMP")) for name in names]
+    return [Column(name, MOMENT) for name in names]
+
+
+def _moments_of_writing(*names: str) -> list[Column[str]]:
+    return [Column(name, MOMENT, server_default=_NOW) for name in names]
+
+
+def _json(name: str) -> Column[str]:
+    return Column(name, JSON)
 
 
 def _flag(name: str, default: str) -> Column[bool]:
@@ -73,14 +81,14 @@ Table(
         "effective_date",
         "phone_number",
     ),
-    Index("ix_contacts_address", text(_ADDRESS.format("email"))),
+    Index("ix_contacts_address", Address()),
 )
 Table(
     "contact_suppressions",
     metadata,
-    Column("contact_id", _ID, primary_key=True, autoincrement=False),
+    Column("contact_id", ID, primary_key=True, autoincrement=False),
     *_texts("reason"),
-    *_moments("suppressed_at"),
+    Column("suppressed_at", Text, server_default=_NOW),
 )
 Table(
     "campaign_types",
@@ -92,17 +100,16 @@ Table(
     _flag("target_all_contacts", "FALSE"),
     Column("priority", Integer, server_default=text("5")),
     _flag("active", "TRUE"),
-    *_moments("created_at", "updated_at"),
+    *_moments_of_writing("created_at", "updated_at"),
 )
 Table(
     "campaign_instances",
     metadata,
     _key(),
     Column("campaign_type", Text, ForeignKey("campaign_types.name")),
-    *_texts(
-        "instance_name", "email_template", "sms_template", "active_start_date", "active_end_date", "metadata"
-    ),
-    *_moments("created_at", "updated_at"),
+    *_texts("instance_name", "email_template", "sms_template", "active_start_date", "active_end_date"),
+    _json("metadata"),
+    *_moments_of_writing("created_at", "updated_at"),
     _flag("active", "TRUE"),
     UniqueConstraint("campaign_type", "instance_name"),
 )
@@ -111,11 +118,11 @@ Table(
     metadata,
     _key(),
     *_ids("contact_id"),
-    Column("campaign_instance_id", _ID, ForeignKey("campaign_instances.id")),
+    Column("campaign_instance_id", ID, ForeignKey("campaign_instances.id")),
     *_texts("trigger_date"),
     Column("status", Text, server_default="pending"),
-    *_texts("metadata"),
-    *_moments("created_at", "updated_at"),
+    _json("metadata"),
+    *_moments_of_writing("created_at", "updated_at"),
     UniqueConstraint("contact_id", "campaign_instance_id", "trigger_date"),
 )
 Table(
@@ -124,7 +131,7 @@ Table(
     _key(),
     *_ids("campaign_instance_id"),
     *_texts("campaign_type", "field_changed", "old_value", "new_value"),
-    *_moments("changed_at"),
+    *_moments_of_writing("changed_at"),
     *_texts("changed_by"),
     _flag("requires_rescheduling", "FALSE"),
     *_texts("processed_run_id"),
@@ -134,18 +141,21 @@ Table(
 def _schedule_columns() -> list[Column[int] | Column[str]]:
     return [
         *_ids("contact_id"),
-        *_texts("email_type", "scheduled_send_date", "scheduled_send_time"),
+        *_texts("email_type"),
+        *_dates("scheduled_send_date"),
+        *_texts("scheduled_send_time"),
         Column("status", Text, nullable=False),
         *_texts("skip_reason"),
         *_integers("priority"),
         *_ids("campaign_instance_id"),
         *_texts("email_template", "sms_template", "scheduler_run_id"),
         *_integers("event_year", "event_month", "event_day"),
-        *_texts("ideal_send_date", "adjustment"),
+        *_dates("ideal_send_date"),
+        *_texts("adjustment"),
         *_ids("initial_email_id"),
-        *_texts("metadata"),
-        *_moments("created_at", "updated_at"),
-        *_texts("actual_send_datetime"),
+        _json("metadata"),
+        *_moments_of_writing("created_at", "updated_at"),
+        *_moments("actual_send_datetime"),
     ]
 
 
@@ -193,8 +203,8 @@ Table(
     metadata,
     *_ids("id"),
     *_schedule_columns(),
-    *_moments("archived_at"),
-    *_texts("as_of_date"),
+    *_moments_of_writing("archived_at"),
+    *_dates("as_of_date"),
     Index("ix_email_schedules_archive_contact_id", "contact_id"),
 )
 Table(
@@ -202,7 +212,7 @@ Table(
     metadata,
     _key(),
     *_ids("contact_id", "email_schedule_id"),
-    *_moments("clicked_at"),
+    *_moments_of_writing("clicked_at"),
     *_texts("url", "ip_address", "user_agent"),
 )
 Table(
@@ -210,34 +220,42 @@ Table(
     metadata,
     _key(),
     *_ids("contact_id"),
-    *_texts("event_type", "event_data"),
-    *_moments("created_at"),
+    *_texts("event_type"),
+    _json("event_data"),
+    *_moments_of_writing("created_at"),
 )
 Table(
     "email_tracking",
     metadata,
     _key(),
     *_ids("email_id"),
-    *_texts("event_type", "event_data"),
-    *_moments("created_at"),
+    *_texts("event_type"),
+    _json("event_data"),
+    *_moments_of_writing("created_at"),
 )
 Table(
     "config_versions",
     metadata,
     _key(),
-    *_texts("config_type", "config_data", "valid_from", "valid_to"),
-    *_moments("created_at"),
+    *_texts("config_type"),
+    _json("config_data"),
+    *_moments("valid_from", "valid_to"),
+    *_moments_of_writing("created_at"),
     *_texts("created_by"),
 )
 Table(
     "scheduler_checkpoints",
     metadata,
     _key(),
-    *_texts("run_timestamp", "scheduler_run_id", "as_of_date"),
-    Column("config_version_id", _ID, ForeignKey("config_versions.id")),
+    *_moments("run_timestamp"),
+    *_texts("scheduler_run_id"),
+    *_dates("as_of_date"),
+    Column("config_version_id", ID, ForeignKey("config_versions.id")),
     *_texts("contacts_checksum", "schedules_before_checksum", "schedules_after_checksum"),
     *_integers("contacts_processed", "invalid_contacts", "emails_scheduled", "emails_skipped"),
-    *_texts("summary", "status", "error_message", "completed_at"),
+    _json("summary"),
+    *_texts("status", "error_message"),
+    *_moments("completed_at"),
     UniqueConstraint("scheduler_run_id"),
 )
 Table("contact_issues", metadata, *_ids("contact_id"), *_texts("field", "issue", "scheduler_run_id"))
@@ -247,8 +265,9 @@ Table(
     _key(),
     *_texts("scheduler_run_id"),
     *_ids("initial_email_id", "contact_id"),
-    *_texts("followup_type", "behavior_analysis"),
-    *_moments("processed_at"),
+    *_texts("followup_type"),
+    _json("behavior_analysis"),
+    *_moments_of_writing("processed_at"),
 )
 Table(
     "planner_lock",
@@ -256,37 +275,57 @@ Table(
     Column("id", Integer, CheckConstraint("id = 1", name="one_row"), primary_key=True, autoincrement=False),
     *_texts("owner", "run_id"),
     Column("token", Integer, nullable=False, server_default=text("0")),
-    *_texts("acquired_at", "heartbeat_at"),
+    *_moments("acquired_at", "heartbeat_at"),
 )
 
-# A suppression counts unless it has a readable date that is still to come. Adding no days makes SQLite see
-# that there is no 30 February.
-_IN_FORCE = """coalesce(
-        date(substr(suppression.suppressed_at, 1, 10), '+0 days') = substr(suppression.suppressed_at, 1, 10)
-        AND substr(suppression.suppressed_at, 1, 10) > date('now'), 0) = 0"""
-_IS_ACTIVE = "lower(trim(CAST(coalesce({}, 1) AS TEXT))) IN ('1', '1.0', 'true', 't', 'yes', 'y', 'on')"
+# A suppression counts unless it has a readable date that is still to come. A day that does not exist is
+# another one once it is reckoned with: 30 February becomes a day of March.
+_DAY = "substr(suppression.suppressed_at, 1, 10)"
+_IN_FORCE = {
+    "sqlite": f"""coalesce(
+        date({_DAY}, '+0 days') = {_DAY}
+        AND {_DAY} > date('now'), 0) = 0""",
+    "postgresql": f"""coalesce(
+        CASE WHEN {_DAY} ~ '^[0-9]{{4}}-(0[1-9]|1[0-2])-[0-9]{{2}}$' AND {_DAY} !~ '^0000' THEN
+            to_char(
+                CAST(substr({_DAY}, 1, 8) || '01' AS DATE) + CAST(substr({_DAY}, 9) AS INTEGER) - 1,
+                'YYYY-MM-DD'
+            ) = {_DAY}
+            AND {_DAY} COLLATE "C" > to_char(now() AT TIME ZONE 'America/Chicago', 'YYYY-MM-DD')
+        END, FALSE) = FALSE""",
+}
+_IS_ACTIVE = {
+    "sqlite": "lower(trim(CAST(coalesce({}, 1) AS TEXT))) IN ('1', '1.0', 'true', 't', 'yes', 'y', 'on')",
+    "postgresql": "coalesce({}, TRUE)",
+}
+
 
 # ruff: noqa: S608 - put together from names and expressions of this module
-DUE_EMAILS = f"""
+def due_emails_sql(dialect_name: str) -> str:
+    """Return the statement that creates the view ``due_emails``."""
+    in_force, is_active = _IN_FORCE[dialect_name], _IS_ACTIVE[dialect_name]
+    columns = ", ".join(f"schedule.{column.name}" for column in metadata.tables["email_schedules"].columns)
+    return f"""
 CREATE VIEW due_emails AS
 SELECT
-    {", ".join(f"schedule.{column.name}" for column in metadata.tables["email_schedules"].columns)},
-    {_TRIMMED.format("contact.email")} AS email,
+    {columns},
+    {trimmed_sql("contact.email", dialect_name)} AS email,
     contact.phone_number
 FROM email_schedules AS schedule
 JOIN contacts AS contact ON contact.id = schedule.contact_id
 WHERE schedule.status = 'pre-scheduled'
   AND NOT EXISTS (
     SELECT 1 FROM contact_suppressions AS suppression
-    WHERE suppression.contact_id = schedule.contact_id AND {_IN_FORCE})
+    WHERE suppression.contact_id = schedule.contact_id AND {in_force})
   AND NOT EXISTS (
     SELECT 1 FROM contacts AS namesake
     JOIN contact_suppressions AS suppression ON suppression.contact_id = namesake.id
-    WHERE {_ADDRESS.format("namesake.email")} = {_ADDRESS.format("contact.email")} AND {_IN_FORCE})
+    WHERE {address_sql("namesake.email", dialect_name)} = {address_sql("contact.email", dialect_name)}
+      AND {in_force})
   AND (coalesce(schedule.campaign_instance_id, 0) = 0 OR EXISTS (
     SELECT 1 FROM campaign_instances AS instance
     JOIN campaign_types AS type ON type.name = instance.campaign_type
     WHERE instance.id = schedule.campaign_instance_id
-      AND {_IS_ACTIVE.format("instance.active")}
-      AND {_IS_ACTIVE.format("type.active")}))
+      AND {is_active.format("instance.active")}
+      AND {is_active.format("type.active")}))
 """

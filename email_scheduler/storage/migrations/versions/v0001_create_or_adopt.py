@@ -5,8 +5,10 @@ from sqlalchemy import Table
 from sqlalchemy.engine import Connection
 
 from email_scheduler.errors import DatabaseError
-from email_scheduler.storage.migrations import adoption
-from email_scheduler.storage.migrations.schema_0001 import DUE_EMAILS, metadata
+from email_scheduler.storage.migrations.adoption import Adoption
+from email_scheduler.storage.migrations.adoption_postgresql import PostgresqlAdoption
+from email_scheduler.storage.migrations.adoption_sqlite import SqliteAdoption
+from email_scheduler.storage.migrations.schema_0001 import due_emails_sql, metadata
 
 revision = "0001"
 down_revision = None
@@ -14,35 +16,33 @@ down_revision = None
 
 def upgrade() -> None:
     connection = op.get_bind()
-    existing = adoption.existing_tables(connection)
+    adoption = _adoption(connection)
+    existing = adoption.table_names()
     connection.exec_driver_sql("DROP VIEW IF EXISTS due_emails")
     for table in metadata.sorted_tables:
         if table.name in existing:
-            _adopt(connection, table)
+            _adopt(adoption, table)
         else:
             table.create(connection)
-    connection.exec_driver_sql(DUE_EMAILS)
+    connection.exec_driver_sql(due_emails_sql(connection.dialect.name))
 
 
-def _adopt(connection: Connection, table: Table) -> None:
+def _adoption(connection: Connection) -> Adoption:
+    is_postgresql = connection.dialect.name == "postgresql"
+    return PostgresqlAdoption(connection) if is_postgresql else SqliteAdoption(connection)
+
+
+def _adopt(adoption: Adoption, table: Table) -> None:
+    columns = adoption.column_names(table.name)
     if table.name == "contacts":
         # somebody else's table, in which only the id is indispensable
-        if "id" not in adoption.existing_columns(connection, "contacts"):
+        if "id" not in columns:
             raise DatabaseError("table contacts has no column id")
     elif table.name == "email_schedules":
-        _rebuild_email_schedules(connection, table)
-    elif not adoption.has_key(connection, table) or adoption.refers_to(
-        connection, table.name, "email_schedules"
-    ):
-        # with a foreign key, each row that leaves the plan would be looked for there, and could not leave
-        adoption.rebuild(connection, table)
-    adoption.add_missing_columns(connection, table)
-    adoption.add_missing_indexes(connection, table)
-
-
-def _rebuild_email_schedules(connection: Connection, table: Table) -> None:
-    """Rid the table of UNIQUE(contact_id, email_type, scheduled_send_date): plans may hold such rows."""
-    has_status = "status" in adoption.existing_columns(connection, "email_schedules")
-    # a row without a status is the sender's (section 1), and now says so
-    status = "coalesce(status, 'unknown')" if has_status else "'unknown'"
-    adoption.rebuild(connection, table, {"status": status})
+        # a row without a status is the sender's (section 1), and now says so
+        status = "coalesce(status, 'unknown')" if "status" in columns else "'unknown'"
+        adoption.reshape(table, {"status": status})
+    else:
+        adoption.reshape(table, {})
+    adoption.add_missing_columns(table)
+    adoption.add_missing_indexes(table)

@@ -1,0 +1,218 @@
+"""Campaign instances: looking at them, creating, changing, ending and stopping them."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any, Final
+
+from sqlalchemy import Row, insert, select, update
+from sqlalchemy.engine import Connection
+
+from email_scheduler.config.campaigns import CampaignInstanceName
+from email_scheduler.config.schema import CampaignInstance
+from email_scheduler.config.values import CampaignTypeName, Section
+from email_scheduler.errors import UsageError
+from email_scheduler.operations.campaigns.campaign_types import TypeRow, find_type
+from email_scheduler.operations.campaigns.session import Session
+from email_scheduler.operations.campaigns.values import (
+    as_date,
+    as_stored,
+    as_text,
+    checked,
+    is_true,
+    raw,
+    read_json,
+    to_json,
+)
+from email_scheduler.storage.campaign_log import CREATED, LoggedChange
+from email_scheduler.storage.tables import campaign_instances
+
+_METADATA: Final = "metadata"
+# Stands for the template where a change does not name one: what is not given is not checked.
+_NOT_CHANGED: Final = {"email_template": "not changed"}
+
+
+class _Names(Section):
+    campaign_type: CampaignTypeName
+    instance_name: CampaignInstanceName
+
+
+@dataclass(frozen=True)
+class InstanceRow:
+    """A campaign instance as it is in the database.
+
+    Attributes:
+        active_start_date, active_end_date: None: no limit, or not readable.
+        metadata: What is different from the type; empty where it is not readable.
+    """
+
+    id: int
+    campaign_type: str
+    instance_name: str
+    email_template: str | None
+    sms_template: str | None
+    active_start_date: date | None
+    active_end_date: date | None
+    metadata: dict[str, Any]
+    active: bool
+
+    @property
+    def reference(self) -> str:
+        """How people call it: ``type/name``."""
+        return f"{self.campaign_type}/{self.instance_name}"
+
+    def default_trigger_date(self, campaign_type: TypeRow) -> date | None:
+        """Return the trigger date of targets without one (section 8 of the planning rules)."""
+        own = as_date(self.metadata.get("trigger_date"))
+        if own is not None or self.active_start_date is None:
+            return own
+        days_before = self.metadata.get("days_before_event")
+        days = days_before if isinstance(days_before, int) else campaign_type.days_before_event
+        return self.active_start_date + timedelta(days=max(days, 0))
+
+
+def list_instances(connection: Connection) -> list[InstanceRow]:
+    """Return all instances by id."""
+    columns = (raw(column).label(column.name) for column in campaign_instances.c)
+    return [_row(row) for row in connection.execute(select(*columns).order_by(campaign_instances.c.id))]
+
+
+def find_instance(connection: Connection, reference: str) -> InstanceRow:
+    """Return an instance.
+
+    Args:
+        connection: To the organisation's database.
+        reference: Its id, ``type/name``, or its name if no other instance has it.
+
+    Raises:
+        UsageError: There is none, or more than one.
+    """
+    instances = list_instances(connection)
+    if re.fullmatch(r"[0-9]{1,18}", reference):
+        found = [each for each in instances if each.id == int(reference)]
+    else:
+        found = [each for each in instances if reference in {each.reference, each.instance_name}]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        names = ", ".join(f"{each.reference} ({each.id})" for each in found)
+        raise UsageError(f"campaign instance {reference}: there are several: {names}; accepted is an id")
+    known = ", ".join(each.reference for each in instances[-20:]) or "none so far"
+    raise UsageError(
+        f"campaign instance {reference}: there is no such instance; accepted is type/name or an id: {known}"
+    )
+
+
+def create_instance(
+    session: Session, campaign_type: str, instance_name: str, settings: Mapping[str, Any]
+) -> InstanceRow:
+    """Create an instance.
+
+    Raises:
+        UsageError: A name or a setting is not accepted, there is no such type, or such an instance already.
+    """
+    subject = f"campaign instance {campaign_type}/{instance_name}"
+    checked(_Names, {"campaign_type": campaign_type, "instance_name": instance_name}, subject)
+    values = checked(CampaignInstance, settings, subject)
+    find_type(session.connection, campaign_type)
+    taken = (campaign_type, instance_name)
+    if any((each.campaign_type, each.instance_name) == taken for each in list_instances(session.connection)):
+        raise UsageError(f"{subject}: there is one already; campaigns instances change changes it")
+    metadata = _plain(values.metadata.model_dump(exclude_none=True))
+    row = {
+        **_stored(values.model_dump(exclude={_METADATA}), metadata),
+        "campaign_type": campaign_type,
+        "instance_name": instance_name,
+        "created_at": session.now,
+    }
+    instance_id = session.connection.execute(
+        insert(campaign_instances).values(**row, updated_at=session.now).returning(campaign_instances.c.id)
+    ).scalar_one()
+    session.record([LoggedChange(CREATED, None, instance_name, True, campaign_type, instance_id)])
+    return find_instance(session.connection, str(instance_id))
+
+
+def change_instance(session: Session, reference: str, settings: Mapping[str, Any]) -> list[LoggedChange]:
+    """Change some settings of an instance, and return those that were different before.
+
+    Of ``metadata``, the keys that are given count: null takes a key away, others stay.
+
+    Raises:
+        UsageError: There is no such instance, or a setting is not accepted.
+    """
+    before = find_instance(session.connection, reference)
+    subject = f"campaign instance {before.reference}"
+    given = checked(CampaignInstance, {**_NOT_CHANGED, **settings}, subject)
+    values = given.model_dump(include=set(settings) - {_METADATA})
+    _refuse_reversed_dates(before, values, subject)
+    metadata = before.metadata
+    if _METADATA in settings:
+        patch = _plain(given.metadata.model_dump(include=given.metadata.model_fields_set))
+        metadata = {key: value for key, value in {**metadata, **patch}.items() if value is not None}
+    changes = [
+        _change(before, key, as_text(getattr(before, key)), as_text(value))
+        for key, value in values.items()
+        if getattr(before, key) != value
+    ]
+    if metadata != before.metadata:
+        changes.append(_change(before, _METADATA, to_json(before.metadata), to_json(metadata)))
+    if changes:
+        names = {change.field for change in changes}
+        stored = _stored({key: value for key, value in values.items() if key in names}, metadata)
+        session.connection.execute(
+            update(campaign_instances)
+            .where(campaign_instances.c.id == before.id)
+            .values(**{key: stored[key] for key in names}, updated_at=session.now)
+        )
+        session.record(changes)
+    return changes
+
+
+def _plain(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return metadata as it is when it is read again: dates are texts."""
+    return read_json(to_json(metadata))
+
+
+def _change(instance: InstanceRow, field: str, old: str | None, new: str | None) -> LoggedChange:
+    requires = True
+    if field == _METADATA:
+        # what people keep there for themselves changes no plan
+        with_effect = [{k: v for k, v in read_json(text).items() if k != "extra"} for text in (old, new)]
+        requires = with_effect[0] != with_effect[1]
+    return LoggedChange(field, old, new, requires, instance.campaign_type, instance.id)
+
+
+def _refuse_reversed_dates(before: InstanceRow, values: Mapping[str, Any], subject: str) -> None:
+    begin = values.get("active_start_date", before.active_start_date)
+    end = values.get("active_end_date", before.active_end_date)
+    is_given = "active_start_date" in values or "active_end_date" in values
+    if is_given and begin is not None and end is not None and end < begin:
+        raise UsageError(
+            f"{subject}: active_start_date {begin}, active_end_date {end}: accepted is an end that is not"
+            " before the start"
+        )
+
+
+def _stored(values: Mapping[str, Any], metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values as the columns hold them."""
+    text = to_json(metadata) if metadata else None
+    return {
+        **{key: value.isoformat() if isinstance(value, date) else value for key, value in values.items()},
+        _METADATA: as_stored(text, campaign_instances.c[_METADATA].type),
+    }
+
+
+def _row(row: Row[Any]) -> InstanceRow:
+    values = row._mapping
+    return InstanceRow(
+        id=int(values["id"]),
+        campaign_type=str(values["campaign_type"]),
+        instance_name=str(values["instance_name"]),
+        email_template=values["email_template"],
+        sms_template=values["sms_template"],
+        active_start_date=as_date(values["active_start_date"]),
+        active_end_date=as_date(values["active_end_date"]),
+        metadata=read_json(values[_METADATA]),
+        active=is_true(values["active"]),
+    )

@@ -1,0 +1,277 @@
+"""What a campaign instance will do, before it does anything: planned with it and without it, and compared.
+
+Nothing is published. What is not saved yet is put into the database in a transaction that is taken back, so
+that a preview goes by the same rules as the real thing.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sqlalchemy import Text, cast, func, select
+from sqlalchemy.engine import Connection
+
+from email_scheduler.config.loader import load_config
+from email_scheduler.config.schema import SchedulerConfig
+from email_scheduler.errors import UsageError
+from email_scheduler.operations.campaigns.bad_lines import BadLines, BadLinesError
+from email_scheduler.operations.campaigns.campaign_instances import (
+    InstanceRow,
+    change_instance,
+    create_instance,
+    find_instance,
+    list_instances,
+)
+from email_scheduler.operations.campaigns.campaign_types import find_type
+from email_scheduler.operations.campaigns.displaced import Displaced, count_reasons, displaced_by
+from email_scheduler.operations.campaigns.session import Session, connected, transaction
+from email_scheduler.operations.campaigns.staging import Selection, fill_stage, source_of
+from email_scheduler.operations.campaigns.targets import take_targets
+from email_scheduler.operations.campaigns.values import to_json
+from email_scheduler.planning.dates import from_day
+from email_scheduler.planning.frames import (
+    CAMPAIGN_INSTANCES_TABLE,
+    CONTACT_CAMPAIGNS_TABLE,
+    FLAG,
+    ID,
+    PlanInputs,
+)
+from email_scheduler.planning.plan import make_plan
+from email_scheduler.planning.vocabulary import PRE_SCHEDULED
+from email_scheduler.storage.read import read_inputs
+from email_scheduler.storage.tables import contact_campaigns
+
+
+@dataclass(frozen=True)
+class NewInstance:
+    """An instance as a file describes it.
+
+    Attributes:
+        campaign_type: Its type.
+        name: Its name.
+        settings: What the file says of it, key by key.
+    """
+
+    campaign_type: str
+    name: str
+    settings: dict[str, object]
+
+    @classmethod
+    def read(cls, path: Path) -> "NewInstance":
+        """Read a file that holds one instance, written as in ``campaigns.yaml``.
+
+        Raises:
+            ConfigurationError: The file is not accepted.
+            UsageError: It holds no instance, or several.
+        """
+        found = [
+            cls(campaign_type, name, instance.model_dump(exclude_unset=True))
+            for campaign_type, instances in load_config(path).campaign_instances.items()
+            for name, instance in instances.items()
+        ]
+        if len(found) != 1:
+            raise UsageError(
+                f"{path}: {len(found)} campaign instances; accepted is one, written as in campaigns.yaml:"
+                " campaign_instances, its type, its name"
+            )
+        return found[0]
+
+
+@dataclass(frozen=True)
+class CampaignPreview:
+    """What an instance will do.
+
+    Attributes:
+        reference: The instance, ``type/name``.
+        as_of: The day that it was planned for.
+        is_saved: Whether all of it is in the database as it was planned.
+        contacts: Contacts that get an email or a skipped row.
+        emails_by_day: Its emails by send date.
+        skipped_by_reason: Its emails that do not go out.
+        displaced: What becomes of other emails, by type; types to which nothing happens are left out.
+        notes: What else there is to know, a sentence each.
+    """
+
+    reference: str
+    as_of: date
+    is_saved: bool
+    contacts: int
+    emails_by_day: dict[str, int]
+    skipped_by_reason: dict[str, int]
+    displaced: list[Displaced]
+    notes: list[str]
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """An instance and its targets as a plan is to see them; None: all is as the database has it."""
+
+    instance: InstanceRow
+    notes: list[str]
+    targets: pd.DataFrame | None = None
+
+
+def preview_instance(
+    url: str,
+    config: SchedulerConfig,
+    instance: str | NewInstance,
+    as_of: date,
+    *,
+    selection: Selection | None = None,
+    trigger_date: date | None = None,
+    on_phase: Callable[[str], None] = lambda _: None,
+) -> CampaignPreview:
+    """Plan with an instance and without it, and return the difference; nothing is written.
+
+    An instance that is stopped is planned as if it were not.
+
+    Args:
+        url: The organisation's database, initialised.
+        config: Its configuration.
+        instance: One that is there, or one of a file; a file changes one that is there.
+        as_of: The day to plan for.
+        selection: Contacts that are to be its targets besides those that are.
+        trigger_date: Of contacts for which the selection names none.
+        on_phase: Told what is done as it begins.
+
+    Raises:
+        BadLinesError: Some lines of the selection cannot be taken.
+        UsageError: Instance, type or selection is not known, or a setting is not accepted.
+        DatabaseError: The database cannot be used.
+    """
+    on_phase("look up")
+    with connected(url, config, is_bulky=selection is not None) as connection:
+        subject = _look_up(connection, instance, selection, trigger_date)
+    on_phase("read")
+    inputs = read_inputs(url, as_of, config)
+    row = subject.instance
+    on_phase("plan without it")
+    without = make_plan(_with_instance(inputs, replace(row, active=False), subject.targets), config).schedules
+    on_phase("plan with it")
+    planned = make_plan(_with_instance(inputs, replace(row, active=True), subject.targets), config).schedules
+    on_phase("compare")
+    is_own = (planned["campaign_instance_id"] == row.id).to_numpy()
+    own = planned[is_own & (planned["initial_email_id"] == 0).to_numpy()]
+    goes_out = (own["status"] == PRE_SCHEDULED).to_numpy()
+    days, counts = np.unique(own["scheduled_send_date"].to_numpy()[goes_out], return_counts=True)
+    return CampaignPreview(
+        reference=row.reference,
+        as_of=as_of,
+        is_saved=subject.targets is None,
+        contacts=int(own["contact_id"].nunique()),
+        emails_by_day={
+            from_day(day).isoformat(): count
+            for day, count in zip(days.tolist(), counts.tolist(), strict=True)
+        },
+        skipped_by_reason=count_reasons(own[~goes_out]["skip_reason"]),
+        displaced=displaced_by(planned, without, row.id),
+        notes=subject.notes,
+    )
+
+
+def _look_up(
+    connection: Connection,
+    instance: str | NewInstance,
+    selection: Selection | None,
+    trigger_date: date | None,
+) -> _Subject:
+    if isinstance(instance, str) and selection is None:
+        with connection.begin():
+            row = find_instance(connection, instance)
+            return _Subject(row, _notes(connection, row))
+    bad_lines = BadLines()
+    if selection is not None:
+        fill_stage(connection, selection, bad_lines, trigger_date=trigger_date)
+        if bad_lines:
+            raise BadLinesError(source_of(selection)[0], bad_lines, source_of(selection)[1])
+    with transaction(connection, "preview", is_dry_run=True) as session:
+        row = _saved(session, instance)
+        if selection is not None:
+            take_targets(session, row)
+        return _Subject(row, _notes(connection, row), _targets(connection, row.id))
+
+
+def _saved(session: Session, instance: str | NewInstance) -> InstanceRow:
+    """Return the instance as it is, or would be, in the database."""
+    if isinstance(instance, str):
+        return find_instance(session.connection, instance)
+    names = (instance.campaign_type, instance.name)
+    for present in list_instances(session.connection):
+        if (present.campaign_type, present.instance_name) == names:
+            change_instance(session, str(present.id), instance.settings)
+            return find_instance(session.connection, str(present.id))
+    return create_instance(session, *names, instance.settings)
+
+
+def _notes(connection: Connection, instance: InstanceRow) -> list[str]:
+    notes = []
+    if not instance.active:
+        notes.append(f"{instance.reference} is stopped: this is what it would do if it were not")
+    if not find_type(connection, instance.campaign_type).active:
+        notes.append(f"the type {instance.campaign_type} is not active: nothing of it is planned")
+    return notes
+
+
+def _targets(connection: Connection, instance_id: int) -> pd.DataFrame:
+    """Return ``CONTACT_CAMPAIGNS_TABLE`` of an instance, as the transaction sees it."""
+    columns = contact_campaigns.c
+    query = (
+        select(
+            columns.id,
+            columns.contact_id,
+            columns.campaign_instance_id,
+            func.substr(cast(columns.trigger_date, Text()), 1, 10),
+            columns.status,
+        )
+        .where(columns.campaign_instance_id == instance_id)
+        .order_by(columns.id)
+    )
+    rows = connection.execute(query).all()
+    return _frame(CONTACT_CAMPAIGNS_TABLE.columns, rows)
+
+
+def _frame(names: dict[str, str], rows: Sequence[Any]) -> pd.DataFrame:
+    """Return rows as a frame whose ids are ``int64`` and whose texts are plain."""
+    kinds = {ID: "int64", FLAG: "bool"}
+    frame = pd.DataFrame([tuple(row) for row in rows], columns=list(names), dtype="object")
+    typed: pd.DataFrame = frame.astype({name: kinds.get(kind, "str") for name, kind in names.items()})
+    return typed
+
+
+def _with_instance(inputs: PlanInputs, instance: InstanceRow, targets: pd.DataFrame | None) -> PlanInputs:
+    """Return inputs in which the instance, and its targets if they are given, are these."""
+    known, listed = inputs.campaign_instances, inputs.contact_campaigns
+    is_it = known["id"] == instance.id
+    if targets is None:
+        active = np.where(is_it, instance.active, known["active"])
+        return replace(inputs, campaign_instances=known.assign(active=active))
+    written = {
+        "id": instance.id,
+        "campaign_type": instance.campaign_type,
+        "instance_name": instance.instance_name,
+        "email_template": instance.email_template,
+        "sms_template": instance.sms_template,
+        "active_start_date": _text(instance.active_start_date),
+        "active_end_date": _text(instance.active_end_date),
+        "metadata": to_json(instance.metadata) if instance.metadata else None,
+        "active": instance.active,
+    }
+    row = _frame(CAMPAIGN_INSTANCES_TABLE.columns, [tuple(written.values())])
+    instances = CAMPAIGN_INSTANCES_TABLE.check(_replaced(known, is_it, row))
+    is_own = listed["campaign_instance_id"] == instance.id
+    listed = CONTACT_CAMPAIGNS_TABLE.check(_replaced(listed, is_own, targets))
+    return replace(inputs, campaign_instances=instances, contact_campaigns=listed)
+
+
+def _replaced(frame: pd.DataFrame, which: pd.Series, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return a table with other rows in place of some, by id; texts are plain."""
+    kept = frame[~which].astype({name: "str" for name in frame if rows[name].dtype == "str"})
+    return pd.concat([kept, rows]).sort_values("id", ignore_index=True)
+
+
+def _text(day: date | None) -> str | None:
+    return None if day is None else day.isoformat()

@@ -1,0 +1,291 @@
+"""What campaigns have in store and what they have achieved, in numbers. Nobody's data."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    Select,
+    Text,
+    and_,
+    case,
+    cast,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+)
+from sqlalchemy.engine import Connection
+
+from email_scheduler.operations.campaigns.campaign_instances import (
+    InstanceRow,
+    find_instance,
+    list_instances,
+)
+from email_scheduler.operations.campaigns.campaign_types import TypeRow, find_type
+from email_scheduler.operations.campaigns.values import as_text, is_true, raw
+from email_scheduler.planning.vocabulary import PRE_SCHEDULED, SENT_STATUSES, SKIPPED
+from email_scheduler.storage.tables import (
+    campaign_change_log,
+    campaign_instances,
+    contact_campaigns,
+    contact_events,
+    email_schedules,
+    email_tracking,
+    tracking_clicks,
+)
+
+_ANSWERED: Final = "eligibility_answered"
+_ANSWERED_BEFORE: Final = "health_question_response"
+_emails = email_schedules.c
+
+
+@dataclass(frozen=True)
+class InstanceCounts:
+    """An instance in the list of all.
+
+    Attributes:
+        targets: Contacts that are listed and not withdrawn.
+        planned: Emails that are waiting.
+        sent: Emails that went out.
+    """
+
+    instance: InstanceRow
+    targets: int
+    planned: int
+    sent: int
+
+
+@dataclass(frozen=True)
+class InstanceReport:
+    """All that there is to say about an instance.
+
+    Attributes:
+        campaign_type: Its type.
+        is_for_everybody: Contacts that are not listed get its email too.
+        targets: Listed contacts by status: pending, scheduled, sent, skipped (withdrawn).
+        planned_by_date: Emails that are waiting, by send date.
+        skipped_by_reason: Emails of the plan that do not go out.
+        emails_by_status: Emails that the sending system has taken.
+        sent: Of these, those that went out.
+        clicked: Of those, how many were clicked.
+        answered: How many of their contacts answered the health questions afterwards.
+        follow_ups: Kind of follow-up and status to emails.
+    """
+
+    instance: InstanceRow
+    campaign_type: TypeRow
+    is_for_everybody: bool
+    targets: dict[str, int]
+    planned_by_date: dict[str, int]
+    skipped_by_reason: dict[str, int]
+    emails_by_status: dict[str, int]
+    sent: int
+    clicked: int
+    answered: int
+    follow_ups: dict[tuple[str, str], int]
+
+
+@dataclass(frozen=True)
+class LogRow:
+    """A row of ``campaign_change_log``.
+
+    Attributes:
+        instance: ``type/name``, or the id of one that does not exist any more; None: the type was changed.
+        is_processed: Whether a plan has taken it into account.
+    """
+
+    id: int
+    changed_at: str | None
+    changed_by: str | None
+    campaign_type: str | None
+    instance: str | None
+    field: str | None
+    old: str | None
+    new: str | None
+    requires_rescheduling: bool
+    is_processed: bool
+
+
+def count_instances(connection: Connection) -> list[InstanceCounts]:
+    """Return all instances with their counts, by id."""
+    is_target = contact_campaigns.c.status != SKIPPED
+    targets = _counts(
+        connection,
+        select(contact_campaigns.c.campaign_instance_id, func.count())
+        .where(is_target)
+        .group_by(contact_campaigns.c.campaign_instance_id),
+    )
+    emails = connection.execute(
+        select(_emails.campaign_instance_id, _emails.status, func.count())
+        .where(_emails.campaign_instance_id.is_not(None), _emails.initial_email_id.is_(None))
+        .group_by(_emails.campaign_instance_id, _emails.status)
+    ).all()
+    return [
+        InstanceCounts(
+            instance,
+            targets.get(instance.id, 0),
+            sum(count for owner, status, count in emails if owner == instance.id and status == PRE_SCHEDULED),
+            sum(count for owner, status, count in emails if owner == instance.id and status in SENT_STATUSES),
+        )
+        for instance in list_instances(connection)
+    ]
+
+
+def report_instance(connection: Connection, reference: str) -> InstanceReport:
+    """Return what an instance has in store and what it has achieved.
+
+    Clicks and answers count as for follow-ups (section 10 of the planning rules), however late they come.
+
+    Raises:
+        UsageError: There is no such instance.
+    """
+    instance = find_instance(connection, reference)
+    campaign_type = find_type(connection, instance.campaign_type)
+    own = _emails.campaign_instance_id == instance.id
+    first = and_(own, _emails.initial_email_id.is_(None))
+    by_status = _counts(connection, _grouped(_emails.status, first))
+    day = func.substr(cast(_emails.scheduled_send_date, Text()), 1, 10)
+    sent = and_(first, _emails.status.in_(SENT_STATUSES))
+    follow_ups = select(_emails.email_type, _emails.status, func.count()).where(
+        own, _emails.initial_email_id.is_not(None)
+    )
+    return InstanceReport(
+        instance=instance,
+        campaign_type=campaign_type,
+        is_for_everybody=campaign_type.target_all_contacts,
+        targets=_counts(
+            connection,
+            _grouped(contact_campaigns.c.status, contact_campaigns.c.campaign_instance_id == instance.id),
+        ),
+        planned_by_date=_counts(connection, _grouped(day, first, _emails.status == PRE_SCHEDULED)),
+        skipped_by_reason=_counts(
+            connection, _grouped(_emails.skip_reason, first, _emails.status == SKIPPED)
+        ),
+        emails_by_status={
+            status: count for status, count in by_status.items() if status not in {PRE_SCHEDULED, SKIPPED}
+        },
+        sent=sum(by_status.get(status, 0) for status in SENT_STATUSES),
+        clicked=_count(connection, sent, _is_clicked()),
+        answered=_count(connection, sent, _is_answered()),
+        follow_ups={
+            (str(email_type), str(status)): int(count)
+            for email_type, status, count in connection.execute(
+                follow_ups.group_by(_emails.email_type, _emails.status).order_by(
+                    _emails.email_type, _emails.status
+                )
+            )
+        },
+    )
+
+
+def list_changes(connection: Connection, *, limit: int = 50, reference: str | None = None) -> list[LogRow]:
+    """Return the latest changes, the latest first.
+
+    Args:
+        connection: To the organisation's database.
+        limit: How many.
+        reference: Of one instance only.
+
+    Raises:
+        UsageError: There is no such instance.
+    """
+    log, instances = campaign_change_log.c, campaign_instances.c
+    query = (
+        select(*(raw(column) for column in log), instances.campaign_type, instances.instance_name)
+        .select_from(
+            campaign_change_log.outerjoin(campaign_instances, instances.id == log.campaign_instance_id)
+        )
+        .order_by(log.id.desc())
+        .limit(limit)
+    )
+    if reference is not None:
+        query = query.where(log.campaign_instance_id == find_instance(connection, reference).id)
+    names = [*campaign_change_log.c.keys(), "type_of_instance", "instance_name"]
+    return [_log_row(dict(zip(names, row, strict=True))) for row in connection.execute(query)]
+
+
+def target_rows(connection: Connection, reference: str) -> Iterable[Row[Any]]:
+    """Return contact, trigger date, status and metadata of the listed contacts of an instance, by contact.
+
+    Raises:
+        UsageError: There is no such instance.
+    """
+    targets = contact_campaigns.c
+    instance = find_instance(connection, reference)
+    return connection.execute(
+        select(
+            targets.contact_id,
+            func.substr(cast(targets.trigger_date, Text()), 1, 10),
+            targets.status,
+            cast(targets.metadata, Text()),
+        )
+        .where(targets.campaign_instance_id == instance.id)
+        .order_by(targets.contact_id, targets.id)
+    )
+
+
+def _log_row(row: dict[str, Any]) -> LogRow:
+    instance_id = row["campaign_instance_id"]
+    known = f"{row['type_of_instance']}/{row['instance_name']}"
+    return LogRow(
+        id=int(row["id"]),
+        changed_at=as_text(row["changed_at"]),
+        changed_by=row["changed_by"],
+        campaign_type=row["campaign_type"],
+        instance=None if instance_id is None else known if row["instance_name"] else str(instance_id),
+        field=row["field_changed"],
+        old=row["old_value"],
+        new=row["new_value"],
+        requires_rescheduling=is_true(row["requires_rescheduling"], default=False),
+        is_processed=row["processed_run_id"] is not None,
+    )
+
+
+def _grouped(what: ColumnElement[Any], *conditions: ColumnElement[bool]) -> Select[Any]:
+    return select(what, func.count()).where(*conditions).group_by(what).order_by(what)
+
+
+def _counts(connection: Connection, query: Select[Any]) -> dict[Any, int]:
+    return {key: int(count) for key, count in connection.execute(query)}
+
+
+def _count(connection: Connection, *conditions: ColumnElement[bool]) -> int:
+    query = select(func.count()).select_from(email_schedules).where(*conditions)
+    return int(connection.execute(query).scalar_one())
+
+
+def _send_date() -> ColumnElement[str]:
+    sent_at = func.substr(cast(_emails.actual_send_datetime, Text()), 1, 10)
+    return case(
+        (func.coalesce(cast(_emails.actual_send_datetime, Text()), "") != "", sent_at),
+        else_=func.substr(cast(_emails.scheduled_send_date, Text()), 1, 10),
+    )
+
+
+def _is_clicked() -> ColumnElement[bool]:
+    clicks, older = tracking_clicks.c, email_tracking.c
+    day = func.substr(cast(clicks.clicked_at, Text()), 1, 10)
+    return or_(
+        exists().where(clicks.email_schedule_id == _emails.id),
+        exists().where(
+            clicks.contact_id == _emails.contact_id,
+            clicks.email_schedule_id.is_(None),
+            day >= _send_date(),
+        ),
+        exists().where(older.email_id == _emails.id, older.event_type == literal("click")),
+    )
+
+
+def _is_answered() -> ColumnElement[bool]:
+    events, older = contact_events.c, email_tracking.c
+    day = func.substr(cast(events.created_at, Text()), 1, 10)
+    return or_(
+        exists().where(
+            events.contact_id == _emails.contact_id, events.event_type == _ANSWERED, day >= _send_date()
+        ),
+        exists().where(older.email_id == _emails.id, older.event_type == _ANSWERED_BEFORE),
+    )

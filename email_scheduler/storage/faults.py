@@ -1,0 +1,90 @@
+"""Errors of databases: which are ours to report, which pass, and trying again."""
+
+import logging
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import adbc_driver_manager
+import psycopg
+from sqlalchemy.exc import DBAPIError
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception,
+    stop_after_attempt,
+    wait_exponential,
+    wait_random,
+)
+
+from email_scheduler.config.schema import SchedulerConfig
+from email_scheduler.errors import DatabaseError
+from email_scheduler.storage.urls import display_url
+
+DRIVER_ERRORS: Final = (DBAPIError, sqlite3.Error, adbc_driver_manager.Error, psycopg.Error, OSError)
+# PostgreSQL: somebody else holds a lock for too long, or both waited for each other.
+_PASSING_STATES: Final = {"55P03", "40P01", "40001"}
+# PostgreSQL: data that do not fit, and broken constraints; the details show whole rows.
+_STATES_ABOUT_ROWS: Final = {"22", "23"}
+_LONGEST_WAIT_SECONDS: Final = 60
+
+_logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def database_errors(url: str) -> Iterator[None]:
+    """Turn what a database driver raises within the block into a ``DatabaseError`` of one line."""
+    try:
+        yield
+    except DRIVER_ERRORS as error:
+        raise DatabaseError(f"database {display_url(url)}: {describe(error)}") from error
+
+
+def describe(error: BaseException) -> str:
+    """Return what an error of a driver says, in one line, and without the rows that it is about."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    text = str(cause)
+    if isinstance(cause, psycopg.Error) and cause.diag.message_primary is not None:
+        says_rows = (cause.sqlstate or "")[:2] in _STATES_ABOUT_ROWS
+        details = (cause.diag.message_primary, None if says_rows else cause.diag.message_detail)
+        text = "; ".join(filter(None, details))
+    return " ".join(text.split())
+
+
+def is_locked(error: BaseException) -> bool:
+    """Tell whether an error of a driver means that somebody else is using the database just now."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    if isinstance(cause, psycopg.Error):
+        return cause.sqlstate in _PASSING_STATES
+    return is_from_driver(error) and " is locked" in str(error)
+
+
+def is_from_driver(error: BaseException | None) -> bool:
+    """Tell whether an error comes from a driver or the operating system: it may not last."""
+    return isinstance(error, DRIVER_ERRORS)
+
+
+def retrying(config: SchedulerConfig) -> Retrying:
+    """Return what calls a function again while the database is locked: ``retrying(config)(function, ...)``.
+
+    It is tried ``processing.max_retry_attempts`` more times, first after ``processing.retry_delay`` seconds,
+    then after twice as long each time, up to a minute, with some jitter. The last error is raised as it is.
+    """
+    delay = config.processing.retry_delay
+    return Retrying(
+        retry=retry_if_exception(is_locked),
+        stop=stop_after_attempt(1 + config.processing.max_retry_attempts),
+        wait=wait_exponential(multiplier=delay, max=max(delay, _LONGEST_WAIT_SECONDS))
+        + wait_random(0, delay / 2),
+        before_sleep=_log_retry,
+        reraise=True,
+    )
+
+
+def _log_retry(state: RetryCallState) -> None:
+    _logger.warning(
+        "the database is locked; attempt %d, next one in %.1f seconds",
+        state.attempt_number,
+        state.upcoming_sleep,
+    )

@@ -1,0 +1,73 @@
+"""Loading the first plan of an organisation: many rows at once, indexes afterwards."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+
+from email_scheduler.storage.changes import Changes
+from email_scheduler.storage.checkpoints import record_progress
+from email_scheduler.storage.compare import count_by_type_and_reason
+from email_scheduler.storage.encoding import ScheduleEncoder
+from email_scheduler.storage.faults import retrying
+from email_scheduler.storage.publish_run import PublishRun
+from email_scheduler.storage.tables import (
+    FOREIGN_ROWS_INDEX,
+    SENDER_ROWS_INDEX,
+    create_index_sql,
+    email_schedules,
+)
+
+_WITHOUT_PLANNED_ROWS: Final = {SENDER_ROWS_INDEX, FOREIGN_ROWS_INDEX}
+
+
+def load_first_plan(run: PublishRun, on_progress: Callable[[int, int], None]) -> Changes:
+    """Append all rows of a plan to a table that holds no planned rows yet, in the order of the contacts.
+
+    ``processing.batch_size`` contacts get their plan in one transaction. A run that ends in between leaves
+    indexes missing; the next one builds them.
+
+    Returns:
+        What was added.
+    """
+    run.transact(partial(_drop_indexes, run))
+    schedules = run.plan.schedules
+    encoder = ScheduleEncoder(schedules, run.run_id, run.now)
+    # where each contact begins, and where the last one ends
+    contact_ids = schedules["contact_id"].to_numpy()
+    starts = np.append(np.flatnonzero(np.diff(contact_ids, prepend=np.int64(0))), len(contact_ids))
+    contact_count = len(starts) - 1
+    changes = Changes()
+    on_progress(0, contact_count)
+    for first in range(0, contact_count, run.config.processing.batch_size):
+        last = min(first + run.config.processing.batch_size, contact_count)
+        positions = np.arange(starts[first], starts[last])
+        changes = changes.plus(Changes(added=count_by_type_and_reason(schedules, positions)))
+        run.transact(partial(_append, run, encoder.new_rows(positions), changes), takes_turns=False)
+        on_progress(last, contact_count)
+    build_missing_indexes(run)
+    return changes
+
+
+def build_missing_indexes(run: PublishRun) -> None:
+    """Build the indexes of ``email_schedules`` that are not there: a run was stopped in the middle."""
+    present = run.connection.index_names()
+    run.connection.end_reading()
+    for index in email_schedules.indexes:
+        if index.name not in present:
+            run.transact(lambda: None)
+            statement = create_index_sql(index, run.lock.url)
+            retrying(run.config)(run.connection.create_index, statement)
+
+
+def _drop_indexes(run: PublishRun) -> None:
+    for index in email_schedules.indexes:
+        if index.name not in _WITHOUT_PLANNED_ROWS:
+            run.connection.drop_index(str(index.name))
+
+
+def _append(run: PublishRun, rows: pa.Table, changes: Changes) -> None:
+    run.connection.append(email_schedules.name, rows)
+    record_progress(run.connection, run.run_id, changes.summary())

@@ -1,0 +1,267 @@
+"""SQLite through ADBC.
+
+Python's ``sqlite3``, which SQLAlchemy uses, and ADBC's driver are two copies of SQLite in one process. The
+operating system keeps SQLite's file locks by process: when one copy closes a file, the locks that the other
+copy holds on it are gone, silently, and two writers can damage the database. So a process never has a
+connection of both kinds to one file. Connections are not pooled, and opening one of the second kind raises
+``RuntimeError``: close the first one before.
+"""
+
+import logging
+import os
+import socket
+import threading
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import adbc_driver_manager
+import adbc_driver_sqlite.dbapi
+import numpy as np
+import pyarrow as pa
+
+from email_scheduler.config.sections import Database
+from email_scheduler.planning.frames import ID, NUMBER
+from email_scheduler.storage.connection import Cell, Connection, Row, cast_flag, cast_number, is_number
+from email_scheduler.storage.urls import existing_database
+
+SQLALCHEMY: Final = "SQLAlchemy"
+ADBC: Final = "ADBC"
+
+_ROWS_AT_A_TIME: Final = 262_144
+# Sorting for an index is fastest where the runs fit into the processor's cache, lie in files, and a thread
+# of its own writes them.
+_INDEX_PRAGMAS: Final = ("threads = 2", "cache_size = -8000", "temp_store = FILE")
+
+_logger = logging.getLogger(__name__)
+_open_connections: Counter[tuple[Path, str]] = Counter()
+_open_connections_lock = threading.Lock()
+
+
+@contextmanager
+def connect_sqlite(url: str, database: Database) -> Iterator["SqliteConnection"]:
+    """Open an existing SQLite database, with the pragmas of the configuration, and close it at the end.
+
+    Raises:
+        DatabaseError: As ``existing_database``.
+        RuntimeError: A SQLAlchemy connection to the file is open (see above).
+    """
+    path = existing_database(url)
+    register(path, ADBC, other=SQLALCHEMY)
+    try:
+        adbc = adbc_driver_sqlite.dbapi.connect(f"{path.as_uri()}?mode=rw")
+        try:
+            # not connect(autocommit=True): such a connection ignores commit() and rollback() for ever
+            connection = SqliteConnection(adbc, pragmas(database))
+            connection.set_pragmas(connection.pragmas)
+            yield connection
+        finally:
+            adbc.close()
+    finally:
+        unregister(path, ADBC)
+
+
+class SqliteConnection(Connection):
+    """An ADBC connection; it is always in a transaction.
+
+    Attributes:
+        pragmas: What the configuration sets.
+    """
+
+    def __init__(self, adbc: Any, configured: Sequence[str]) -> None:
+        self.pragmas = configured
+        self._adbc = adbc
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Write within the block, which holds the write lock from its beginning."""
+        with self._adbc.cursor() as cursor:
+            cursor.execute("COMMIT")
+            try:
+                cursor.execute("BEGIN IMMEDIATE")
+            except BaseException:
+                # the driver takes for granted that there is a transaction
+                cursor.execute("BEGIN")
+                raise
+        try:
+            yield
+        except BaseException:
+            self._adbc.rollback()
+            raise
+        self._adbc.commit()
+
+    def end_reading(self) -> None:
+        """Let go of the moment at which was read so far."""
+        self._adbc.rollback()
+
+    def execute(self, statement: str, parameters: Sequence[object] = ()) -> list[Row]:
+        """Run one statement and return its rows, if it has any."""
+        with self._adbc.cursor() as cursor:
+            cursor.execute(statement, tuple(parameters) or None)
+            rows: list[Row] = cursor.fetchall()
+        return rows
+
+    def read(self, cells: Mapping[str, Cell], source: str) -> Iterator[pa.RecordBatch]:
+        """Return the rows of a query, many at a time.
+
+        A column may hold anything, whatever it was declared as, so that every value is cast.
+        """
+        names = ", ".join(_cast(cell) for cell in cells.values())
+        # The driver takes a column's type from the first rows, and fails when nulls only are followed by
+        # text: a row in front, which is dropped again, holds a value of each type.
+        example = ", ".join(
+            f"{'0' if is_number(c.kind) else repr('')} AS {name}" for name, c in cells.items()
+        )
+        sql = f"SELECT {example} UNION ALL SELECT {names} FROM {source}"  # noqa: S608
+        options = {"adbc.sqlite.query.batch_rows": str(_ROWS_AT_A_TIME)}
+        with self._adbc.cursor(adbc_stmt_kwargs=options) as cursor:
+            cursor.execute(sql)
+            is_first = True
+            for batch in cursor.fetch_record_batch():
+                rows = batch.slice(1) if is_first else batch
+                is_first = False
+                if rows.num_rows:
+                    yield pa.RecordBatch.from_arrays(
+                        [_encoded(rows.column(i), cell) for i, cell in enumerate(cells.values())], list(cells)
+                    )
+
+    def append(self, table_name: str, rows: pa.Table) -> None:
+        """Append rows to a table; columns that ``rows`` does not have get their default."""
+        if rows.num_rows:
+            with self._adbc.cursor() as cursor:
+                cursor.adbc_ingest(table_name, rows, mode="append")
+
+    def stage(self, name: str, rows: pa.Table, like: str) -> None:  # noqa: ARG002 - values have no types here
+        """Put rows into a temporary table, in place of what it held."""
+        self.execute(f"DROP TABLE IF EXISTS temp.{name}")
+        self.execute(f"CREATE TEMP TABLE {name} ({', '.join(rows.column_names)})")
+        if rows.num_rows:
+            with self._adbc.cursor() as cursor:
+                cursor.adbc_ingest(name, rows, mode="append", temporary=True)
+
+    def version(self) -> int | None:
+        """Return a number that changes when another connection writes."""
+        ((version,),) = self.execute("PRAGMA data_version")
+        return int(version)
+
+    def lock_contacts(self, contact_ids: Sequence[int]) -> None:
+        """Do nothing: a transaction holds the write lock of the whole database."""
+
+    def lock_planner_table(self) -> None:
+        """Do nothing: a transaction holds the write lock of the whole database."""
+
+    def is_gone(self, owner: str, token: int) -> bool:  # noqa: ARG002 - the process tells it
+        """Tell whether an owner was a process of this host that has ended."""
+        host, _, process = owner.rpartition(":")
+        if host != socket.gethostname() or not (process.isascii() and process.isdigit()):
+            return False
+        try:
+            os.kill(int(process), 0)
+        except ProcessLookupError:
+            return True
+        except (OSError, OverflowError):
+            return False
+        return False
+
+    def drop_index(self, name: str) -> None:
+        """Drop an index, within a transaction."""
+        self.execute(f'DROP INDEX IF EXISTS "{name}"')
+
+    def index_names(self) -> set[str]:
+        """Return the names of all indexes."""
+        return {str(name) for (name,) in self.execute("SELECT name FROM sqlite_master WHERE type = 'index'")}
+
+    def create_index(self, statement: str) -> None:
+        """Create an index, in a transaction of its own."""
+        self.set_pragmas([f"PRAGMA {pragma}" for pragma in _INDEX_PRAGMAS])
+        try:
+            with self.transaction():
+                self.execute(statement)
+        finally:
+            self.set_pragmas(self.pragmas)
+
+    def set_pragmas(self, statements: Sequence[str]) -> None:
+        """Run statements that have no effect, or fail, within a transaction."""
+        self._adbc.adbc_connection.set_autocommit(True)
+        for statement in statements:
+            self.execute(statement)
+        self._adbc.adbc_connection.set_autocommit(False)
+
+    def tidy(self) -> None:
+        """Move the write-ahead log into the database and cut it, as far as nobody is reading it.
+
+        First without keeping other writers waiting; the rest is little, and given up soon.
+        """
+        try:
+            checkpoint = ("wal_checkpoint(PASSIVE)", "busy_timeout = 500", "wal_checkpoint(TRUNCATE)")
+            self.set_pragmas([f"PRAGMA {pragma}" for pragma in checkpoint])
+        except adbc_driver_manager.Error as failure:
+            _logger.info("the write-ahead log could not be shortened: %s", failure)
+
+    def indexed_by(self, index: str) -> str:
+        """Return SQL that makes the database use an index: without statistics it prefers to scan."""
+        return f" INDEXED BY {index}"
+
+
+def pragmas(database: Database, foreign_keys: bool | None = None) -> list[str]:
+    """Return the pragmas of a new connection; they have to be set outside of a transaction.
+
+    Args:
+        database: The section ``database`` of the configuration.
+        foreign_keys: Instead of what the section says.
+    """
+    sqlite = database.sqlite_optimizations
+    enforce = database.foreign_keys if foreign_keys is None else foreign_keys
+    return [
+        # first, since changing the journal mode may have to wait
+        f"PRAGMA busy_timeout = {database.connection_pool.connection_timeout * 1000}",
+        f"PRAGMA foreign_keys = {'ON' if enforce else 'OFF'}",
+        f"PRAGMA journal_mode = {sqlite.journal_mode}",
+        f"PRAGMA synchronous = {sqlite.synchronous}",
+        f"PRAGMA cache_size = {sqlite.cache_size}",
+        f"PRAGMA temp_store = {sqlite.temp_store}",
+        "PRAGMA threads = 0",
+    ]
+
+
+def register(path: Path, kind: str, *, other: str) -> None:
+    """Note that a connection is opened; raise a ``RuntimeError`` while one of the other kind is open."""
+    with _open_connections_lock:
+        if _open_connections[path, other]:
+            raise RuntimeError(f"{path}: a connection of {other} is open in this process; close it before")
+        _open_connections[path, kind] += 1
+
+
+def unregister(path: Path, kind: str) -> None:
+    """Note that a connection was closed."""
+    with _open_connections_lock:
+        _open_connections[path, kind] -= 1
+
+
+def _cast(cell: Cell) -> str:
+    if cell.kind == ID:
+        return f"coalesce(CAST({cell.expression} AS INTEGER), 0)"
+    if cell.kind == NUMBER:
+        return cast_number(f"CAST({cell.expression} AS INTEGER)", "max", "min")
+    return cast_flag(cell.expression) if is_number(cell.kind) else f"CAST({cell.expression} AS TEXT)"
+
+
+def _encoded(values: pa.Array, cell: Cell) -> pa.Array:
+    # copies, since whatever refers to a batch of the driver keeps all columns of it
+    if is_number(cell.kind):
+        return pa.array(values.to_numpy().copy())
+    texts = _readable(values)
+    return texts.dictionary_encode() if cell.is_encoded else texts.take(pa.array(np.arange(len(texts))))
+
+
+def _readable(texts: pa.Array) -> pa.Array:
+    """Replace bytes that are no UTF-8, which SQLite does not mind, by question marks."""
+    try:
+        texts.validate(full=True)
+    except pa.ArrowInvalid:
+        values = texts.cast(pa.binary()).to_pylist()
+        decoded = [value if value is None else value.decode("utf-8", errors="replace") for value in values]
+        return pa.array(decoded, type=pa.string())
+    return texts

@@ -1,0 +1,183 @@
+"""Reading targets from CSV: what is taken, what is refused, and which line is told."""
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from email_scheduler.errors import UsageError
+from email_scheduler.operations.campaigns.bad_lines import BadLines, BadLinesError
+from email_scheduler.operations.campaigns.csv_lines import (
+    ACCEPTED_DATE,
+    ACCEPTED_ID,
+    CELL_COUNT,
+    NO_CONTACT,
+    NO_DATE,
+    NOT_QUOTED,
+    NOT_TEXT,
+    TargetLine,
+    read_csv,
+    read_lines,
+    write_csv,
+)
+
+
+def read(text: str, *, needs_date: bool = False) -> tuple[list[TargetLine], list[tuple[int, str, str]]]:
+    bad = BadLines()
+    lines = list(read_lines(io.StringIO(text, newline=""), "targets.csv", bad, needs_date=needs_date))
+    return lines, list(bad)
+
+
+def test_columns_are_told_by_the_heading_in_any_order_and_any_case() -> None:
+    lines, bad = read("Trigger_Date, Contact_ID \n2027-03-01, 17\n")
+    assert lines == [TargetLine(2, 17, None, "2027-03-01", None)]
+    assert bad == []
+
+
+def test_further_columns_become_metadata_where_they_are_not_blank() -> None:
+    lines, _ = read("contact_id,carrier,Plan\n1,Acme,G\n2,, \n")
+    assert [line.metadata and json.loads(line.metadata) for line in lines] == [
+        {"carrier": "Acme", "plan": "G"},
+        None,
+    ]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_commas_semicolons_and_tabs_separate_cells(delimiter: str) -> None:
+    lines, bad = read(
+        delimiter.join(("contact_id", "trigger_date")) + "\n" + delimiter.join(("7", "2027-03-01"))
+    )
+    assert (lines, bad) == ([TargetLine(2, 7, None, "2027-03-01", None)], [])
+
+
+@pytest.mark.parametrize("formula", ["=1+1", "+49 30", "-5", "@here", '=HYPERLINK("x")'])
+def test_a_cell_that_looks_like_a_formula_is_data(formula: str) -> None:
+    quoted = formula.replace('"', '""')
+    lines, bad = read(f'contact_id,note\n1,"{quoted}"\n')
+    assert bad == []
+    assert json.loads(lines[0].metadata or "") == {"note": formula}
+
+
+@pytest.mark.parametrize(
+    ("cell", "written"),
+    [
+        ("=1+1", "'=1+1"),
+        ("+1", "'+1"),
+        ("-1", "'-1"),
+        ("@x", "'@x"),
+        ("'=1", "''=1"),
+        ("plain", "plain"),
+        ("'tis", "'tis"),
+        (None, ""),
+    ],
+)
+def test_a_cell_that_looks_like_a_formula_is_written_with_an_apostrophe(
+    cell: str | None, written: str
+) -> None:
+    file = io.StringIO()
+    assert write_csv(file, ["contact_id", "note"], [[1, cell]]) == 1
+    assert file.getvalue() == f"contact_id,note\r\n1,{written}\r\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "column", "reason"),
+    [
+        ("x,,2027-03-01", "contact_id", ACCEPTED_ID),
+        ("1.0,,", "contact_id", ACCEPTED_ID),
+        ("-1,,", "contact_id", ACCEPTED_ID),
+        ("1234567890123456789,,", "contact_id", ACCEPTED_ID),
+        ("\u0661,,", "contact_id", ACCEPTED_ID),
+        (",,2027-03-01", "email", NO_CONTACT),
+        ("1,,03/01/2027", "trigger_date", ACCEPTED_DATE),
+        ("1,,2027-02-29", "trigger_date", ACCEPTED_DATE),
+        ("1,,20270301", "trigger_date", ACCEPTED_DATE),
+        ("1,,1899-12-31", "trigger_date", ACCEPTED_DATE),
+        ("1,,2201-01-01", "trigger_date", ACCEPTED_DATE),
+        ("1,", "", CELL_COUNT),
+        ("1,,,", "", CELL_COUNT),
+        ('1,"a"b,', "", NOT_QUOTED),
+        ("1,\udcff@x.org,", "", NOT_TEXT),
+        ("1,a\0b@x.org,", "", NOT_TEXT),
+    ],
+)
+def test_a_bad_line_is_told_with_its_column_and_the_others_are_taken(
+    line: str, column: str, reason: str
+) -> None:
+    lines, bad = read(f"contact_id,email,trigger_date\n5,,\n{line}\n6,,\n")
+    assert bad == [(3, column, reason)]
+    assert [(each.number, each.contact_id) for each in lines] == [(2, 5), (4, 6)]
+
+
+def test_a_line_may_be_bad_for_several_reasons() -> None:
+    _, bad = read("contact_id,trigger_date\nx,y\n")
+    assert bad == [(2, "contact_id", ACCEPTED_ID), (2, "trigger_date", ACCEPTED_DATE)]
+
+
+def test_a_missing_date_is_bad_only_where_the_instance_has_none() -> None:
+    assert read("contact_id,trigger_date\n1,\n")[1] == []
+    assert read("contact_id,trigger_date\n1,\n", needs_date=True)[1] == [(2, "trigger_date", NO_DATE)]
+    assert read("contact_id\n1\n", needs_date=True)[1] == [(2, "trigger_date", NO_DATE)]
+
+
+def test_blank_lines_are_passed_over_and_counted() -> None:
+    lines, bad = read("contact_id\r\n\r\n1\r\n\r\nx\r\n")
+    assert [line.number for line in lines] == [3]
+    assert bad == [(5, "contact_id", ACCEPTED_ID)]
+
+
+def test_a_cell_of_several_lines_does_not_shift_the_lines_after_it() -> None:
+    lines, bad = read('contact_id,note\n1,"a\nb\nc"\nx,y\n2,z\n')
+    assert [line.number for line in lines] == [2, 6]
+    assert bad == [(5, "contact_id", ACCEPTED_ID)]
+
+
+def test_a_quotation_mark_that_is_never_closed_is_told_where_it_begins_and_takes_nobody_in() -> None:
+    lines, bad = read('contact_id,note\n1,ok\n2,"never closed\n3,x\n4,y\n')
+    assert [line.contact_id for line in lines] == [1]
+    assert bad == [(3, "", NOT_QUOTED)]
+
+
+@pytest.mark.parametrize(
+    ("heading", "told"),
+    [
+        ("", "no heading in line 1"),
+        ("\n1", "no heading in line 1"),
+        ("id,trigger_date", "none of the 2 columns is contact_id or email"),
+        ("contact_id,,x", "column 2 has no name"),
+        ("contact_id,note,Note", "two columns are called 'note'"),
+        ('contact_id,"x', "line 1: quotation marks do not match"),
+        ("contact_id,\udce9", "line 1: not text in UTF-8"),
+    ],
+)
+def test_a_heading_that_cannot_be_used_is_refused(heading: str, told: str) -> None:
+    with pytest.raises(UsageError, match=r"targets\.csv") as refused:
+        read(heading)
+    assert told in str(refused.value)
+
+
+def test_a_byte_order_mark_and_bytes_that_are_no_utf_8_are_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "targets.csv"
+    path.write_bytes(b"\xef\xbb\xbfcontact_id,note\r\n1,caf\xe9\r\n2,caf\xc3\xa9\r\n")
+    bad = BadLines()
+    assert [line.contact_id for line in read_csv(path, bad, needs_date=False)] == [2]
+    assert list(bad) == [(2, "", NOT_TEXT)]
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"none\.csv: cannot be read: No such file"):
+        list(read_csv(tmp_path / "none.csv", BadLines(), needs_date=False))
+
+
+def test_the_message_lists_every_bad_line_in_order_and_holds_no_cell() -> None:
+    _, bad = read("email,trigger_date\nanna@example.org,1.4.27\n,2027-03-01\n")
+    notes = BadLines()
+    for line, column, reason in reversed(bad):
+        notes.add(line, column, reason)
+    message = str(BadLinesError("targets.csv", notes, "line"))
+    assert message.splitlines() == [
+        f"targets.csv: line 2: trigger_date: {ACCEPTED_DATE}",
+        f"targets.csv: line 3: email: {NO_CONTACT}",
+        "targets.csv: 2 lines cannot be taken, and nothing was changed; --skip-bad takes the others",
+    ]
+    assert "anna" not in message
