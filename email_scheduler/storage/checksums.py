@@ -10,10 +10,9 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from email_scheduler.planning.chunks import chunks, side_by_side
 from email_scheduler.planning.hashing import Hashes, mix
 
-# Rows hashed at a time: few enough for the processor's cache.
-_CHUNK: Final = 1 << 17
 _MISSING: Final = np.uint64(0x6D697373696E6721)
 
 
@@ -24,13 +23,14 @@ def row_hashes(frame: pd.DataFrame) -> Hashes:
         frame: Columns of integers, flags, texts and labels; the index does not count.
     """
     columns = [_Column(name, frame[name]) for name in frame.columns]
-    hashes = np.zeros(len(frame), np.uint64)
-    for start in range(0, len(frame), _CHUNK):
-        part = slice(start, start + _CHUNK)
+
+    def hashes_of(part: slice) -> Hashes:
+        hashes = np.zeros(part.stop - part.start, np.uint64)
         for column in columns:
-            hashes[part] += column.hashes(part)
-        hashes[part] = mix(hashes[part])
-    return hashes
+            hashes += column.hashes(part)
+        return mix(hashes)
+
+    return np.concatenate(side_by_side(hashes_of, chunks(len(frame))))
 
 
 def checksum(frame: pd.DataFrame) -> int:

@@ -5,13 +5,15 @@ compared by a hash of 64 bits each: two different rows of one occurrence share i
 size.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from email_scheduler.planning.chunks import chunks, side_by_side
 from email_scheduler.planning.frames import DATE, EMAIL_SCHEDULES, FLAG, HASH, ID, LABEL, NO_DATE, Frame
 from email_scheduler.planning.packing import SortedIds
 from email_scheduler.storage.checksums import row_hashes
@@ -23,6 +25,9 @@ Hashes = npt.NDArray[np.uint64]
 Integers = npt.NDArray[np.integer]
 Codes = npt.NDArray[np.int32]
 Breakdown = dict[str, dict[str, int]]
+
+# Rows of the plan that are looked for at a time.
+_ROWS_AT_A_TIME: Final = 1 << 19
 
 # The planned rows of a database: the statuses pre-scheduled and skipped of the planner's types. Rows of the
 # older program have no ideal_send_date, and there may be several of them for one occurrence.
@@ -101,7 +106,10 @@ def without_senders_rows(existing: pd.DataFrame, history: pd.DataFrame) -> pd.Da
         history: ``HISTORY_TABLE`` of the inputs.
     """
     known = SortedIds(np.sort(history["id"].to_numpy()))
-    is_taken = known.positions(existing["id"].to_numpy()) >= 0
+    row_ids = existing["id"].to_numpy()
+    is_taken = np.concatenate(
+        side_by_side(lambda part: known.positions(row_ids[part]) >= 0, chunks(len(row_ids)))
+    )
     return existing[~is_taken].reset_index(drop=True) if is_taken.any() else existing
 
 
@@ -120,10 +128,14 @@ def compare(planned: pd.DataFrame, existing: pd.DataFrame, content: Hashes | Non
     EMAIL_SCHEDULES.check(planned)
     EXISTING_ROWS.check(existing)
     matches = np.full(len(planned), -1, np.intp)
-    for in_plan, in_table in zip(_by_kind(planned), _by_kind(existing), strict=True):
-        found = _find(planned, in_plan, existing, in_table)
-        matches[in_plan] = np.where(found >= 0, in_table[found] if len(in_table) else -1, -1)
 
+    def match(part: tuple[Positions, Positions]) -> None:
+        in_plan, in_table = part
+        found = _find(planned, in_plan, existing, in_table)
+        is_found = found >= 0
+        matches[in_plan[is_found]] = in_table[found[is_found]]
+
+    side_by_side(match, _parts(planned, existing))
     matched = np.flatnonzero(matches >= 0)
     is_changed = np.zeros(len(planned), np.bool_)
     if len(matched):
@@ -217,10 +229,35 @@ def _ranks(left: Keys, right: Keys) -> tuple[Keys, Keys, int]:
     return ranks[0], ranks[1], max(len(values) - 1, 0).bit_length()
 
 
+def _parts(planned: pd.DataFrame, existing: pd.DataFrame) -> Iterator[tuple[Positions, Positions]]:
+    """Return positions in the plan and in the table so that rows of one occurrence are in one pair.
+
+    Follow-ups are a pair of their own, since they are found by their initial email; the other rows are in
+    pairs of some contacts each, which fit the processor's cache.
+    """
+    (in_plan, follow_ups), (in_table, existing_follow_ups) = _by_kind(planned), _by_kind(existing)
+    yield follow_ups, existing_follow_ups
+    contacts = planned["contact_id"].to_numpy()[in_plan]
+    first_contacts = np.unique(contacts[_ROWS_AT_A_TIME::_ROWS_AT_A_TIME])
+    yield from zip(
+        _by_contact(in_plan, contacts, first_contacts),
+        _by_contact(in_table, existing["contact_id"].to_numpy()[in_table], first_contacts),
+        strict=True,
+    )
+
+
 def _by_kind(rows: pd.DataFrame) -> tuple[Positions, Positions]:
     """Return the positions of the rows that are no follow-ups, and of those that are."""
     is_follow_up = rows["initial_email_id"].to_numpy() != 0
     return np.flatnonzero(~is_follow_up), np.flatnonzero(is_follow_up)
+
+
+def _by_contact(positions: Positions, contacts: Integers, first_contacts: Integers) -> list[Positions]:
+    """Split positions by their contacts: those before the first of ``first_contacts``, and so on."""
+    # small numbers are sorted by counting them
+    part = first_contacts.searchsorted(contacts, side="right").astype(np.uint16)
+    ends = np.bincount(part, minlength=len(first_contacts) + 1).cumsum()
+    return np.split(positions[np.argsort(part, kind="stable")], ends[:-1])
 
 
 def _find(
@@ -254,8 +291,7 @@ def _key_columns(
     columns: list[tuple[Integers, Integers]] = []
     for name in names:
         if EMAIL_SCHEDULES.columns[name] == LABEL:
-            codes, other_codes = common_codes(planned[name], existing[name])
-            columns.append((codes[in_plan], other_codes[in_table]))
+            columns.append(common_codes(planned[name].iloc[in_plan], existing[name].iloc[in_table]))
         else:
             columns.append((planned[name].to_numpy()[in_plan], existing[name].to_numpy()[in_table]))
     return columns

@@ -32,6 +32,19 @@ class Cell:
     is_encoded: bool = True
 
 
+@dataclass(frozen=True)
+class Encoded:
+    """Rows in the form in which they travel to a database.
+
+    Attributes:
+        column_names: What they hold.
+        content: As the kind of connection has it.
+    """
+
+    column_names: list[str]
+    content: Any
+
+
 class Connection(ABC):
     """An open connection. Statements have ``?`` where their parameters go.
 
@@ -69,8 +82,17 @@ class Connection(ABC):
         """
 
     @abstractmethod
+    def encode(self, rows: pa.Table) -> Encoded:
+        """Return rows as ``append_encoded`` takes them; the database is not asked."""
+
+    @abstractmethod
+    def append_encoded(self, table_name: str, rows: Encoded) -> None:
+        """Append rows to a table; columns that ``rows`` does not have get their default."""
+
     def append(self, table_name: str, rows: pa.Table) -> None:
         """Append rows to a table; columns that ``rows`` does not have get their default."""
+        if rows.num_rows:
+            self.append_encoded(table_name, self.encode(rows))
 
     @abstractmethod
     def stage(self, name: str, rows: pa.Table, like: str) -> None:

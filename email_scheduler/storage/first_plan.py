@@ -1,15 +1,16 @@
 """Loading the first plan of an organisation: many rows at once, indexes afterwards."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Final
 
 import numpy as np
-import pyarrow as pa
 
+from email_scheduler.storage.ahead import ahead
 from email_scheduler.storage.changes import Changes
 from email_scheduler.storage.checkpoints import record_progress
 from email_scheduler.storage.compare import count_by_type_and_reason
+from email_scheduler.storage.connection import Encoded
 from email_scheduler.storage.encoding import ScheduleEncoder
 from email_scheduler.storage.faults import retrying
 from email_scheduler.storage.publish_run import PublishRun
@@ -37,15 +38,24 @@ def load_first_plan(run: PublishRun, on_progress: Callable[[int, int], None]) ->
     encoder = ScheduleEncoder(schedules, run.run_id, run.now)
     # where each contact begins, and where the last one ends
     contact_ids = schedules["contact_id"].to_numpy()
-    starts = np.append(np.flatnonzero(np.diff(contact_ids, prepend=np.int64(0))), len(contact_ids))
+    is_first = np.ones(len(contact_ids), np.bool_)
+    is_first[1:] = contact_ids[1:] != contact_ids[:-1]
+    starts = np.append(np.flatnonzero(is_first), len(contact_ids))
     contact_count = len(starts) - 1
+    batch_size = run.config.processing.batch_size
+
+    def batches() -> Iterator[tuple[int, Encoded, Changes]]:
+        for first in range(0, contact_count, batch_size):
+            last = min(first + batch_size, contact_count)
+            positions = np.arange(starts[first], starts[last])
+            added = Changes(added=count_by_type_and_reason(schedules, positions))
+            yield last, run.connection.encode(encoder.new_rows(positions)), added
+
     changes = Changes()
     on_progress(0, contact_count)
-    for first in range(0, contact_count, run.config.processing.batch_size):
-        last = min(first + run.config.processing.batch_size, contact_count)
-        positions = np.arange(starts[first], starts[last])
-        changes = changes.plus(Changes(added=count_by_type_and_reason(schedules, positions)))
-        run.transact(partial(_append, run, encoder.new_rows(positions), changes), takes_turns=False)
+    for last, rows, added in ahead(batches()):
+        changes = changes.plus(added)
+        run.transact(partial(_append, run, rows, changes), takes_turns=False)
         on_progress(last, contact_count)
     build_missing_indexes(run)
     return changes
@@ -68,6 +78,6 @@ def _drop_indexes(run: PublishRun) -> None:
             run.connection.drop_index(str(index.name))
 
 
-def _append(run: PublishRun, rows: pa.Table, changes: Changes) -> None:
-    run.connection.append(email_schedules.name, rows)
+def _append(run: PublishRun, rows: Encoded, changes: Changes) -> None:
+    run.connection.append_encoded(email_schedules.name, rows)
     record_progress(run.connection, run.run_id, changes.summary())

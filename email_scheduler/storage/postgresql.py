@@ -5,7 +5,7 @@ first ten characters, is the one that the planning rules mean.
 """
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -18,7 +18,16 @@ from psycopg.types.string import TextLoader
 from email_scheduler.clock import TIME_ZONE_NAME
 from email_scheduler.config.sections import Database
 from email_scheduler.planning.frames import DATE, ID, NO_DATE, NO_NUMBER, NUMBER
-from email_scheduler.storage.connection import Cell, Connection, Row, cast_flag, cast_number, is_number
+from email_scheduler.storage.ahead import ahead
+from email_scheduler.storage.connection import (
+    Cell,
+    Connection,
+    Encoded,
+    Row,
+    cast_flag,
+    cast_number,
+    is_number,
+)
 from email_scheduler.storage.urls import server_address
 
 _BYTES_AT_A_TIME: Final = 32 << 20
@@ -91,27 +100,26 @@ class PostgresqlConnection(Connection):
         copy = f"COPY (SELECT {names} FROM {source}) TO STDOUT (FORMAT csv)"  # noqa: S608
         types = {name: _arrow_type(cell) for name, cell in cells.items()}
         with self._connection.cursor() as cursor, cursor.copy(copy) as rows:
-            text = io.BytesIO()
-            for row in rows:
-                text.write(row)
-                if text.tell() >= _BYTES_AT_A_TIME:
-                    yield _parse(text, types)
-                    text = io.BytesIO()
-            if text.tell():
+            # the server and the network go on while a part is parsed
+            for text in ahead(_parts(rows)):
                 yield _parse(text, types)
 
-    def append(self, table_name: str, rows: pa.Table) -> None:
+    def encode(self, rows: pa.Table) -> Encoded:
+        """Return rows as CSV, which the server takes whatever the types of its columns are."""
+        parts = [_csv(rows.slice(start, 100_000)) for start in range(0, rows.num_rows, 100_000)]
+        return Encoded(rows.column_names, parts)
+
+    def append_encoded(self, table_name: str, rows: Encoded) -> None:
         """Append rows to a table; columns that ``rows`` does not have get their default."""
-        if rows.num_rows:
-            names = ", ".join(rows.column_names)
-            with (
-                self._connection.cursor() as cursor,
-                cursor.copy(f"COPY {table_name} ({names}) FROM STDIN (FORMAT csv)") as copy,
-            ):
-                for start in range(0, rows.num_rows, 100_000):
-                    copy.write(_csv(rows.slice(start, 100_000)))
-            if "id" in rows.column_names:
-                self._number_beyond(table_name)
+        names = ", ".join(rows.column_names)
+        with (
+            self._connection.cursor() as cursor,
+            cursor.copy(f"COPY {table_name} ({names}) FROM STDIN (FORMAT csv)") as copy,
+        ):
+            for part in rows.content:
+                copy.write(part)
+        if "id" in rows.column_names:
+            self._number_beyond(table_name)
 
     def stage(self, name: str, rows: pa.Table, like: str) -> None:
         """Put rows into a temporary table, in place of what it held."""
@@ -210,6 +218,18 @@ def _arrow_type(cell: Cell) -> pa.DataType:
     if cell.kind == DATE:
         return pa.int32()
     return pa.dictionary(pa.int32(), pa.string()) if cell.is_encoded else pa.string()
+
+
+def _parts(rows: Iterable[bytes | bytearray | memoryview]) -> Iterator[io.BytesIO]:
+    """Put what arrives row by row together to parts that are worth parsing."""
+    text = io.BytesIO()
+    for row in rows:
+        text.write(row)
+        if text.tell() >= _BYTES_AT_A_TIME:
+            yield text
+            text = io.BytesIO()
+    if text.tell():
+        yield text
 
 
 def _parse(text: io.BytesIO, types: Mapping[str, pa.DataType]) -> pa.RecordBatch:

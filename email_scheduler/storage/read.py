@@ -176,10 +176,13 @@ def planner_rows_in_background(url: str, config: SchedulerConfig) -> Iterator[Re
         ProcessPoolExecutor(1, mp_context=get_context("spawn")) as processes,
     ):
         written = processes.submit(_save_planner_rows, url, config, directory)
+        # the process ends, and gives its memory back, as soon as it has written them
+        processes.shutdown(wait=False)
 
         def read_when_written() -> pd.DataFrame:
             written.result()
-            processes.shutdown()
+            # what planning has let go of makes room for them
+            pa.system_memory_pool().release_unused()
             return EXISTING_ROWS.build(
                 {name: _saved_column(directory, name) for name in EXISTING_ROWS.columns}
             )

@@ -24,7 +24,15 @@ import pyarrow as pa
 
 from email_scheduler.config.sections import Database
 from email_scheduler.planning.frames import ID, NUMBER
-from email_scheduler.storage.connection import Cell, Connection, Row, cast_flag, cast_number, is_number
+from email_scheduler.storage.connection import (
+    Cell,
+    Connection,
+    Encoded,
+    Row,
+    cast_flag,
+    cast_number,
+    is_number,
+)
 from email_scheduler.storage.urls import existing_database
 
 SQLALCHEMY: Final = "SQLAlchemy"
@@ -127,11 +135,14 @@ class SqliteConnection(Connection):
                         [_encoded(rows.column(i), cell) for i, cell in enumerate(cells.values())], list(cells)
                     )
 
-    def append(self, table_name: str, rows: pa.Table) -> None:
+    def encode(self, rows: pa.Table) -> Encoded:
+        """Return rows as they are: the driver takes tables of Arrow."""
+        return Encoded(rows.column_names, rows)
+
+    def append_encoded(self, table_name: str, rows: Encoded) -> None:
         """Append rows to a table; columns that ``rows`` does not have get their default."""
-        if rows.num_rows:
-            with self._adbc.cursor() as cursor:
-                cursor.adbc_ingest(table_name, rows, mode="append")
+        with self._adbc.cursor() as cursor:
+            cursor.adbc_ingest(table_name, rows.content, mode="append")
 
     def stage(self, name: str, rows: pa.Table, like: str) -> None:  # noqa: ARG002 - values have no types here
         """Put rows into a temporary table, in place of what it held."""
