@@ -13,6 +13,7 @@ from email_scheduler.operations.summary import capacity_warnings
 from email_scheduler.planning.frames import PlanInputs
 from email_scheduler.planning.plan import Plan, make_plan
 from email_scheduler.storage.changes import Changes, preview_changes, preview_effects
+from email_scheduler.storage.faults import retrying
 from email_scheduler.storage.holds import Hold, current_hold
 from email_scheduler.storage.lock import planner_lock
 from email_scheduler.storage.publish import publish_plan, refuse_violations
@@ -71,7 +72,7 @@ def plan_and_publish(
         DatabaseError: The database cannot be used.
         PlanningError: The plan was not made or not published.
     """
-    require_current_schema(url, config)
+    retrying(config)(require_current_schema, url, config)
     timer = _timer(on_phase, config)
     run_id = new_run_id(as_of)
     with planner_lock(url, config, run_id) as lock:
@@ -125,7 +126,7 @@ def preview_plan(
         DatabaseError: The database cannot be used.
         PlanningError: The plan cannot be made, or would not be published.
     """
-    require_current_schema(url, config)
+    retrying(config)(require_current_schema, url, config)
     timer = _timer(on_phase, config)
     with planner_rows_in_background(url, config) as existing:
         timer.begin("read")

@@ -20,7 +20,7 @@ from email_scheduler.storage.sqlite import ADBC, SQLALCHEMY, connect_sqlite, pra
 from email_scheduler.storage.urls import (
     POSTGRESQL,
     backend_of,
-    check_is_database,
+    check_is_file,
     database_path,
     display_url,
     existing_database,
@@ -94,7 +94,7 @@ def _sqlite_engine(url: str, database: Database, *, create: bool, foreign_keys: 
     if create:
         path = database_path(url)
         if path.exists():
-            check_is_database(path, display_url(url))
+            check_is_file(path, display_url(url))
         with database_errors(url):
             path.parent.mkdir(parents=True, exist_ok=True)
     else:

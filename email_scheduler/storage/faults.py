@@ -25,6 +25,12 @@ from email_scheduler.storage.urls import display_url
 DRIVER_ERRORS: Final = (DBAPIError, sqlite3.Error, adbc_driver_manager.Error, psycopg.Error, OSError)
 # PostgreSQL: somebody else holds a lock for too long, or both waited for each other.
 _PASSING_STATES: Final = {"55P03", "40P01", "40001"}
+# PostgreSQL: the server is stopping or starting, or has ended the session; 08 are broken connections.
+_UNREACHABLE_STATES: Final = {"57P01", "57P02", "57P03"}
+_CONNECTION_STATES: Final = "08"
+# A server that answers, and refuses, will do so again, unless it says that it is busy with itself.
+_REFUSAL: Final = "FATAL:"
+_PASSING_REFUSALS: Final = ("starting up", "shutting down", "recovery mode", "too many clients")
 # PostgreSQL: data that do not fit, and broken constraints; the details show whole rows.
 _STATES_ABOUT_ROWS: Final = {"22", "23"}
 _LONGEST_WAIT_SECONDS: Final = 60
@@ -60,20 +66,32 @@ def is_locked(error: BaseException) -> bool:
     return is_from_driver(error) and " is locked" in str(error)
 
 
+def is_unreachable(error: BaseException) -> bool:
+    """Tell whether an error of a driver means that the server is away, perhaps only for a moment."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    if not isinstance(cause, psycopg.OperationalError):
+        return False
+    if cause.sqlstate is not None:
+        return cause.sqlstate in _UNREACHABLE_STATES or cause.sqlstate.startswith(_CONNECTION_STATES)
+    text = str(cause)
+    return _REFUSAL not in text or any(passing in text for passing in _PASSING_REFUSALS)
+
+
 def is_from_driver(error: BaseException | None) -> bool:
     """Tell whether an error comes from a driver or the operating system: it may not last."""
     return isinstance(error, DRIVER_ERRORS)
 
 
 def retrying(config: SchedulerConfig) -> Retrying:
-    """Return what calls a function again while the database is locked: ``retrying(config)(function, ...)``.
+    """Return what calls a function again while the database is locked or away.
 
-    It is tried ``processing.max_retry_attempts`` more times, first after ``processing.retry_delay`` seconds,
-    then after twice as long each time, up to a minute, with some jitter. The last error is raised as it is.
+    ``retrying(config)(function, ...)`` tries ``processing.max_retry_attempts`` more times, first after
+    ``processing.retry_delay`` seconds, then after twice as long each time, up to a minute, with some jitter.
+    The last error is raised as it is.
     """
     delay = config.processing.retry_delay
     return Retrying(
-        retry=retry_if_exception(is_locked),
+        retry=retry_if_exception(_may_pass),
         stop=stop_after_attempt(1 + config.processing.max_retry_attempts),
         wait=wait_exponential(multiplier=delay, max=max(delay, _LONGEST_WAIT_SECONDS))
         + wait_random(0, delay / 2),
@@ -82,9 +100,14 @@ def retrying(config: SchedulerConfig) -> Retrying:
     )
 
 
+def _may_pass(error: BaseException) -> bool:
+    cause = error.__cause__ if isinstance(error, DatabaseError) and error.__cause__ is not None else error
+    return is_locked(cause) or is_unreachable(cause)
+
+
 def _log_retry(state: RetryCallState) -> None:
     _logger.warning(
-        "the database is locked; attempt %d, next one in %.1f seconds",
+        "the database is locked or cannot be reached; attempt %d, next one in %.1f seconds",
         state.attempt_number,
         state.upcoming_sleep,
     )

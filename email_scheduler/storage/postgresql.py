@@ -5,8 +5,9 @@ first ten characters, is the one that the planning rules mean.
 """
 
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final
 
 import psycopg
@@ -46,9 +47,11 @@ def connect_postgresql(url: str, database: Database) -> Iterator["PostgresqlConn
         DatabaseError: The URL does not name a PostgreSQL database.
         psycopg.OperationalError: The server cannot be reached, or refuses.
     """
-    with psycopg.connect(server_address(url), autocommit=True, **session_options(database)) as connection:
-        load_as_text(connection)
-        yield PostgresqlConnection(connection)
+    connection = PostgresqlConnection(partial(_open, server_address(url), session_options(database)))
+    try:
+        yield connection
+    finally:
+        connection.close()
 
 
 def session_options(database: Database) -> dict[str, Any]:
@@ -68,16 +71,29 @@ def load_as_text(context: AdaptContext) -> None:
 
 
 class PostgresqlConnection(Connection):
-    """A psycopg connection in autocommit mode, whose transactions are begun here."""
+    """A psycopg connection in autocommit mode, whose transactions are begun here.
 
-    def __init__(self, connection: "psycopg.Connection[Any]") -> None:
-        self._connection = connection
+    A transaction opens the connection anew if the server has ended it.
+
+    Args:
+        open_connection: Connects to the server.
+    """
+
+    def __init__(self, open_connection: "Callable[[], psycopg.Connection[Any]]") -> None:
+        self._open = open_connection
+        self._connection = open_connection()
         self._is_reading = False
+
+    def close(self) -> None:
+        """End the connection."""
+        self._connection.close()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Write within the block: all of it, or after an error nothing."""
         self.end_reading()
+        if self._connection.closed:
+            self._connection = self._open()
         with self._connection.transaction():
             yield
 
@@ -85,7 +101,8 @@ class PostgresqlConnection(Connection):
         """Let go of the moment at which was read so far."""
         if self._is_reading:
             self._is_reading = False
-            self._connection.rollback()
+            if not self._connection.closed:
+                self._connection.rollback()
 
     def execute(self, statement: str, parameters: Sequence[object] = ()) -> list[Row]:
         """Run one statement and return its rows, if it has any."""
@@ -192,6 +209,12 @@ class PostgresqlConnection(Connection):
         if self._connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE:
             self._connection.execute(_READING)
             self._is_reading = True
+
+
+def _open(address: str, options: Mapping[str, Any]) -> "psycopg.Connection[Any]":
+    connection = psycopg.connect(address, autocommit=True, **options)
+    load_as_text(connection)
+    return connection
 
 
 def _placeholders(statement: str) -> str:

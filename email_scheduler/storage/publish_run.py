@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 from email_scheduler.config.schema import SchedulerConfig
+from email_scheduler.errors import DatabaseError
 from email_scheduler.planning.frames import PlanInputs
 from email_scheduler.planning.plan import Plan
 from email_scheduler.storage.connection import Connection
-from email_scheduler.storage.faults import retrying
+from email_scheduler.storage.faults import DRIVER_ERRORS, is_unreachable, retrying
 from email_scheduler.storage.lock import PlannerLock
+from email_scheduler.storage.urls import display_url
 
 _T = TypeVar("_T")
 
@@ -80,8 +82,9 @@ class PublishRun:
     def transact(self, work: Callable[[], _T], *, takes_turns: bool = True) -> _T:
         """Do ``work`` in a transaction of its own that nobody who has lost the planner lock gets through.
 
-        While the database is locked this is tried again (``processing.max_retry_attempts``), so that ``work``
-        must not remember anything.
+        While the database is locked or away this is tried again (``processing.max_retry_attempts``), so that
+        ``work`` must not remember anything. If the connection breaks while the transaction is committed,
+        nobody knows whether it was: the run fails, and planning again completes it.
 
         Args:
             work: What to do.
@@ -89,15 +92,27 @@ class PublishRun:
 
         Raises:
             PlannerLockedError: Another planner has taken the lock over; nothing was written.
+            DatabaseError: The connection broke while the transaction was committed.
         """
 
         def attempt() -> _T:
             if takes_turns:
                 self.turns.begin()
+            is_done = False
             try:
                 with self.connection.transaction():
                     self.lock.renew(self.connection)
-                    return work()
+                    result = work()
+                    is_done = True
+            except DRIVER_ERRORS as error:
+                if is_done and is_unreachable(error):
+                    raise DatabaseError(
+                        f"database {display_url(self.lock.url)}: the connection broke while a batch was"
+                        " committed, so that it is not known whether it was written; plan again"
+                    ) from None
+                raise
+            else:
+                return result
             finally:
                 self.turns.end()
 

@@ -16,7 +16,7 @@ _ACCEPTED: Final = (
     "accepted is sqlite:///PATH (four slashes before an absolute path)"
     " or postgresql+psycopg://USER@HOST/DATABASE"
 )
-_HEADER: Final = b"SQLite format 3\x00"
+_SMALLEST_DATABASE: Final = 512
 
 
 def backend_of(url: str) -> str:
@@ -51,7 +51,7 @@ def existing_database(url: str) -> Path:
     """Return the absolute path of the SQLite file that a URL names.
 
     Raises:
-        DatabaseError: The URL is not accepted, there is no such file, or it is no SQLite database.
+        DatabaseError: The URL is not accepted, or there is no such file.
     """
     path = database_path(url)
     shown = display_url(url)
@@ -59,19 +59,21 @@ def existing_database(url: str) -> Path:
         raise DatabaseError(
             f"database {shown}: there is no file {path}; email-scheduler init-db --database URL creates it"
         )
-    check_is_database(path, shown)
+    check_is_file(path, shown)
     return path
 
 
-def check_is_database(path: Path, shown: str) -> None:
-    """Raise a ``DatabaseError`` if an existing file is not a SQLite database; an empty file is one."""
-    try:
-        with path.open("rb") as file:
-            header = file.read(len(_HEADER))
-    except OSError as error:
-        raise DatabaseError(f"database {shown}: {path} cannot be read: {error.strerror}") from error
-    if header not in {b"", _HEADER}:
-        raise DatabaseError(f"database {shown}: {path} is not a SQLite database")
+def check_is_file(path: Path, shown: str) -> None:
+    """Raise a ``DatabaseError`` if what exists under a path cannot be a SQLite database.
+
+    What is in the file is for SQLite alone to look at: when a process closes a file, all locks that it holds
+    on the file are gone, those of open connections included.
+    """
+    if not path.is_file():
+        raise DatabaseError(f"database {shown}: {path} is not a file")
+    if 0 < path.stat().st_size < _SMALLEST_DATABASE:
+        # SQLite would take it for a new one
+        raise DatabaseError(f"database {shown}: {path}: file is not a database")
 
 
 def server_address(url: str) -> str:

@@ -13,8 +13,9 @@ from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.errors import DatabaseError
 from email_scheduler.storage.engine import connect, open_engine
 from email_scheduler.storage.faults import database_errors, is_locked, retrying
-from email_scheduler.storage.schema import initialise_database
+from email_scheduler.storage.schema import initialise_database, require_current_schema
 from email_scheduler.storage.urls import database_path
+from email_scheduler_tests.databases import SqliteDatabase
 
 IMPATIENT = SchedulerConfig.model_validate(
     {
@@ -31,6 +32,11 @@ connection.execute("BEGIN IMMEDIATE")
 print("locked", flush=True)
 sys.stdin.readline()
 connection.execute("COMMIT")
+"""
+# What SQLite's readers hold, as another process sees it.
+READERS_LOCK = """
+import fcntl, sys
+fcntl.lockf(open(sys.argv[1], "rb+"), fcntl.LOCK_EX | fcntl.LOCK_NB, 510, 0x40000002)
 """
 WRITER = """
 import sqlite3, sys
@@ -102,14 +108,36 @@ def test_a_missing_file_is_an_error_and_stays_missing(tmp_path: Path) -> None:
 def test_a_file_that_is_no_database_is_refused_and_not_touched(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "contacts.csv"
     path.write_bytes(content)
-    for function in (lambda url: open_engine(url, SchedulerConfig().database), initialise_database):
-        with pytest.raises(DatabaseError, match=r"contacts\.csv is not a SQLite database"):
+
+    def open_and_read(url: str) -> None:
+        with database_errors(url), connect(url, SchedulerConfig()) as connection:
+            connection.execute("SELECT count(*) FROM contacts")
+
+    for function in (require_current_schema, initialise_database, open_and_read):
+        with pytest.raises(DatabaseError, match=r"contacts\.csv: .*file is not a database"):
             function(f"sqlite:///{path}")
     assert path.read_bytes() == content
 
 
+def test_opening_a_connection_leaves_the_locks_of_those_that_are_open_alone(
+    sqlite_database: SqliteDatabase,
+) -> None:
+    def is_locked() -> bool:
+        command = [sys.executable, "-c", READERS_LOCK, str(sqlite_database.path)]
+        return b"BlockingIOError" in subprocess.run(command, check=False, capture_output=True).stderr
+
+    with connect(sqlite_database.url, SchedulerConfig()) as connection:
+        connection.execute("SELECT count(*) FROM contacts")
+        assert is_locked()
+        with connect(sqlite_database.url, SchedulerConfig()) as second:
+            second.execute("SELECT count(*) FROM contacts")
+            assert is_locked()
+        assert is_locked()
+    assert not is_locked()
+
+
 def test_a_directory_is_no_database(tmp_path: Path) -> None:
-    with pytest.raises(DatabaseError, match="cannot be read: Is a directory"):
+    with pytest.raises(DatabaseError, match="is not a file"):
         initialise_database(f"sqlite:///{tmp_path}")
 
 
