@@ -8,12 +8,13 @@ DAGSTER_HOME := $(CURDIR)/data/dagster_home
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo ui test screenshots check
+.PHONY: help setup demo ui test faults screenshots check
 
 help:
 	@echo 'make demo    plan today for a sample organisation, which is generated under data/'
 	@echo 'make ui      open the plans in Dagster, http://127.0.0.1:3000'
 	@echo 'make test    run the tests'
+	@echo 'make faults  repeat the fault tests often, which takes about half an hour, and print what was seen'
 	@echo 'make check   lint, types and import rules'
 	@echo 'make screenshots   renew the pictures of the README'
 	@echo 'make setup   create $(VENV) and install; the others do this by themselves'
@@ -59,6 +60,13 @@ ui: setup
 
 test: setup
 	$(BIN)/pytest -n 2 --dist worksteal
+
+# make test runs the same tests with few repetitions.
+faults: setup
+	@mkdir -p data && rm -f data/faults.md
+	EMAIL_SCHEDULER_FAULTS=1 EMAIL_SCHEDULER_FAULTS_REPORT='$(CURDIR)/data/faults.md' \
+		$(BIN)/pytest -n 2 --dist worksteal email_scheduler_tests/faults
+	@sort data/faults.md
 
 # Needs Chromium; on Debian: apt-get install chromium
 screenshots: setup
