@@ -19,7 +19,6 @@ from email_scheduler.operations.campaigns.campaign_types import TypeRow
 from email_scheduler.operations.campaigns.results import InstanceCounts, InstanceReport, LogRow
 from email_scheduler.operations.campaigns.staging import source_of
 from email_scheduler.operations.campaigns.sync import SyncResult
-from email_scheduler.operations.campaigns.variants import Rate, VariantResult
 from email_scheduler.storage.holds import Hold
 
 _OUTCOMES: Final = {
@@ -176,31 +175,7 @@ def report_tables(report: InstanceReport, hold: Hold | None) -> RenderableType:
         counts_table("Achieved", "", "emails", achieved),
         counts_table("Follow-ups", "kind and status", "emails", follow_ups),
     ]
-    if report.variants:
-        parts.append(_variants_table(report.variants))
     return Group(*(part for each in parts for part in (each, "")))
-
-
-def _variants_table(variants: list[VariantResult]) -> RenderableType:
-    table = plain_table("Variants", "variant", "weight", "planned", "sent", "clicked", "answered", "template")
-    table.columns[-1].justify = "left"
-    for each in variants:
-        table.add_row(
-            each.name or "(none)",
-            _or_none(each.weight),
-            f"{each.planned:,}",
-            f"{each.sent:,}",
-            _rate(each.clicked),
-            _rate(each.answered),
-            _or_none(each.email_template),
-        )
-    return Group(table, Text("In brackets: the range that holds the true rate with 95 % probability."))
-
-
-def _rate(rate: Rate) -> str:
-    if rate.share is None or rate.low is None or rate.high is None:
-        return "-"
-    return f"{rate.count:,}: {rate.share:.1%} ({rate.low:.1%} to {rate.high:.1%})"
 
 
 def changes_table(found: list[LogRow]) -> RenderableType:

@@ -59,7 +59,10 @@ def variant_results(
 
     Args:
         declared: ``metadata.variants`` of the instance.
-        planned, sent, clicked, answered: Emails by their metadata as it is stored.
+        planned: Emails that are waiting, by their metadata as it is stored.
+        sent: The same of emails that went out.
+        clicked: Of these, the same of those that were clicked.
+        answered: And of those whose contact answered.
 
     Returns:
         Nothing where no variant is declared and no email is of one.
@@ -91,8 +94,8 @@ def variant_results(
 def wilson_interval(count: int, total: int) -> tuple[float, float]:
     """Return the ends of Wilson's 95 % score interval of a rate, without continuity correction.
 
-    With p = count / total and z = 1.96: (p + z²/2n ± z √(p (1 − p) / n + z²/4n²)) / (1 + z²/n), n = total. It
-    stays within 0 and 1, and is sound for few emails and for rates near 0 and 1 as well.
+    With n = total, p = count / n, q = 1 - p and z = 1.96: (p + z²/2n ± z √(pq/n + z²/4n²)) / (1 + z²/n).
+    It stays within 0 and 1, and is sound for few emails and for rates near 0 and 1 as well.
 
     Args:
         count: How many did it, from 0 to ``total``.
