@@ -56,7 +56,7 @@ def stable_hash(
 def stable_hash_of_contacts(
     purpose: str, contact_ids: npt.NDArray[np.int64], email_type: str, number: int
 ) -> Hashes:
-    """Return ``stable_hash(purpose, contact, email_type, number)`` of each contact, for one type and number."""
+    """Return ``stable_hash(purpose, contact, email_type, number)`` of each contact."""
     return mix(mix(contact_ids.view(np.uint64)) ^ np.uint64(_salt(purpose, email_type, number)))
 
 

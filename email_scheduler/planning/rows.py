@@ -12,7 +12,7 @@ from email_scheduler.planning.campaigns import OPEN_TARGET_STATUSES, trigger_day
 from email_scheduler.planning.chunks import side_by_side
 from email_scheduler.planning.dates import Days, Flags
 from email_scheduler.planning.exclusions import Rows
-from email_scheduler.planning.frames import EMAIL_SCHEDULES, TARGET_STATUSES
+from email_scheduler.planning.frames import EMAIL_SCHEDULES, NO_DATE, TARGET_STATUSES
 from email_scheduler.planning.packing import is_among, pack
 from email_scheduler.planning.templates import Templates
 from email_scheduler.planning.vocabulary import (
@@ -118,6 +118,8 @@ def target_statuses(basis: PlanningBasis, schedules: pd.DataFrame, targets: pd.D
         & is_label(history["status"], SENT_STATUSES)
         & is_label(history["email_type"], {i.email_type for i in instances.values()}),
     )
+    # a target without a readable date is about no day, also not about that of a row without one
+    is_sent &= trigger != NO_DATE
     status = np.where(is_sent, "sent", np.where(is_scheduled, "scheduled", "pending"))
     changed = status != opened["status"].astype("str").to_numpy()
     return TARGET_STATUSES.build(
