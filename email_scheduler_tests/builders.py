@@ -152,6 +152,7 @@ def email_row(
     campaign_instance_id: int = 0,
     priority: int | None = 5,
     initial_email_id: int = 0,
+    metadata: str | None = None,
 ) -> Row:
     """Return a row of ``email_schedules``; ``send_date`` is its ``scheduled_send_date``.
 
@@ -171,6 +172,7 @@ def email_row(
         "campaign_instance_id": campaign_instance_id,
         "priority": priority,
         "initial_email_id": initial_email_id,
+        "metadata": metadata,
     }
 
 

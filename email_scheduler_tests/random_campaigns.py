@@ -65,7 +65,22 @@ def random_metadata(rng: random.Random, today: date) -> str | None:
         "followup_templates": {"cold": "own_cold", "hq_with_conditions": "own_conditions"},
         "followup_sms_templates": {"cold": "own_cold_sms", "clicked_no_hq": "own_clicked_sms"},
     }
-    return json.dumps({name: value for name, value in overrides.items() if rng.random() < 0.35})
+    said = {name: value for name, value in overrides.items() if rng.random() < 0.35}
+    if rng.random() < 0.6:
+        said["variants"] = random_variants(rng)
+    return json.dumps(said)
+
+
+def random_variants(rng: random.Random) -> list[dict[str, object]]:
+    """Return two to four variants of every weight, some with a text message of their own."""
+    variants = []
+    for name in rng.sample(["a", "b", "c", "0_control"], rng.choice([2, 2, 3, 4])):
+        weight = rng.choice([1, 1, 50, 10, 7, rng.randint(1, 1_000_000)])
+        variant: dict[str, object] = {"name": name, "weight": weight, "email_template": f"email_{name}"}
+        if rng.random() < 0.4:
+            variant["sms_template"] = rng.choice([None, f"sms_{name}"])
+        variants.append(variant)
+    return variants
 
 
 def random_targets(rng: random.Random, today: date, contacts: list[Row], instances: list[Row]) -> list[Row]:

@@ -67,6 +67,7 @@ def random_features(rng: random.Random) -> dict[str, bool]:
         "enable_followups": rng.random() < 0.85,
         "enable_load_balancing": rng.random() < 0.85,
         "enable_sms": rng.random() < 0.5,
+        "enable_ab_testing": rng.random() < 0.7,
     }
 
 

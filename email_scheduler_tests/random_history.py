@@ -55,10 +55,14 @@ def random_email_row(
     email_type, event_date = rng.choice(anniversary_events(rng, today, config, one))
     instance_id = 0
     status = rng.choice(SENDER_STATUSES)
+    metadata = None
     if kind == "campaign" and instances:
         instance = rng.choice(instances)
         email_type, instance_id = f"campaign_{instance['campaign_type']}", instance["id"]
         event_date = random_campaign_event(rng, today, one, instance, targets)
+        metadata = rng.choice(
+            [None, None, '{"variant": "a"}', '{"variant": "gone", "x": 1}', "[]", "b", '{"variant": 1}']
+        )
         # a row without an event date answers what was due on the day that it was sent
         send_date = rng.choice([send_date, send_date, event_date])
     elif kind == "follow_up":
@@ -78,6 +82,7 @@ def random_email_row(
         actual_send_datetime=random_actual_send(rng, send_date) if status in {"sent", "delivered"} else None,
         campaign_instance_id=instance_id,
         priority=rng.choice([None, 1, 3, 5, 5, 8]),
+        metadata=metadata,
     )
 
 

@@ -68,6 +68,7 @@ def report_object(report: InstanceReport) -> dict[str, Any]:
         "clicked": report.clicked,
         "answered": report.answered,
         "follow_ups": follow_ups,
+        "variants": [asdict(each) for each in report.variants],
     }
 
 
@@ -150,6 +151,8 @@ def report_tables(report: InstanceReport, hold: Hold | None) -> RenderableType:
     if row.sms_template:
         facts.add_row("sms template", row.sms_template)
     for key, value in row.metadata.items():
+        if key == "variants" and report.variants:
+            continue
         facts.add_row(f"metadata.{key}", str(value))
     facts.add_row("contacts", "everybody, and those listed" if report.is_for_everybody else "those listed")
     parts: list[RenderableType] = [*hold_lines(hold), facts]

@@ -9,6 +9,7 @@ import typer
 from email_scheduler.cli import campaign_output as show_as
 from email_scheduler.cli.campaign_preview import preview_object, preview_tables
 from email_scheduler.cli.campaign_settings import Instance, instances, opened, types
+from email_scheduler.cli.campaign_variants import variants_table
 from email_scheduler.cli.shared import (
     AnyDatabase,
     AsJson,
@@ -118,6 +119,8 @@ def show(
         print_json({"hold": show_as.hold_object(hold), **show_as.report_object(report)})
     else:
         out.print(show_as.report_tables(report, hold))
+        if report.variants:
+            out.print(variants_table(report.variants))
 
 
 @campaigns.command()

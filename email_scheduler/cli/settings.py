@@ -1,5 +1,6 @@
 """Settings as they are typed: ``KEY=VALUE``, in the words of the configuration."""
 
+import json
 import re
 from collections.abc import Iterable
 from typing import Any, Final
@@ -15,10 +16,10 @@ def parse_settings(texts: Iterable[str]) -> dict[str, Any]:
     """Return settings as a mapping; a dot in a key leads into an inner one.
 
     Values are read as in the configuration: ``true``, ``false``, ``null``, whole numbers, else a text. In
-    double quotes everything is a text.
+    double quotes everything is a text. A list or a mapping, in ``[ ]`` or ``{ }``, is JSON.
 
     Raises:
-        UsageError: One has no ``=``, or a key stands twice.
+        UsageError: One has no ``=``, a key stands twice, or a list or mapping is no JSON.
     """
     settings: dict[str, Any] = {}
     for text in texts:
@@ -42,4 +43,11 @@ def _value(text: str) -> object:
         return text[1:-1]
     if text in _WORDS:
         return _WORDS[text]
+    if text[:1] in {"[", "{"}:
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise UsageError(
+                f"setting {text!r}; accepted in brackets is JSON, with all names and texts in double quotes"
+            ) from error
     return int(text) if _WHOLE_NUMBER.fullmatch(text) else text

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, field_serializer, model_validator
 
 from email_scheduler.config.values import (
     DaysEitherWay,
@@ -14,14 +14,18 @@ from email_scheduler.config.values import (
     Priority,
     Section,
     Text,
+    list_of,
     name_like,
     one_of_words,
     refusal,
+    whole_number,
 )
 
 _INSTANCE_NAME = re.compile(r"[a-z0-9][a-z0-9_]{0,62}")
 FOLLOW_UP_KINDS = ("cold", "clicked_no_hq", "hq_no_conditions", "hq_with_conditions")
 _MOST_LEVELS = 10
+_MOST_WEIGHT = 1_000_000
+_FEWEST_VARIANTS = 2
 
 CampaignInstanceName = Annotated[
     str, name_like(_INSTANCE_NAME, "a name of at most 63 lower-case letters, digits and underscores")
@@ -47,6 +51,29 @@ def _free(value: object, level: int = 0) -> Any:
             raise refusal(accepted)
 
 
+class Variant(Section):
+    """One of the forms that an instance's email goes out in (A/B).
+
+    Attributes:
+        weight: Its share of the contacts, in proportion to the weights of the others.
+        sms_template: None: the instance's.
+    """
+
+    name: CampaignInstanceName
+    weight: Annotated[int, whole_number(1, _MOST_WEIGHT)]
+    email_template: Text
+    sms_template: Text | None = None
+
+
+def _several_of_different_names(variants: tuple[Variant, ...]) -> tuple[Variant, ...]:
+    if len(variants) < _FEWEST_VARIANTS or len({each.name for each in variants}) < len(variants):
+        raise refusal("a list of two or more variants, each with a name of its own")
+    return variants
+
+
+Variants = Annotated[tuple[Variant, ...], list_of("variants"), AfterValidator(_several_of_different_names)]
+
+
 class InstanceMetadata(Section):
     """What is different for an instance; a key that is None is not there.
 
@@ -55,6 +82,7 @@ class InstanceMetadata(Section):
         respect_exclusion_windows: Instead of what the type says, like the three after it.
         followup_templates: Kind of follow-up to its email template.
         followup_sms_templates: Kind of follow-up to the template of its text message.
+        variants: The contacts are split among them, with ``features.enable_ab_testing``.
         extra: Whatever people want to keep with the instance. Planning does not look at it.
     """
 
@@ -65,7 +93,13 @@ class InstanceMetadata(Section):
     priority: Priority | None = None
     followup_templates: dict[FollowUpKind, Text] | None = None
     followup_sms_templates: dict[FollowUpKind, Text] | None = None
+    variants: Variants | None = None
     extra: Annotated[dict[str, Any], AfterValidator(_free)] | None = None
+
+    @field_serializer("variants")
+    def _variants_as_written(self, variants: tuple[Variant, ...] | None) -> list[dict[str, Any]] | None:
+        # a key that is not there is not stored as null: what is stored is compared with what is given
+        return None if variants is None else [each.model_dump(exclude_none=True) for each in variants]
 
 
 class CampaignInstance(Section):

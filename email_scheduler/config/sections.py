@@ -242,10 +242,11 @@ class Features(Section):
         enable_followups: False: no follow-up is planned.
         enable_load_balancing: False: no smoothing, and every open day takes all.
         enable_sms: Text messages accompany emails to contacts with a phone number.
+        enable_ab_testing: The contacts of a campaign instance are split among its variants.
     """
 
     enable_campaigns: Flag = True
     enable_followups: Flag = True
     enable_load_balancing: Flag = True
     enable_sms: Flag = False
-    enable_ab_testing: Annotated[Flag, WithoutEffect()] = False
+    enable_ab_testing: Flag = False

@@ -6,10 +6,12 @@ from typing import Any, Final
 
 import pandas as pd
 
+from email_scheduler.config.campaigns import Variant
 from email_scheduler.errors import InputDataError
 from email_scheduler.planning.dates import parse_dates
 from email_scheduler.planning.exclusions import FOREVER
 from email_scheduler.planning.frames import NO_DATE
+from email_scheduler.planning.variants import read_variants
 from email_scheduler.planning.vocabulary import CAMPAIGN_PREFIX
 
 _TEMPLATE_KEYS: Final = ("followup_templates", "followup_sms_templates")
@@ -23,6 +25,7 @@ class CampaignInstance:
         default_trigger: The day of targets without one; ``NO_DATE`` if there is none.
         start, end: The instance's dates, inclusive; ``-FOREVER`` and ``FOREVER`` where it has none.
         is_active: Whether the instance and its type are active.
+        variants: In the order of the list; none, or at least two. They count with ``enable_ab_testing`` only.
     """
 
     id: int
@@ -41,6 +44,7 @@ class CampaignInstance:
     sms_template: str | None
     followup_templates: dict[str, str]
     followup_sms_templates: dict[str, str]
+    variants: tuple[Variant, ...] = ()
 
 
 def read_instances(types: pd.DataFrame, instances: pd.DataFrame) -> dict[int, CampaignInstance]:
@@ -73,6 +77,9 @@ def _read_instance(row: dict[str, Any], campaign_type: dict[str, Any]) -> Campai
     for key, value in templates.items():
         if not isinstance(value, dict):
             raise _refused(row, f"metadata.{key}", value, "an object of template names")
+    variants, refusal = read_variants(metadata.get("variants"))
+    if refusal is not None:
+        raise InputDataError(f"campaign instance {row['id']}: metadata.{refusal}")
     return CampaignInstance(
         id=int(row["id"]),
         email_type=CAMPAIGN_PREFIX + row["campaign_type"],
@@ -88,6 +95,7 @@ def _read_instance(row: dict[str, Any], campaign_type: dict[str, Any]) -> Campai
         name=row["instance_name"],
         email_template=_text(row["email_template"]),
         sms_template=_text(row["sms_template"]),
+        variants=variants,
         **templates,
     )
 

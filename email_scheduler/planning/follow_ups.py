@@ -180,6 +180,9 @@ def _metadata(
     names: dict[Any, str] = {i.id: f', "campaign_name": {json.dumps(i.name)}' for i in instances.values()}
     of_campaign = has_type(initial, CAMPAIGN_PREFIX)
     name = initial["campaign_instance_id"].map(names).where(of_campaign, "").astype("str").fillna("")
+    variant = initial["variant"].astype("str").where(of_campaign)
+    variant_of = {each: f', "variant": {json.dumps(each)}' for each in variant.dropna().unique()}
+    in_variant = variant.map(variant_of).astype("str").fillna("")
     decided = pd.Series(np.array(FOLLOW_UP_TYPES)[decision], index=initial.index, dtype="str")
     texts = (
         '{"initial_email_id": '
@@ -196,6 +199,7 @@ def _metadata(
         + decided
         + '"'
         + name
+        + in_variant
         + "}"
     )
     codes, distinct = pd.factorize(texts, sort=True)

@@ -171,6 +171,7 @@ CONTACT_CAMPAIGNS_TABLE = Frame(
 # The sender's rows, and the pre-scheduled rows of types that are not the planner's.
 # Of actual_send_datetime, the date is enough.
 # event_year, event_month, event_day and priority: NO_NUMBER where the table holds none.
+# metadata is JSON text; that of campaign emails is enough.
 HISTORY_TABLE = Frame(
     "email_schedules table",
     {
@@ -186,6 +187,7 @@ HISTORY_TABLE = Frame(
         "campaign_instance_id": ID,
         "priority": NUMBER,
         "initial_email_id": ID,
+        "metadata": TEXT,
     },
     key=("id",),
 )
@@ -242,6 +244,7 @@ CONTACTS = Frame(
 )
 # email_schedules as the rules see it: HISTORY_TABLE with its dates read. An event date that the table does
 # not hold is the send date; is_senders tells the sender's rows from pre-scheduled rows of other programs.
+# variant: what the metadata of a row names.
 HISTORY = Frame(
     "email history",
     {
@@ -255,6 +258,7 @@ HISTORY = Frame(
         "priority": NUMBER,
         "initial_email_id": ID,
         "is_senders": FLAG,
+        "variant": LABEL,
     },
     key=("id",),
 )

@@ -53,5 +53,12 @@ def stable_hash(
     return mix(mix(contact_ids.view(np.uint64)) ^ salts[pairs])
 
 
-def _salt(purpose: str, email_type: str, event_year: int) -> int:
-    return int.from_bytes(sha256(f"{purpose}|{email_type}|{event_year}".encode()).digest()[:8], "big")
+def stable_hash_of_contacts(
+    purpose: str, contact_ids: npt.NDArray[np.int64], email_type: str, number: int
+) -> Hashes:
+    """Return ``stable_hash(purpose, contact, email_type, number)`` of each contact."""
+    return mix(mix(contact_ids.view(np.uint64)) ^ np.uint64(_salt(purpose, email_type, number)))
+
+
+def _salt(purpose: str, email_type: str, number: int) -> int:
+    return int.from_bytes(sha256(f"{purpose}|{email_type}|{number}".encode()).digest()[:8], "big")

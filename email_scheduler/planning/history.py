@@ -5,7 +5,8 @@ import pandas as pd
 
 from email_scheduler.planning.dates import date_parts, event_days
 from email_scheduler.planning.frames import HISTORY, HISTORY_TABLE, NO_DATE
-from email_scheduler.planning.vocabulary import PRE_SCHEDULED, SKIPPED, is_label
+from email_scheduler.planning.variants import variant_in
+from email_scheduler.planning.vocabulary import PRE_SCHEDULED, SKIPPED, is_label, labels
 
 
 def read_history(table: pd.DataFrame) -> pd.DataFrame:
@@ -31,6 +32,7 @@ def read_history(table: pd.DataFrame) -> pd.DataFrame:
             "priority": table["priority"],
             "initial_email_id": table["initial_email_id"],
             "is_senders": ~is_label(status, [PRE_SCHEDULED, SKIPPED]),
+            "variant": _variants(_labels(table["metadata"])),
         }
     )
 
@@ -42,6 +44,13 @@ def has_type(history: pd.DataFrame, prefix: str) -> pd.Series:
         np.append(types.categories.str.startswith(prefix).astype(np.bool_), False)[types.codes],
         index=history.index,
     )
+
+
+def _variants(metadata: pd.Series) -> pd.Categorical:
+    said = [variant_in(text) for text in metadata.cat.categories]
+    names = sorted({name for name in said if name is not None})
+    codes = [-1 if name is None else names.index(name) for name in said]
+    return labels(np.array([*codes, -1], np.int32)[metadata.cat.codes.to_numpy()], names)
 
 
 def _labels(texts: pd.Series) -> pd.Series:

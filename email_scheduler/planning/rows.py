@@ -1,6 +1,5 @@
-"""The rows that a plan publishes: dates, adjustments, templates (section 13 of the planning rules)."""
+"""The rows that a plan publishes: dates, adjustments, target statuses (section 13 of the planning rules)."""
 
-from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
@@ -9,17 +8,15 @@ import pandas as pd
 
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.planning.basis import PlanningBasis
-from email_scheduler.planning.campaign_instances import CampaignInstance
 from email_scheduler.planning.campaigns import OPEN_TARGET_STATUSES, trigger_days
-from email_scheduler.planning.chunks import chunks, side_by_side
+from email_scheduler.planning.chunks import side_by_side
 from email_scheduler.planning.dates import Days, Flags
 from email_scheduler.planning.exclusions import Rows
-from email_scheduler.planning.frames import EMAIL_SCHEDULES, TARGET_STATUSES
-from email_scheduler.planning.packing import SortedIds, is_among, pack
+from email_scheduler.planning.frames import EMAIL_SCHEDULES, NO_DATE, TARGET_STATUSES
+from email_scheduler.planning.packing import is_among, pack
+from email_scheduler.planning.templates import Templates
 from email_scheduler.planning.vocabulary import (
     ADJUSTMENTS,
-    ANNIVERSARY_TYPES,
-    FOLLOW_UP_TEMPLATES,
     PRE_SCHEDULED,
     SENT_STATUSES,
     STATUSES,
@@ -56,7 +53,7 @@ def email_schedules_by_part(
         balanced_by_part: Its rows by the parts of ``basis``.
         follow_ups: ``FOLLOW_UPS``.
     """
-    templates = _Templates(basis, [balanced, follow_ups])
+    templates = Templates(basis, balanced, follow_ups)
 
     def rows_of_part(part: tuple[PlanningBasis, Rows, Rows]) -> pd.DataFrame:
         contacts, rows, follow_up_rows = part
@@ -68,7 +65,7 @@ def email_schedules_by_part(
 
 
 def _rows(
-    basis: PlanningBasis, balanced: pd.DataFrame, follow_ups: pd.DataFrame, templates: "_Templates"
+    basis: PlanningBasis, balanced: pd.DataFrame, follow_ups: pd.DataFrame, templates: Templates
 ) -> pd.DataFrame:
     both = pd.concat([balanced[_SHARED], follow_ups[_SHARED]], ignore_index=True)
     count = len(both)
@@ -76,9 +73,8 @@ def _rows(
     adjustment = np.concatenate([_adjustments(balanced, basis.config), _follow_up_adjustments(follow_ups)])
     initial = np.zeros(count, np.int64)
     initial[len(balanced) :] = follow_ups["initial_email_id"]
-    metadata = np.full(count, _NONE, np.int32)
-    metadata[len(balanced) :] = follow_ups["metadata"].cat.codes
     email_templates, sms_templates = templates.of_rows(basis, both)
+    metadata = templates.metadata_of_rows(balanced, follow_ups)
     columns: dict[str, object] = {name: both[name] for name in _SHARED}
     columns |= {
         "initial_email_id": initial,
@@ -88,7 +84,7 @@ def _rows(
         "scheduled_send_time": labels(np.zeros(count, np.int8), [basis.config.timing_constants.send_time]),
         "email_template": email_templates,
         "sms_template": sms_templates,
-        "metadata": labels(metadata, follow_ups["metadata"].cat.categories),
+        "metadata": metadata,
     }
     frame = EMAIL_SCHEDULES.build(columns)
     in_order = [frame[name].array for name in EMAIL_SCHEDULES.order]
@@ -122,6 +118,8 @@ def target_statuses(basis: PlanningBasis, schedules: pd.DataFrame, targets: pd.D
         & is_label(history["status"], SENT_STATUSES)
         & is_label(history["email_type"], {i.email_type for i in instances.values()}),
     )
+    # a target without a readable date is about no day, also not about that of a row without one
+    is_sent &= trigger != NO_DATE
     status = np.where(is_sent, "sent", np.where(is_scheduled, "scheduled", "pending"))
     changed = status != opened["status"].astype("str").to_numpy()
     return TARGET_STATUSES.build(
@@ -153,68 +151,3 @@ def _adjustments(balanced: pd.DataFrame, config: SchedulerConfig) -> npt.NDArray
 def _follow_up_adjustments(follow_ups: pd.DataFrame) -> npt.NDArray[np.int8]:
     is_on_time = follow_ups["send_date"].to_numpy() == follow_ups["ideal_send_date"].to_numpy()
     return np.where(is_on_time, _NONE, _CATCH_UP).astype(np.int8)
-
-
-class _Templates:
-    """The texts of emails and messages: as many answers as there are pairs of email type and instance."""
-
-    def __init__(self, basis: PlanningBasis, frames: list[pd.DataFrame]) -> None:
-        self._ids = np.array(sorted(basis.instances), np.int64)
-        self._index = SortedIds(self._ids)
-        self._is_sms_enabled = basis.config.features.enable_sms
-        count = len(basis.email_types.categories) * (len(self._ids) + 1)
-
-        def occurring(frame: pd.DataFrame) -> npt.NDArray[np.int64]:
-            return np.bincount(self._pairs(frame), minlength=count)
-
-        slices = [frame.iloc[part] for frame in frames for part in chunks(len(frame))]
-        present = np.logical_or.reduce(side_by_side(occurring, slices))
-        texts: list[tuple[str | None, str | None]] = [(None, None)] * count
-        for pair in np.flatnonzero(present):
-            type_code, position = divmod(int(pair), len(self._ids) + 1)
-            instance = basis.instances[int(self._ids[position - 1])] if position else None
-            texts[pair] = _templates_of(basis.email_types.categories[type_code], instance, basis.config)
-        self._email, self._sms = (_coded([each[kind] for each in texts]) for kind in (0, 1))
-
-    def of_rows(self, basis: PlanningBasis, rows: pd.DataFrame) -> tuple[pd.Categorical, pd.Categorical]:
-        """Return email and SMS template of each row; ``basis`` holds the contacts of the rows."""
-        pair = self._pairs(rows)
-        has_phone = basis.contacts["has_phone"].to_numpy()[basis.rows_of(rows["contact_id"].to_numpy())]
-        sms = np.where(has_phone & self._is_sms_enabled, self._sms.codes[pair], _NONE)
-        return (
-            pd.Categorical.from_codes(self._email.codes[pair], dtype=self._email.dtype),
-            pd.Categorical.from_codes(sms, dtype=self._sms.dtype),
-        )
-
-    def _pairs(self, rows: pd.DataFrame) -> npt.NDArray[np.int64]:
-        # 0 is no instance, and one that the database does not know
-        position = self._index.positions(rows["campaign_instance_id"].to_numpy()) + 1
-        pairs: npt.NDArray[np.int64] = (
-            rows["email_type"].array.codes * np.int64(len(self._ids) + 1) + position
-        )
-        return pairs
-
-
-def _templates_of(
-    email_type: str, instance: CampaignInstance | None, config: SchedulerConfig
-) -> tuple[str | None, str | None]:
-    templates = config.email_templates
-    if email_type in ANNIVERSARY_TYPES:
-        return getattr(templates.anniversary, email_type), templates.sms.get(email_type)
-    if email_type in FOLLOW_UP_TEMPLATES:
-        kind = FOLLOW_UP_TEMPLATES[email_type]
-        own: Mapping[str, str] = {} if instance is None else instance.followup_templates
-        own_sms: Mapping[str, str] = {} if instance is None else instance.followup_sms_templates
-        return (
-            own.get(kind) or getattr(templates.followups, kind),
-            own_sms.get(kind) or templates.sms.get(f"followup_{kind}"),
-        )
-    if instance is None:
-        raise AssertionError(f"{email_type} without a campaign instance")
-    return instance.email_template, instance.sms_template or templates.sms.get(email_type)
-
-
-def _coded(texts: list[str | None]) -> pd.Categorical:
-    distinct = sorted({text for text in texts if text is not None})
-    codes = [_NONE if text is None else distinct.index(text) for text in texts]
-    return labels(np.array(codes, np.int32), distinct)

@@ -79,7 +79,11 @@ _EXISTING_ROWS_SCHEMA = pa.schema(
 ReadPlannerRows = Callable[[], pd.DataFrame]
 
 # Of a moment only the day counts (section 1), and days repeat, which makes them fast to read.
-HISTORY_SQL = {"actual_send_datetime": "substr(CAST(actual_send_datetime AS TEXT), 1, 10)"}
+# The metadata of other emails than those of campaigns says nothing that a plan looks at, and is long.
+HISTORY_SQL = {
+    "actual_send_datetime": "substr(CAST(actual_send_datetime AS TEXT), 1, 10)",
+    "metadata": "CASE WHEN substr(email_type, 1, 9) = 'campaign_' THEN CAST(metadata AS TEXT) END",
+}
 
 
 def read_inputs(url: str, as_of: date, config: SchedulerConfig) -> PlanInputs:

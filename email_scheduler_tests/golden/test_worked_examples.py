@@ -153,6 +153,7 @@ def test_mix_gives_the_published_values(value: int, expected: int) -> None:
         ("catch_up", 1, "birthday", 2026, 4325376815393844970),
         ("smooth", 42, "effective_date", 2027, 12234167647830523673),
         ("order", 3000000, "aep", 2026, 4748928958703417651),
+        ("variant", 1, "campaign_rate_increase", 7, 11853900510706932040),
     ],
 )
 def test_stable_hash_gives_the_published_values(

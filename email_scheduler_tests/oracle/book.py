@@ -32,6 +32,7 @@ class HistoryRow:
     campaign_instance_id: int
     priority: int | None
     initial_email_id: int
+    metadata: str | None
 
     @property
     def is_senders(self) -> bool:
@@ -149,6 +150,7 @@ def read_history_row(row: dict[str, object]) -> HistoryRow:
         campaign_instance_id=row["campaign_instance_id"],
         priority=row["priority"],
         initial_email_id=row["initial_email_id"],
+        metadata=row["metadata"],
     )
 
 

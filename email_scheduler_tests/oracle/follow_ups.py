@@ -27,6 +27,7 @@ class FollowUp:
     initial: HistoryRow
     instance: Instance | None
     behaviour: str
+    has_clicked: bool
     priority: int
     ideal_date: date
     send_date: date
@@ -169,6 +170,7 @@ def follow_ups(contacts: list[Contact], book: Book, windows: Windows) -> tuple[l
                 initial=initial,
                 instance=instance_of(initial, book),
                 behaviour=behaviour,
+                has_clicked=has_clicked(initial, book),
                 priority=priority_of_initial(initial, book),
                 ideal_date=ideal_date,
                 send_date=send_date,

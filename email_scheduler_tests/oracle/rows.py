@@ -1,16 +1,18 @@
 """Section 13 of the planning rules: the rows of a plan."""
 
+import json
 from datetime import date
 from typing import NamedTuple
 
 from email_scheduler_tests.oracle.book import Book
 from email_scheduler_tests.oracle.emails import Email
 from email_scheduler_tests.oracle.follow_ups import FollowUp
+from email_scheduler_tests.oracle.variants import variant_of
 from email_scheduler_tests.oracle.words import plus
 
 
 class OracleRow(NamedTuple):
-    """A row of the plan; the first five fields identify it. ``metadata`` is left to the planner."""
+    """A row of the plan; the first five fields identify it. ``metadata`` is what the JSON holds."""
 
     contact_id: int
     email_type: str
@@ -26,12 +28,13 @@ class OracleRow(NamedTuple):
     scheduled_send_time: str
     email_template: str | None
     sms_template: str | None
-    metadata: None = None
+    metadata: dict[str, object] | None = None
 
 
 def row_of_email(email: Email, book: Book) -> OracleRow:
     """Section 13, for an email of sections 6 to 8."""
     is_placed = email.placed_on is not None
+    variant = variant_of(email.contact.id, email.instance, book)
     return OracleRow(
         contact_id=email.contact.id,
         email_type=email.email_type,
@@ -47,6 +50,7 @@ def row_of_email(email: Email, book: Book) -> OracleRow:
         scheduled_send_time=book.config.timing_constants.send_time,
         email_template=email_template_of(email, book),
         sms_template=sms_template_of(email, book),
+        metadata=None if variant is None else {"variant": variant["name"]},
     )
 
 
@@ -62,7 +66,10 @@ def adjustment_of(email: Email, book: Book) -> str | None:
 
 
 def email_template_of(email: Email, book: Book) -> str | None:
-    """Section 13: campaigns from the instance, anniversaries from the configuration."""
+    """Section 13: campaigns from the variant or the instance, anniversaries from the configuration."""
+    variant = variant_of(email.contact.id, email.instance, book)
+    if variant is not None:
+        return variant["email_template"]
     if email.instance is not None:
         return email.instance.email_template
     return getattr(book.config.email_templates.anniversary, email.email_type)
@@ -72,6 +79,9 @@ def sms_template_of(email: Email, book: Book) -> str | None:
     """Section 13: only with ``enable_sms`` and a phone number; the instance's, or that of the email type."""
     if not book.config.features.enable_sms or not email.contact.has_phone:
         return None
+    variant = variant_of(email.contact.id, email.instance, book)
+    if variant is not None and variant.get("sms_template") is not None:
+        return variant["sms_template"]
     if email.instance is not None and email.instance.sms_template is not None:
         return email.instance.sms_template
     return book.config.email_templates.sms.get(email.email_type)
@@ -96,7 +106,39 @@ def row_of_follow_up(follow_up: FollowUp, book: Book) -> OracleRow:
         scheduled_send_time=book.config.timing_constants.send_time,
         email_template=follow_up_template(follow_up, book),
         sms_template=follow_up_sms_template(follow_up, book),
+        metadata=why(follow_up),
     )
+
+
+def why(follow_up: FollowUp) -> dict[str, object]:
+    """Section 10: what the metadata of a follow-up says."""
+    initial = follow_up.initial
+    said: dict[str, object] = {
+        "initial_email_id": initial.id,
+        "initial_email_type": initial.email_type,
+        "behavior": {
+            "clicked": follow_up.has_clicked,
+            "answered": follow_up.behaviour in {"hq_no_conditions", "hq_with_conditions"},
+            "has_conditions": follow_up.behaviour == "hq_with_conditions",
+        },
+        "decision": follow_up.email_type,
+    }
+    if follow_up.instance is not None:
+        said["campaign_name"] = follow_up.instance.name
+        variant = variant_sent(initial.metadata)
+        if variant is not None:
+            said["variant"] = variant
+    return said
+
+
+def variant_sent(metadata: str | None) -> str | None:
+    """Section 10: the text ``variant`` of a campaign email's own metadata."""
+    try:
+        said = json.loads(metadata or "null")
+    except ValueError:
+        return None
+    variant = said.get("variant") if isinstance(said, dict) else None
+    return variant if isinstance(variant, str) else None
 
 
 def follow_up_template(follow_up: FollowUp, book: Book) -> str:

@@ -73,8 +73,8 @@ def mix(x: int) -> int:
     return x ^ (x >> 31)
 
 
-def stable_hash(purpose: str, contact_id: int, email_type: str, event_year: int) -> int:
+def stable_hash(purpose: str, contact_id: int, email_type: str, number: int) -> int:
     """Section 14."""
-    digest = hashlib.sha256(f"{purpose}|{email_type}|{event_year}".encode()).digest()
+    digest = hashlib.sha256(f"{purpose}|{email_type}|{number}".encode()).digest()
     salt = int.from_bytes(digest[:8], "big")
     return mix(mix(contact_id % 2**64) ^ salt)

@@ -36,6 +36,8 @@ def test_the_random_cases_reach_every_rule() -> None:
                 row.adjustment,
                 (row.skip_reason or "").split(" in ")[0],
             }
+            if "variant" in (row.metadata or {}):
+                reached.add("variant sent" if row.initial_email_id else "variant")
         reached |= {issue for _, _, issue in plan.issues}
     assert reached >= {
         *("birthday", "effective", "aep", "post", "campaign", "followup"),
@@ -47,6 +49,7 @@ def test_the_random_cases_reach_every_rule() -> None:
         *("missing_email", "invalid_email", "missing_zip_code", "invalid_zip_code", "suppressed"),
         *("invalid_birth_date", "invalid_effective_date", "state_mismatch"),
         *("missing_trigger_date", "invalid_trigger_date", "unreadable_event_data"),
+        *("variant", "variant sent"),
     }
 
 

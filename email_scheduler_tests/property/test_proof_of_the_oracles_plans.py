@@ -4,6 +4,7 @@ The oracle and the proof are two readings of the planning rules that share no co
 each other.
 """
 
+import json
 import random
 from collections.abc import Callable
 from datetime import date
@@ -29,6 +30,11 @@ def as_days(row: PlanRow) -> PlanRow:
     return {name: (value - EPOCH).days if isinstance(value, date) else value for name, value in row.items()}
 
 
+def as_texts(row: PlanRow) -> PlanRow:
+    """Return a row whose metadata is JSON text."""
+    return {**row, "metadata": None if row["metadata"] is None else json.dumps(row["metadata"])}
+
+
 def contacts_and_rows(case: Case) -> tuple[pd.DataFrame, list[PlanRow]]:
     """Return the valid contacts and the plan, as the oracle sees them."""
     plan = make_oracle_plan(*case)
@@ -39,7 +45,7 @@ def contacts_and_rows(case: Case) -> tuple[pd.DataFrame, list[PlanRow]]:
         )
         for one in sorted(contacts, key=lambda one: one.id)
     ]
-    return table(frames.CONTACTS, people), [as_days(row._asdict()) for row in plan.rows]
+    return table(frames.CONTACTS, people), [as_texts(as_days(row._asdict())) for row in plan.rows]
 
 
 def proof(case: Case, contacts: pd.DataFrame, rows: list[PlanRow]) -> pd.DataFrame:
@@ -111,6 +117,21 @@ def send_anyway(rows: list[PlanRow], rng: random.Random) -> str | None:
     return change_one(never, rng, "skipped", "excluded_day", status="pre-scheduled", skip_reason=None)
 
 
+def name_another_variant(rows: list[PlanRow], rng: random.Random) -> str | None:
+    emails = [row for row in rows if row["initial_email_id"] == 0 and row["metadata"] is not None]
+    return change_one(emails, rng, "pre-scheduled", "wrong_variant", metadata='{"variant": "other"}')
+
+
+def send_another_template(rows: list[PlanRow], rng: random.Random) -> str | None:
+    emails = [row for row in rows if row["initial_email_id"] == 0 and row["metadata"] is not None]
+    return change_one(emails, rng, "skipped", "wrong_variant", email_template="email_other")
+
+
+def make_up_a_variant(rows: list[PlanRow], rng: random.Random) -> str | None:
+    emails = [row for row in rows if row["campaign_instance_id"] and row["metadata"] is None]
+    return change_one(emails, rng, "pre-scheduled", "wrong_variant", metadata='{"variant": "a"}')
+
+
 def change_one(
     rows: list[PlanRow], rng: random.Random, old_status: str, rule: str, **changes: object
 ) -> str | None:
@@ -130,6 +151,9 @@ SPOILERS: list[Spoiler] = [
     send_in_the_past,
     claim_a_window,
     send_anyway,
+    name_another_variant,
+    send_another_template,
+    make_up_a_variant,
 ]
 
 

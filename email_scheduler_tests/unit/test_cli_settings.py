@@ -22,6 +22,16 @@ def test_values_are_read_as_in_the_configuration() -> None:
     }
 
 
+def test_lists_and_mappings_are_json() -> None:
+    typed = ['metadata.variants=[{"name": "a", "weight": 1}]', 'b={"c": null}', 'd="[1]"', "e=[]"]
+    assert parse_settings(typed) == {
+        "metadata": {"variants": [{"name": "a", "weight": 1}]},
+        "b": {"c": None},
+        "d": "[1]",
+        "e": [],
+    }
+
+
 def test_a_dot_leads_into_an_inner_mapping() -> None:
     typed = ["metadata.priority=2", "metadata.followup_templates.cold=x", "active=false"]
     assert parse_settings(typed) == {
@@ -39,6 +49,7 @@ def test_a_dot_leads_into_an_inner_mapping() -> None:
         (["a=1", "a=2"], "a stands twice"),
         (["a=1", "a.b=2"], "a stands further up"),
         (["a.b=1", "a=2"], "a stands twice"),
+        (["a=[x]"], "accepted in brackets is JSON"),
     ],
 )
 def test_what_is_no_setting_is_refused(typed: list[str], told: str) -> None:

@@ -1,5 +1,6 @@
 """The proof finds every kind of violation that is planted, and none in plans made by hand from the rules."""
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -178,6 +179,26 @@ BLAST = {
 NEW_YORKER = person(5, "NY")
 NEW_YORKER_AEP = skipped(5, "aep", "2027-09-15", "2027-09-15", NEW_YORK)
 NO_AEP = {"aep_config": {"default_dates": []}}
+
+
+SPLIT = campaign_instance(
+    7,
+    "rate_increase",
+    metadata=json.dumps(
+        {
+            "variants": [
+                {"name": name, "weight": weight, "email_template": f"email_{name}"}
+                for name, weight in (("a", 70), ("b", 20), ("c", 10))
+            ]
+        }
+    ),
+)
+
+
+def in_variant(contact_id: int, name: str, **changes: object) -> Row:
+    """Return the row of an email of the instance that is split."""
+    said = {"metadata": json.dumps({"variant": name}), "email_template": f"email_{name}", **changes}
+    return planned(contact_id, "campaign_rate_increase", "2026-12-15", "2026-12-01", instance=7, **said)
 
 
 def texan(**changes: Any) -> Case:
@@ -519,6 +540,17 @@ PLANTED = {
         ),
         [("campaign_conflict", 1, "campaign_seasonal_promo", "2026-12-02")],
     ),
+    # by the example of the planning rules, contact 1 has a, 5 has b, 8 has c
+    "wrong_variant": (
+        campaign(
+            [target(number, number, 7, "2026-12-15") for number in (1, 5, 8)],
+            [in_variant(1, "a"), in_variant(5, "a"), in_variant(8, "c")],
+            contacts=[person(1, "TX"), person(5, "TX"), person(8, "TX")],
+            config=config(**NO_AEP, features={"enable_ab_testing": True}),
+            tables={"campaign_instances": [SPLIT]},
+        ),
+        [("wrong_variant", 5, "campaign_rate_increase", "2026-12-01")],
+    ),
 }
 
 
@@ -541,6 +573,7 @@ def test_a_violation_names_the_whole_occurrence():
 
 def test_a_violation_says_what_is_wrong():
     assert _details("excluded_day") == ["Birthday exclusion window in CA"]
+    assert _details("wrong_variant") == ["the contact's is b"]
     assert _details("after_deadline") == ["the deadline is 2027-03-09"]
     assert _details("daily_volume") == ["2 planned, 0 fixed, at most 1 in all"]
 
@@ -1452,3 +1485,38 @@ def test_a_row_without_dates_breaks_rules_and_nothing_else():
         "before_as_of",
     ]
     assert rules(texan(rows=[never, EFFECTIVE_DATE, AEP])) == ["after_deadline"]
+
+
+def split(*rows: Row, is_switched_on: bool = True, instance: Row = SPLIT) -> Case:
+    """Return the plan of contact 5, who has variant b of the instance, and a phone number."""
+    features = {"enable_ab_testing": is_switched_on, "enable_sms": True}
+    return campaign(
+        [target(1, 5, 7, "2026-12-15")],
+        rows,
+        contacts=[{**person(5, "TX"), "has_phone": True}],
+        config=config(**NO_AEP, features=features),
+        tables={"campaign_instances": [instance]},
+    )
+
+
+@pytest.mark.parametrize(
+    ("row", "is_right"),
+    [
+        (in_variant(5, "b", sms_template="sms"), True),
+        (in_variant(5, "b", sms_template="sms", metadata='{"variant":"b"}'), True),
+        (in_variant(5, "b"), False),
+        (in_variant(5, "b", sms_template="another"), False),
+        (in_variant(5, "b", sms_template="sms", email_template="email_a"), False),
+        (in_variant(5, "b", sms_template="sms", metadata=None), False),
+        (in_variant(5, "b", sms_template="sms", metadata='{"variant": "b", "more": 1}'), False),
+        (in_variant(5, "a", sms_template="sms"), False),
+    ],
+)
+def test_a_row_has_all_that_its_variant_says(row: Row, is_right: bool):
+    with_message = {**SPLIT, "sms_template": "sms"}
+    assert rules(split(row, instance=with_message)) == ([] if is_right else ["wrong_variant"])
+
+
+def test_without_ab_testing_no_row_names_a_variant():
+    assert rules(split(in_variant(5, "b"), is_switched_on=False)) == ["wrong_variant"]
+    assert rules(split(in_variant(5, "b", metadata=None), is_switched_on=False)) == []

@@ -84,7 +84,6 @@ WITHOUT_EFFECT = [
     "audit.enable_audit_logs",
     "audit.enable_pit_backups",
     "database.connection_pool.max_connections",
-    "features.enable_ab_testing",
     "performance",
     "processing.enable_streaming",
 ]

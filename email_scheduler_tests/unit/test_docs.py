@@ -261,7 +261,7 @@ def test_the_stable_hash_that_is_described_is_the_one_of_the_planner() -> None:
     examples = {
         call: result for call, result in described(text).items() if call.startswith(("mix", "stable"))
     }
-    assert len(examples) == 5
+    assert len(examples) == 6
     for call, result in examples.items():
         assert eval(call, names) == int(result), call
     planners = hashing.stable_hash(

@@ -283,6 +283,21 @@ def test_a_target_without_a_date_that_was_sent_to_stays_sent_when_its_campaign_m
     assert emails(plan) == []
 
 
+def test_a_sent_row_without_any_date_makes_no_target_without_a_readable_date_sent() -> None:
+    plan = make_plan(
+        inputs(
+            "2026-12-02",
+            [contact(1, "75001")],
+            campaign_types=[campaign_type("blast")],
+            campaign_instances=[campaign_instance(5, "blast", "2026-12-01")],
+            contact_campaigns=[target(1, 1, 5, "2026-02-30")],
+            history=[email_row(1, 1, "campaign_blast", None, None, campaign_instance_id=5)],
+        ),
+        configured(),
+    )
+    assert plan.target_statuses.empty
+
+
 def test_a_contact_that_moves_to_another_state_is_not_sent_the_same_again() -> None:
     texas, california, nevada, new_york = "75001", "90210", "89101", "10001"
     config = configured(

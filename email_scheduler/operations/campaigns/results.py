@@ -27,6 +27,7 @@ from email_scheduler.operations.campaigns.campaign_instances import (
 )
 from email_scheduler.operations.campaigns.campaign_types import TypeRow, find_type
 from email_scheduler.operations.campaigns.values import as_text, is_true, raw
+from email_scheduler.operations.campaigns.variants import VariantResult, variant_results
 from email_scheduler.planning.vocabulary import PRE_SCHEDULED, SENT_STATUSES, SKIPPED
 from email_scheduler.storage.tables import (
     campaign_change_log,
@@ -74,6 +75,8 @@ class InstanceReport:
         clicked: Of those, how many were clicked.
         answered: How many of their contacts answered the health questions afterwards.
         follow_ups: Kind of follow-up and status to emails.
+        variants: Those that the instance declares, in its order, then others that emails are of, then emails
+            of none; empty where there are none of the first two.
     """
 
     instance: InstanceRow
@@ -87,6 +90,7 @@ class InstanceReport:
     clicked: int
     answered: int
     follow_ups: dict[tuple[str, str], int]
+    variants: list[VariantResult]
 
 
 @dataclass(frozen=True)
@@ -153,6 +157,8 @@ def report_instance(connection: Connection, reference: str) -> InstanceReport:
     follow_ups = select(_emails.email_type, _emails.status, func.count()).where(
         own, _emails.initial_email_id.is_not(None)
     )
+    clicked = _by_metadata(connection, sent, _is_clicked())
+    answered = _by_metadata(connection, sent, _is_answered())
     return InstanceReport(
         instance=instance,
         campaign_type=campaign_type,
@@ -169,8 +175,8 @@ def report_instance(connection: Connection, reference: str) -> InstanceReport:
             status: count for status, count in by_status.items() if status not in {PRE_SCHEDULED, SKIPPED}
         },
         sent=sum(by_status.get(status, 0) for status in SENT_STATUSES),
-        clicked=_count(connection, sent, _is_clicked()),
-        answered=_count(connection, sent, _is_answered()),
+        clicked=sum(clicked.values()),
+        answered=sum(answered.values()),
         follow_ups={
             (str(email_type), str(status)): int(count)
             for email_type, status, count in connection.execute(
@@ -179,6 +185,13 @@ def report_instance(connection: Connection, reference: str) -> InstanceReport:
                 )
             )
         },
+        variants=variant_results(
+            instance.metadata.get("variants"),
+            planned=_by_metadata(connection, first, _emails.status == PRE_SCHEDULED),
+            sent=_by_metadata(connection, sent),
+            clicked=clicked,
+            answered=answered,
+        ),
     )
 
 
@@ -253,9 +266,9 @@ def _counts(connection: Connection, query: Select[Any]) -> dict[Any, int]:
     return {key: int(count) for key, count in connection.execute(query)}
 
 
-def _count(connection: Connection, *conditions: ColumnElement[bool]) -> int:
-    query = select(func.count()).select_from(email_schedules).where(*conditions)
-    return int(connection.execute(query).scalar_one())
+def _by_metadata(connection: Connection, *conditions: ColumnElement[bool]) -> dict[str | None, int]:
+    """Count emails by their metadata as text, which is short: it names no more than the variant."""
+    return _counts(connection, _grouped(cast(_emails.metadata, Text()), *conditions))
 
 
 def _send_date() -> ColumnElement[str]:

@@ -24,6 +24,7 @@ from email_scheduler.planning.compliance.senders import SenderRows, read_sender_
 from email_scheduler.planning.compliance.series import check_series, read_series
 from email_scheduler.planning.compliance.skip_reasons import SkipReasons
 from email_scheduler.planning.compliance.suppressed import check_suppressed
+from email_scheduler.planning.compliance.variants import Split, check_variants, read_splits
 from email_scheduler.planning.compliance.volume import check_daily_volume
 from email_scheduler.planning.compliance.window_checks import check_windows
 from email_scheduler.planning.compliance.windows import ReasonCodes, Windows
@@ -61,6 +62,7 @@ def find_violations(
     rows = read_plan_rows(schedules, positions)
     book = read_campaign_book(as_of, inputs, config)
     targets = read_targets(book, inputs.contact_campaigns, positions)
+    splits = read_splits(inputs, config)
 
     _check_words(rows, report)
     check_duplicates(rows, schedules["contact_id"].to_numpy(), report)
@@ -82,6 +84,7 @@ def find_violations(
             targets.of_contacts(part),
             rows.part(rows_of_part, part.start),
             schedules.iloc[rows_of_part],
+            splits,
             config,
             found,
         )
@@ -110,6 +113,7 @@ def _check_contacts(
     targets: Targets,
     rows: PlanRows,
     schedules: pd.DataFrame,
+    splits: dict[int, Split],
     config: SchedulerConfig,
     report: Report,
 ) -> None:
@@ -120,6 +124,7 @@ def _check_contacts(
     check_series(series, rows, contact_ids, config, report)
     check_promises(as_of, series, windows, senders, rows, contact_ids, config, report)
     check_campaigns(as_of, book, targets, senders, rows, contact_ids, config, report)
+    check_variants(splits, rows, schedules, contacts, report)
 
     ideal_reasons = _ideal_reasons(windows, rows)
     check_dates(as_of, rows, schedules["adjustment"], config, report)

@@ -32,6 +32,7 @@ RULES: dict[str, str] = {
     "daily_volume": "What is planned never pushes a day over its limit.",
     "frequency": "No contact gets more emails in a period than the limit allows.",
     "campaign_conflict": "No contact gets two campaign emails on one date.",
+    "wrong_variant": "A campaign email is of the variant that its contact has, and made from its templates.",
 }
 
 
