@@ -1,6 +1,6 @@
 """What the older program leaves behind, made by hand: its database, and the history that it has exported.
 
-Fourteen contacts on 2026-11-23. The statements are those that SQLite and PostgreSQL share.
+Fifteen contacts on 2026-11-23. The statements are those that SQLite and PostgreSQL share.
 """
 
 from datetime import date
@@ -9,11 +9,20 @@ from pathlib import Path
 AS_OF = date(2026, 11, 23)
 GO_LIVE = date(2026, 11, 15)
 
-OLDER_DATABASE = """
+TABLES = """
     CREATE TABLE contacts (
         id INTEGER PRIMARY KEY, first_name TEXT, last_name TEXT, email TEXT, zip_code TEXT, state TEXT,
         birth_date TEXT, effective_date TEXT, rate_increase_date TEXT
     );
+    CREATE TABLE email_schedules (
+        id INTEGER PRIMARY KEY, contact_id INTEGER NOT NULL, email_type TEXT NOT NULL,
+        scheduled_send_date TEXT NOT NULL, scheduled_send_time TEXT DEFAULT '08:30:00',
+        status TEXT DEFAULT 'pre-scheduled', skip_reason TEXT,
+        event_year INTEGER, event_month INTEGER, event_day INTEGER,
+        UNIQUE (contact_id, email_type, scheduled_send_date)
+    );
+"""
+ROWS = """
     INSERT INTO contacts (id, first_name, email, zip_code, state, birth_date, effective_date) VALUES
         (1, 'Ada', 'one@example.org', '75001', 'TX', '1950-03-10', '2019-06-01'),
         (2, 'Ben', 'two@example.org', '90210', 'CA', '1948-02-10', '2018-03-01'),
@@ -25,17 +34,11 @@ OLDER_DATABASE = """
         (8, 'Hope', 'eight@example.org', '75001', 'TX', '1949-07-04', '2021-01-10'),
         (9, 'Ida', 'nine.example.org', '75001', 'TX', '1949-08-04', NULL),
         (10, 'Jon', 'ten@example.org', '75001', 'TX', NULL, '2020-12-16'),
-        (11, 'Kay', 'eleven@example.org', '75001', 'TX', '1950-11-28', NULL),
+        (11, 'Kay', 'eleven@example.org', '75001', 'TX', '1950-12-01', NULL),
         (12, 'Leo', 'twelve@example.org', '75001', 'TX', NULL, NULL),
         (13, 'Mia', 'thirteen@example.org', '75001', 'TX', '1955-02-01', NULL),
-        (14, 'Ned', 'fourteen@example.org', '75001', 'TX', '1955-02-01', NULL);
-    CREATE TABLE email_schedules (
-        id INTEGER PRIMARY KEY, contact_id INTEGER NOT NULL, email_type TEXT NOT NULL,
-        scheduled_send_date TEXT NOT NULL, scheduled_send_time TEXT DEFAULT '08:30:00',
-        status TEXT DEFAULT 'pre-scheduled', skip_reason TEXT,
-        event_year INTEGER, event_month INTEGER, event_day INTEGER,
-        UNIQUE (contact_id, email_type, scheduled_send_date)
-    );
+        (14, 'Ned', 'fourteen@example.org', '75001', 'TX', '1955-02-01', NULL),
+        (15, 'Ora', 'fifteen@example.org', '75001', 'TX', '1950-11-28', NULL);
     INSERT INTO email_schedules
         (id, contact_id, email_type, scheduled_send_date, status, skip_reason,
          event_year, event_month, event_day)
@@ -53,15 +56,17 @@ OLDER_DATABASE = """
         (111, 8, 'birthday', '2027-06-20', 'skipped', 'limit', 2027, 7, 4),
         (112, 9, 'birthday', '2027-07-21', 'pre-scheduled', NULL, 2027, 8, 4),
         (113, 10, 'effective_date', '2026-11-25', 'pre-scheduled', NULL, 2026, 12, 16),
-        (114, 11, 'birthday', '2026-11-24', 'pre-scheduled', NULL, 2026, 11, 28),
+        (114, 11, 'birthday', '2026-11-24', 'pre-scheduled', NULL, 2026, 12, 1),
         (115, 12, 'rate_increase', '2026-12-01', 'pre-scheduled', NULL, 2026, 12, 15),
         (116, 13, 'rate_increase', '2026-10-01', 'sent', NULL, 2026, 10, 15),
         (117, 12, 'newsletter', '2026-12-24', 'pre-scheduled', NULL, NULL, NULL, NULL),
         (118, 99, 'birthday', '2026-12-24', 'pre-scheduled', NULL, 2027, 1, 7),
         (119, 3, 'birthday', '2026-11-02', 'pre-scheduled', NULL, NULL, NULL, NULL),
         (120, 13, 'birthday', '2027-01-18', 'pre-scheduled', NULL, 2027, 2, 1),
-        (121, 13, 'birthday', '2027-01-19', 'pre-scheduled', NULL, 2027, 2, 1);
+        (121, 13, 'birthday', '2027-01-19', 'pre-scheduled', NULL, 2027, 2, 1),
+        (122, 15, 'birthday', '2026-11-25', 'pre-scheduled', NULL, 2026, 11, 28);
 """
+OLDER_DATABASE = TABLES + ROWS
 
 # What was sent before and is not in the database any more. The birthday of contact 11 went out early; the
 # policy anniversary of contact 10 on the day before go-live.

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Group, RenderableType
+from rich.measure import Measurement
 from rich.text import Text
 
 from email_scheduler.cli.campaign_output import plain_table
@@ -55,7 +56,14 @@ def shadow(
     if as_json:
         print_json(_as_object(found))
         return
-    out.print(_tables(found))
+    tables = _tables(found)
+    # a number that is cut off would be another one, so that lines may be longer than they should be
+    out.print(
+        tables,
+        width=max(out.width, Measurement.get(out, out.options.update(width=200), tables).maximum),
+        crop=False,
+        soft_wrap=False,
+    )
     if written is not None:
         out.print(f"Emails that differ, written to {csv}: {written:,}", markup=False, soft_wrap=True)
 
@@ -80,7 +88,11 @@ def _as_object(found: Shadow) -> dict[str, Any]:
 def _tables(found: Shadow) -> RenderableType:
     title = f"Plan for {found.as_of:%A, %Y-%m-%d}, beside {found.beside}"
     by_type, by_reason = found.by_type(), found.by_reason()
-    types = plain_table("Emails by type", "email type", *(each.replace("_", "\n") for each in OUTCOMES))
+    types = plain_table(
+        "Emails by type",
+        "email type",
+        *(each.replace("skipped_", "skip\n").replace("_", "\n") for each in OUTCOMES),
+    )
     for email_type, counts in by_type.items():
         types.add_row(Text(email_type), *(f"{counts[each]:,}" for each in OUTCOMES))
     types.add_section()

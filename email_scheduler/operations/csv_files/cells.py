@@ -36,7 +36,7 @@ def escape_cell(text: str) -> str:
 
 def unescape_cell(text: str) -> str:
     """Return a cell that ``escape_cell`` has written as it was before."""
-    return text[1:] if _ESCAPED.match(text) else text
+    return text[1:] if text[:1] == "'" and _ESCAPED.match(text) else text
 
 
 def write_csv(file: TextIO, headings: Iterable[str], rows: Iterable[Iterable[object]]) -> int:

@@ -129,13 +129,16 @@ class _Reader:
     """Reads the cells of a line, given where the columns are."""
 
     def __init__(self, at: Mapping[str, int]) -> None:
-        self._at = at
+        self._at = list(at.items())
+        # the column of a line in which something is missing that may stand in one of two
+        self._contact_column = CONTACT_ID if CONTACT_ID in at else EMAIL
+        self._date_column = SEND_DATE if SEND_DATE in at else SENT_AT
         self._dates = Dates()
 
     def read(self, number: int, cells: list[str]) -> tuple[EmailLine, _Problems]:
         """Return a line, and what is wrong with which column; where something is, the line says nothing."""
         problems: _Problems = []
-        cell = {name: unescape_cell(cells[place].strip()) for name, place in self._at.items()}.get
+        cell = {name: unescape_cell(cells[place].strip()) for name, place in self._at if cells[place]}.get
         contact, address = self._contact(cell(CONTACT_ID, ""), cell(EMAIL, ""), problems)
         email_type, status = cell(EMAIL_TYPE, ""), cell(STATUS) or DEFAULT_STATUS
         if email_type not in _KNOWN_TYPES and not _CAMPAIGN_TYPE.fullmatch(email_type):
@@ -164,12 +167,12 @@ class _Reader:
         if contact and not is_good:
             problems.append((CONTACT_ID, ACCEPTED_ID))
         if not contact and not email:
-            problems.append((CONTACT_ID if CONTACT_ID in self._at else EMAIL, NO_CONTACT))
+            problems.append((self._contact_column, NO_CONTACT))
         return int(contact) if is_good else None, email or None
 
     def _send_date(self, scheduled: str, sent: str, problems: _Problems) -> tuple[str, str | None]:
         if not scheduled and not sent:
-            problems.append((SEND_DATE if SEND_DATE in self._at else SENT_AT, NO_SEND_DATE))
+            problems.append((self._date_column, NO_SEND_DATE))
         day, moment = self._moment(scheduled, SEND_DATE, problems), self._moment(sent, SENT_AT, problems)
         return (day or moment)[:10], moment or None
 

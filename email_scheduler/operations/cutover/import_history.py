@@ -1,6 +1,7 @@
 """Importing what the older program has sent, so that nothing of it is sent again."""
 
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
@@ -60,6 +61,7 @@ def import_history(
     config: SchedulerConfig,
     path: Path,
     *,
+    as_of: date | None = None,
     changed_by: str | None = None,
     skip_bad: bool = False,
     is_dry_run: bool = False,
@@ -75,6 +77,7 @@ def import_history(
         url: The organisation's database, initialised.
         config: Its configuration.
         path: The file; its columns: ``email_lines.read_emails``.
+        as_of: The last day on which an email can have been sent; None: today.
         changed_by: Who does it, if a campaign instance is made; None: the operating system's user.
         skip_bad: Take the other lines if some cannot be taken.
         is_dry_run: Return what would become of them; change nothing.
@@ -85,11 +88,10 @@ def import_history(
         UsageError: The file cannot be read.
     """
     require_current_schema(url, config)
-    as_of = today()
     bad_lines = BadLines()
-    run_id = new_run_id(as_of, "import")
+    run_id = new_run_id(today(), "import")
     with connected(url, config, is_bulky=True) as connection:
-        not_sent = fill_stage(connection, path, bad_lines, as_of)
+        not_sent = fill_stage(connection, path, bad_lines, as_of or today())
         if bad_lines and not skip_bad:
             raise BadLinesError(str(path), bad_lines, "line")
         with transaction(connection, changed_by or current_user(), is_dry_run=is_dry_run) as session:

@@ -17,7 +17,9 @@ from email_scheduler.planning.packing import is_among, pack
 from email_scheduler.planning.plan import Plan
 from email_scheduler.planning.vocabulary import (
     ANNIVERSARY_TYPES,
+    BIRTHDAY,
     CAMPAIGN_PREFIX,
+    EFFECTIVE_DATE,
     FOLLOW_UP_PREFIX,
     PRE_SCHEDULED,
     is_label,
@@ -85,14 +87,13 @@ class OnlyThere:
         dates = rows["scheduled_send_date"].to_numpy()
         types = rows["email_type"]
         names = types.cat.categories
-        go_live = self.config.go_live_date
         conditions: dict[str, Flags] = {
             UNKNOWN_CONTACT: ~np.isin(contact, self.inputs.contacts["id"].to_numpy()),
             **{issue: np.isin(contact, self._with_issue(issue)) for issue in INVALIDATING_ISSUES},
             UNKNOWN_TYPE: ~_by_type(types, is_planners_type(names)),
             DAY_PASSED: dates < to_day(self.plan.as_of),
             ALREADY_SENT: self._is_answered(rows),
-            BEFORE_GO_LIVE: dates < (NO_DATE if go_live is None else to_day(go_live)),
+            BEFORE_GO_LIVE: self._is_before_go_live(rows),
             PLANNED_TWICE: is_twice,
             NO_TARGET: _by_type(types, names.str.startswith(CAMPAIGN_PREFIX)),
             NO_FOLLOW_UP_DUE: _by_type(types, names.str.startswith(FOLLOW_UP_PREFIX)),
@@ -105,6 +106,22 @@ class OnlyThere:
         found = self.plan.issues
         ids: npt.NDArray[np.int64] = found["contact_id"].to_numpy()[is_label(found["issue"], [issue])]
         return ids
+
+    def _is_before_go_live(self, rows: pd.DataFrame) -> Flags:
+        """Tell which rows were somebody else's: by their ideal date where it is known, else by their own."""
+        go_live, timing = self.config.go_live_date, self.config.timing_constants
+        if go_live is None:
+            return np.zeros(len(rows), np.bool_)
+        ideal = rows["scheduled_send_date"].to_numpy().astype(np.int64)
+        events = rows["event_date"].to_numpy().astype(np.int64)
+        for email_type, days_before in (
+            (BIRTHDAY, timing.birthday_email_days_before),
+            (EFFECTIVE_DATE, timing.effective_date_days_before),
+        ):
+            is_known = is_label(rows["email_type"], [email_type]) & (events != NO_DATE)
+            ideal = np.where(is_known, events - days_before, ideal)
+        is_before: Flags = ideal < to_day(go_live)
+        return is_before
 
     def _is_answered(self, rows: pd.DataFrame) -> Flags:
         """Tell which rows are about something that the sending system has sent already.
