@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.measure import Measurement
 from rich.text import Text
 
@@ -27,14 +27,13 @@ from email_scheduler.operations.cutover.comparison import OUTCOMES
 from email_scheduler.operations.cutover.shadow import Shadow, shadow_run
 
 _SHOWN_REASONS: Final = 25
+_WIDEST: Final = 200
 
 
 def shadow(
     beside: Annotated[
         str,
-        typer.Option(
-            "--beside", metavar="URL|FILE", help="The older program's plan: a database, or a CSV file."
-        ),
+        typer.Option("--beside", metavar="PLAN", help="The older program's plan: a database, or a CSV file."),
     ],
     database: AnyDatabase = None,
     organization: OrganizationName = None,
@@ -56,14 +55,12 @@ def shadow(
     if as_json:
         print_json(_as_object(found))
         return
+    title = f"Plan for {found.as_of:%A, %Y-%m-%d}, beside {found.beside}"
+    out.print(Text(title, style="bold"), "", sep="\n", soft_wrap=True)
     tables = _tables(found)
     # a number that is cut off would be another one, so that lines may be longer than they should be
-    out.print(
-        tables,
-        width=max(out.width, Measurement.get(out, out.options.update(width=200), tables).maximum),
-        crop=False,
-        soft_wrap=False,
-    )
+    needed = Measurement.get(out, out.options.update(width=_WIDEST), tables).maximum
+    Console(highlight=False, width=max(out.width, needed)).print(tables)
     if written is not None:
         out.print(f"Emails that differ, written to {csv}: {written:,}", markup=False, soft_wrap=True)
 
@@ -86,7 +83,6 @@ def _as_object(found: Shadow) -> dict[str, Any]:
 
 
 def _tables(found: Shadow) -> RenderableType:
-    title = f"Plan for {found.as_of:%A, %Y-%m-%d}, beside {found.beside}"
     by_type, by_reason = found.by_type(), found.by_reason()
     types = plain_table(
         "Emails by type",
@@ -107,7 +103,7 @@ def _tables(found: Shadow) -> RenderableType:
         rest = sum(row["rows"] for row in by_reason[_SHOWN_REASONS:])
         reasons.add_row(f"{len(by_reason) - _SHOWN_REASONS} others", "", "", f"{rest:,}")
     why = reasons if by_reason else Text("The plans do not differ.")
-    return Group(Text(title, style="bold"), "", types, "", why)
+    return Group(types, "", why)
 
 
 def _words(outcome: str) -> str:

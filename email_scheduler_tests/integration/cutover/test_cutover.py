@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from email_scheduler.storage.schema import initialise_database
 from email_scheduler_tests.databases import Database, PostgresqlDatabase, SqliteDatabase
 from email_scheduler_tests.older_program import AS_OF, GO_LIVE, OLDER_DATABASE, write_history
 
+DOCS = Path(__file__).parents[3] / "docs"
 # contact, email type, outcome, reason: what a person expects who looks at the older plan
 EXPECTED = {
     (1, "birthday", "same", None),
@@ -196,3 +198,31 @@ def test_a_plan_that_cannot_be_compared_with_is_refused(
     other.run("CREATE TABLE email_schedules (id INTEGER PRIMARY KEY, contact_id INTEGER)")
     with pytest.raises(DatabaseError, match="email_type, scheduled_send_date, status"):
         shadow_run(copy.url, config, AS_OF, other.url)
+
+
+def test_on_the_way_back_the_older_program_is_told_what_was_sent(
+    agency: SqliteDatabase, config: SchedulerConfig, tmp_path: Path
+) -> None:
+    before = SqliteDatabase(tmp_path / "before.db")
+    before.path.write_bytes(agency.path.read_bytes())
+    initialise_database(agency.url)
+    prepared(agency, config, tmp_path)
+    plan_and_publish(agency.url, config, AS_OF)
+    # the birthday of contact 6, which the older program had planned, and a rate increase
+    agency.run(
+        "UPDATE email_schedules SET status = 'sent' WHERE status = 'pre-scheduled'"
+        " AND (id = 109 OR email_type = 'campaign_rate_increase')"
+    )
+    text = (DOCS / "migration.md").read_text(encoding="utf-8").partition("## 8. The way back")[2]
+    (statements,) = re.findall(r"```sql\n(.*?)```", text, re.DOTALL)
+    before.run(statements.replace("'agency.db'", f"'{agency.path}'"))
+    waiting = set(
+        before.query("SELECT contact_id, email_type FROM email_schedules WHERE status = 'pre-scheduled'")
+    )
+    assert (6, "birthday") not in waiting
+    assert (12, "rate_increase") not in waiting
+    assert {(1, "birthday"), (1, "aep"), (12, "newsletter")} <= waiting
+    sent = "SELECT contact_id, email_type FROM email_schedules WHERE status IN ('sent', 'delivered')"
+    assert {(6, "birthday"), (12, "rate_increase"), (1, "birthday"), (7, "birthday")} <= set(
+        before.query(sent)
+    )
