@@ -19,9 +19,9 @@ def today() -> date:
     return datetime.now(TIME_ZONE).date()
 
 
-def new_run_id(as_of: date) -> str:
-    """Return an id for a run that no other run has."""
-    return f"plan-{as_of.isoformat()}-{uuid4().hex[:12]}"
+def new_run_id(as_of: date, kind: str = "plan") -> str:
+    """Return an id for a run that no other run has; it begins with what the run does."""
+    return f"{kind}-{as_of.isoformat()}-{uuid4().hex[:12]}"
 
 
 @dataclass

@@ -25,7 +25,9 @@ from rich.progress import (
 from email_scheduler.cli.campaign_output import hold_object
 from email_scheduler.cli.campaigns import campaigns
 from email_scheduler.cli.holds import hold, release
+from email_scheduler.cli.import_history import import_history
 from email_scheduler.cli.rate_increases import migrate_rate_increases
+from email_scheduler.cli.shadow import shadow
 from email_scheduler.cli.shared import (
     AsJson,
     Config,
@@ -177,6 +179,8 @@ app.add_typer(campaigns, name="campaigns")
 app.command()(hold)
 app.command()(release)
 app.command("migrate-rate-increases")(migrate_rate_increases)
+app.command("import-history")(import_history)
+app.command()(shadow)
 
 
 def as_object(run: PlanRun) -> dict[str, Any]:

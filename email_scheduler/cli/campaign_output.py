@@ -1,6 +1,5 @@
 """Campaigns on a terminal and as JSON. Counts and ids, nobody's data."""
 
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from itertools import islice
@@ -11,14 +10,14 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from email_scheduler.cli.shared import out, print_json
+from email_scheduler.cli.shared import out, print_json, tell_bad_lines
 from email_scheduler.operations.campaigns import Selection, TargetResult
-from email_scheduler.operations.campaigns.bad_lines import PLURALS
 from email_scheduler.operations.campaigns.campaign_instances import InstanceRow
 from email_scheduler.operations.campaigns.campaign_types import TypeRow
 from email_scheduler.operations.campaigns.results import InstanceCounts, InstanceReport, LogRow
 from email_scheduler.operations.campaigns.staging import source_of
 from email_scheduler.operations.campaigns.sync import SyncResult
+from email_scheduler.operations.csv_files.bad_lines import PLURALS
 from email_scheduler.storage.holds import Hold
 
 _OUTCOMES: Final = {
@@ -222,13 +221,8 @@ def sync_tables(result: SyncResult, *, is_dry_run: bool) -> RenderableType:
 def print_target_result(result: TargetResult, selection: Selection, *, as_json: bool) -> None:
     """Print what targeting or withdrawing did; lines that were not taken go to standard error, too."""
     source, unit = source_of(selection)
-    for line, column, reason in result.bad_lines:
-        what = f"{column}: {reason}" if column else reason
-        print(f"not taken: {source}: {unit} {line}: {what}", file=sys.stderr)  # noqa: T201 - may be many
+    bad = tell_bad_lines(result.bad_lines, source, unit)
     if as_json:
-        bad = [
-            {"line": line, "column": column, "reason": reason} for line, column, reason in result.bad_lines
-        ]
         reported = [asdict(each) for each in result.reported]
         instance = {"id": result.instance.id, "instance": result.instance.reference}
         print_json({**instance, "counts": result.counts, "reported": reported, "bad_lines": bad})

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import sys
 from datetime import date, datetime
 from logging.handlers import MemoryHandler
 from pathlib import Path
@@ -15,6 +16,7 @@ from email_scheduler.config.loader import load_config, load_organizations, organ
 from email_scheduler.config.organizations import Organization
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.errors import UsageError
+from email_scheduler.operations.csv_files.bad_lines import BadLines
 
 log: Final = logging.getLogger("email_scheduler")
 out: Final = Console(highlight=False)
@@ -54,6 +56,14 @@ def parse_date(text: str) -> date:
 def print_json(value: Any) -> None:
     """Print one JSON object on one line; rich would wrap it."""
     print(json.dumps(value, default=str))  # noqa: T201 - not for people
+
+
+def tell_bad_lines(bad_lines: BadLines, source: str, unit: str) -> list[dict[str, Any]]:
+    """Print lines that were not taken to standard error, and return them for ``print_json``."""
+    for line, column, reason in bad_lines:
+        what = f"{column}: {reason}" if column else reason
+        print(f"not taken: {source}: {unit} {line}: {what}", file=sys.stderr)  # noqa: T201 - may be many
+    return [{"line": line, "column": column, "reason": reason} for line, column, reason in bad_lines]
 
 
 def load(path: Path | None) -> SchedulerConfig:

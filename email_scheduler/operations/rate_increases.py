@@ -18,7 +18,6 @@ from email_scheduler.config.schema import CampaignType, SchedulerConfig
 from email_scheduler.operations.campaigns.campaign_instances import (
     InstanceRow,
     create_instance,
-    find_instance,
     list_instances,
 )
 from email_scheduler.operations.campaigns.campaign_types import TypeRow, create_type, find_type, list_types
@@ -124,12 +123,9 @@ def _migrate(session: Session, config: SchedulerConfig, email_template: str | No
     has_history = connection.execute(select(_emails.id).where(_is_older, _is_senders).limit(1)).first()
     if not waiting and not dates and has_history is None:
         return Migration(None, False, {}, 0, 0, 0, unreadable, 0)
-    is_new = not any(
-        (each.campaign_type, each.instance_name) == (CAMPAIGN_TYPE, INSTANCE_NAME)
-        for each in list_instances(connection)
-    )
-    campaign_type = _campaign_type(session, config)
-    instance = _instance(session, email_template or _most_used(row[5] for row in waiting), is_new=is_new)
+    is_new = older_instance(connection) is None
+    instance = ensure_older_instance(session, config, email_template or most_used(row[5] for row in waiting))
+    campaign_type = find_type(connection, CAMPAIGN_TYPE)
     history = connection.execute(
         update(email_schedules)
         .where(_is_older, _is_senders)
@@ -185,22 +181,28 @@ def _trigger_date(row: Any, campaign_type: TypeRow) -> date | None:
     return meant_for + timedelta(days=max(campaign_type.days_before_event, 0))
 
 
-def _most_used(templates: Iterable[str | None]) -> str:
+def most_used(templates: Iterable[str | None]) -> str:
+    """Return the template that occurs most often; ``DEFAULT_TEMPLATE`` if there is none."""
     counted = Counter(each.strip() for each in templates if each is not None and each.strip())
     return counted.most_common(1)[0][0] if counted else DEFAULT_TEMPLATE
 
 
-def _campaign_type(session: Session, config: SchedulerConfig) -> TypeRow:
+def older_instance(connection: Connection) -> InstanceRow | None:
+    """Return the instance that the rate increases of the older program belong to, if it is there."""
+    names = (CAMPAIGN_TYPE, INSTANCE_NAME)
+    found = (each for each in list_instances(connection) if (each.campaign_type, each.instance_name) == names)
+    return next(found, None)
+
+
+def ensure_older_instance(session: Session, config: SchedulerConfig, email_template: str) -> InstanceRow:
+    """Return this instance; it is made if need be, with this template, and so is its type."""
+    present = older_instance(session.connection)
     if all(each.name != CAMPAIGN_TYPE for each in list_types(session.connection)):
         settings = config.campaign_types.get(CAMPAIGN_TYPE, _DEFAULT_TYPE)
         create_type(session, CAMPAIGN_TYPE, settings.model_dump())
-    return find_type(session.connection, CAMPAIGN_TYPE)
-
-
-def _instance(session: Session, email_template: str, *, is_new: bool) -> InstanceRow:
-    if is_new:
-        return create_instance(session, CAMPAIGN_TYPE, INSTANCE_NAME, {"email_template": email_template})
-    return find_instance(session.connection, f"{CAMPAIGN_TYPE}/{INSTANCE_NAME}")
+    return present or create_instance(
+        session, CAMPAIGN_TYPE, INSTANCE_NAME, {"email_template": email_template}
+    )
 
 
 def _archive(session: Session) -> int:

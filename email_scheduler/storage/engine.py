@@ -30,8 +30,13 @@ _PAGE_SIZE: Final = 16_384
 
 
 @contextmanager
-def connect(url: str, config: SchedulerConfig) -> Iterator[Connection]:
+def connect(url: str, config: SchedulerConfig, *, read_only: bool = False) -> Iterator[Connection]:
     """Open an existing database for reading and writing many rows, and close it at the end.
+
+    Args:
+        url: The database.
+        config: Where the settings of the connection come from.
+        read_only: Nothing is going to be written, so that a file of another program stays as it is.
 
     Raises:
         DatabaseError: The URL is not accepted, or there is no such database.
@@ -41,7 +46,7 @@ def connect(url: str, config: SchedulerConfig) -> Iterator[Connection]:
         with connect_postgresql(url, config.database) as connection:
             yield connection
     else:
-        with connect_sqlite(url, config.database) as connection:
+        with connect_sqlite(url, config.database, read_only=read_only) as connection:
             yield connection
 
 

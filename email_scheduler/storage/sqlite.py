@@ -49,8 +49,10 @@ _open_connections_lock = threading.Lock()
 
 
 @contextmanager
-def connect_sqlite(url: str, database: Database) -> Iterator["SqliteConnection"]:
+def connect_sqlite(url: str, database: Database, *, read_only: bool = False) -> Iterator["SqliteConnection"]:
     """Open an existing SQLite database, with the pragmas of the configuration, and close it at the end.
+
+    Read only, the file stays as it is: its journal mode, too.
 
     Raises:
         DatabaseError: As ``existing_database``.
@@ -59,10 +61,11 @@ def connect_sqlite(url: str, database: Database) -> Iterator["SqliteConnection"]
     path = existing_database(url)
     register(path, ADBC, other=SQLALCHEMY)
     try:
-        adbc = adbc_driver_sqlite.dbapi.connect(f"{path.as_uri()}?mode=rw")
+        adbc = adbc_driver_sqlite.dbapi.connect(f"{path.as_uri()}?mode={'ro' if read_only else 'rw'}")
         try:
             # not connect(autocommit=True): such a connection ignores commit() and rollback() for ever
-            connection = SqliteConnection(adbc, pragmas(database))
+            wanted = [each for each in pragmas(database) if not (read_only and "journal_mode" in each)]
+            connection = SqliteConnection(adbc, wanted)
             connection.set_pragmas(connection.pragmas)
             yield connection
         finally:
@@ -210,6 +213,11 @@ class SqliteConnection(Connection):
             self.set_pragmas([f"PRAGMA {pragma}" for pragma in checkpoint])
         except adbc_driver_manager.Error as failure:
             _logger.info("the write-ahead log could not be shortened: %s", failure)
+
+    def column_names(self, table_name: str) -> set[str]:
+        """Return the names of the columns of a table."""
+        rows = self.execute("SELECT lower(name) FROM pragma_table_info(?)", (table_name,))
+        return {str(name) for (name,) in rows}
 
     def indexed_by(self, index: str) -> str:
         """Return SQL that makes the database use an index: without statistics it prefers to scan."""

@@ -9,13 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from email_scheduler.errors import UsageError
-from email_scheduler.operations.campaigns.bad_lines import BadLines
-from email_scheduler.operations.campaigns.csv_lines import (
-    escape_cell,
-    read_lines,
-    unescape_cell,
-    write_csv,
-)
+from email_scheduler.operations.campaigns.csv_lines import read_lines
+from email_scheduler.operations.csv_files.bad_lines import BadLines
+from email_scheduler.operations.csv_files.cells import escape_cell, unescape_cell, write_csv
 
 some = settings(max_examples=150, deadline=None, derandomize=True, database=None)
 

@@ -7,20 +7,10 @@ from pathlib import Path
 import pytest
 
 from email_scheduler.errors import UsageError
-from email_scheduler.operations.campaigns.bad_lines import BadLines, BadLinesError
-from email_scheduler.operations.campaigns.csv_lines import (
-    ACCEPTED_DATE,
-    ACCEPTED_ID,
-    CELL_COUNT,
-    NO_CONTACT,
-    NO_DATE,
-    NOT_QUOTED,
-    NOT_TEXT,
-    TargetLine,
-    read_csv,
-    read_lines,
-    write_csv,
-)
+from email_scheduler.operations.campaigns.csv_lines import NO_DATE, TargetLine, read_csv, read_lines
+from email_scheduler.operations.csv_files.bad_lines import BadLines, BadLinesError
+from email_scheduler.operations.csv_files.cells import ACCEPTED_DATE, ACCEPTED_ID, NO_CONTACT, write_csv
+from email_scheduler.operations.csv_files.records import CELL_COUNT, NOT_QUOTED, NOT_TEXT
 
 
 def read(text: str, *, needs_date: bool = False) -> tuple[list[TargetLine], list[tuple[int, str, str]]]:

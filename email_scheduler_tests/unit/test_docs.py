@@ -25,6 +25,12 @@ from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.config.values import WithoutEffect
 from email_scheduler.definitions import build_definitions
 from email_scheduler.errors import ConfigurationError
+from email_scheduler.operations.cutover.comparison import OUTCOMES
+from email_scheduler.operations.cutover.reasons import (
+    BEYOND_THEIR_LAST_DAY,
+    IDEAL_DATE,
+    ONLY_THERE_REASONS,
+)
 from email_scheduler.planning import hashing
 from email_scheduler.planning.compliance import RULES
 from email_scheduler.planning.contacts import INVALIDATING_ISSUES, ISSUE_FIELDS
@@ -377,6 +383,21 @@ def default_in_words(option: Any) -> str:
 def test_the_options_before_the_command_are_described() -> None:
     rows = described(section(text_of("commands.md"), "## Exit codes and errors"))
     assert set(rows) == set(options_of(COMMAND))
+
+
+# -- cutover ----------------------------------------------------------------------------------------------
+
+
+def test_every_outcome_of_a_shadow_run_is_described_and_no_other() -> None:
+    rows = table_rows(section(text_of("migration.md"), "## 6. The shadow run"), "outcome")
+    names = [name for row in rows for name in re.findall(r"`(\w+)`", row[0])]
+    assert sorted(names) == sorted(OUTCOMES)
+
+
+def test_every_reason_of_a_shadow_run_is_described_and_no_other() -> None:
+    rows = table_rows(section(text_of("migration.md"), "## 6. The shadow run"), "reason")
+    names = [name for row in rows for name in re.findall(r"`(\w+)`", row[0])]
+    assert sorted(names) == sorted((IDEAL_DATE, BEYOND_THEIR_LAST_DAY, *ONLY_THERE_REASONS))
 
 
 # -- sensors ----------------------------------------------------------------------------------------------

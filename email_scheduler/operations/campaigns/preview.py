@@ -18,7 +18,6 @@ from sqlalchemy.engine import Connection
 from email_scheduler.config.loader import load_config
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.errors import UsageError
-from email_scheduler.operations.campaigns.bad_lines import BadLines, BadLinesError
 from email_scheduler.operations.campaigns.campaign_instances import (
     InstanceRow,
     change_instance,
@@ -32,6 +31,7 @@ from email_scheduler.operations.campaigns.session import Session, connected, tra
 from email_scheduler.operations.campaigns.staging import Selection, fill_stage, source_of
 from email_scheduler.operations.campaigns.targets import take_targets
 from email_scheduler.operations.campaigns.values import to_json
+from email_scheduler.operations.csv_files.bad_lines import BadLines, BadLinesError
 from email_scheduler.planning.dates import from_day
 from email_scheduler.planning.frames import (
     CAMPAIGN_INSTANCES_TABLE,

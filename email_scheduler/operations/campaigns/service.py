@@ -17,13 +17,14 @@ from email_scheduler.operations.campaigns import (
 )
 from email_scheduler.operations.campaigns.campaign_instances import InstanceRow
 from email_scheduler.operations.campaigns.campaign_types import TypeRow
-from email_scheduler.operations.campaigns.csv_lines import CONTACT_ID, TRIGGER_DATE, write_csv
+from email_scheduler.operations.campaigns.csv_lines import TRIGGER_DATE
 from email_scheduler.operations.campaigns.preview import CampaignPreview, NewInstance, preview_instance
 from email_scheduler.operations.campaigns.results import InstanceCounts, InstanceReport, LogRow
 from email_scheduler.operations.campaigns.session import Session, changing, connected, current_user
 from email_scheduler.operations.campaigns.staging import Selection
 from email_scheduler.operations.campaigns.sync import SyncResult, sync
 from email_scheduler.operations.campaigns.targets import TargetResult
+from email_scheduler.operations.csv_files.cells import CONTACT_ID, write_csv
 from email_scheduler.storage.campaign_log import LoggedChange
 from email_scheduler.storage.schema import require_current_schema
 

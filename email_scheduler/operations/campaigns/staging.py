@@ -1,14 +1,12 @@
 """The contacts that an operator means, in a temporary table: set-based SQL does the rest."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
-from itertools import islice
 from pathlib import Path
 from typing import Final
 
 from sqlalchemy import (
-    BigInteger,
     Column,
     Integer,
     MetaData,
@@ -22,26 +20,25 @@ from sqlalchemy import (
     literal,
     or_,
     select,
-    text,
     update,
 )
 from sqlalchemy.engine import Connection
 
 from email_scheduler.errors import UsageError
-from email_scheduler.operations.campaigns.bad_lines import BadLines
 from email_scheduler.operations.campaigns.conditions import select_contacts
-from email_scheduler.operations.campaigns.csv_lines import CONTACT_ID, EMAIL, TargetLine, read_csv
-from email_scheduler.storage.tables import contacts
-from email_scheduler.storage.types import address_sql
+from email_scheduler.operations.campaigns.csv_lines import TRIGGER_DATE, TargetLine, read_csv
+from email_scheduler.operations.csv_files.bad_lines import BadLines
+from email_scheduler.operations.csv_files.contacts import (
+    COLUMN_OF,
+    batches,
+    contact_columns,
+    find_contacts,
+    note_bad,
+)
+from email_scheduler.storage.types import ID
 
-_ROWS_AT_A_TIME: Final = 5_000
-_ID: Final = BigInteger().with_variant(Integer(), "sqlite")
-
-UNKNOWN_CONTACT: Final = "no contact has this id"
-UNKNOWN_ADDRESS: Final = "no contact has this address"
-SHARED_ADDRESS: Final = "several contacts have this address; accepted is a contact_id"
-NOT_THE_SAME: Final = "contact_id and email belong to different contacts"
 TWO_DATES: Final = "the contact stands further up with another trigger date; accepted is one for each contact"
+_COLUMN_OF: Final = COLUMN_OF | {TWO_DATES: TRIGGER_DATE}
 
 
 @dataclass(frozen=True)
@@ -87,20 +84,16 @@ def source_of(selection: Selection) -> tuple[str, str]:
 stage: Final = Table(
     "campaign_import",
     MetaData(),
-    Column("line", _ID, primary_key=True, autoincrement=False),
-    Column("contact_id", _ID),
-    Column("address", Text),
+    Column("line", ID, primary_key=True, autoincrement=False),
+    *contact_columns(),
     Column("trigger_date", Text),
     Column("metadata", Text),
-    # of the address: one contact that has it, and how many have it
-    Column("found_id", _ID),
-    Column("found_count", Integer),
     # of the contact: the first line that names it
-    Column("first_line", _ID),
+    Column("first_line", ID),
     # what the database says about the contact and the instance
-    Column("same_id", _ID),
+    Column("same_id", ID),
     Column("same_status", Text),
-    Column("open_id", _ID),
+    Column("open_id", ID),
     Column("open_count", Integer),
     Column("closed_status", Text),
     Column("is_taken", Integer),
@@ -151,10 +144,10 @@ def fill_stage(
             case AllContacts():
                 _insert_contacts(connection, select_contacts(connection, ()), day)
     with connection.begin():
-        _find_contacts(connection)
-        _note_bad(connection, bad_lines)
+        find_contacts(connection, stage)
+        note_bad(connection, stage, bad_lines, _COLUMN_OF)
         _find_repeated(connection)
-        _note_bad(connection, bad_lines)
+        note_bad(connection, stage, bad_lines, _COLUMN_OF)
 
 
 def create_stage(connection: Connection) -> None:
@@ -172,7 +165,7 @@ def insert_lines(
         lines: With different numbers.
         trigger_date: Of lines without one, ISO 8601.
     """
-    for batch in _batches(lines):
+    for batch in batches(lines):
         connection.execute(
             insert(stage),
             [
@@ -188,42 +181,10 @@ def insert_lines(
         )
 
 
-def _batches(lines: Iterable[TargetLine]) -> Iterator[list[TargetLine]]:
-    rest = iter(lines)
-    while batch := list(islice(rest, _ROWS_AT_A_TIME)):
-        yield batch
-
-
 def _insert_contacts(connection: Connection, ids: Select[tuple[int]], trigger_date: str | None) -> None:
     (contact_id,) = ids.selected_columns
     people = ids.add_columns(contact_id.label("contact_id"), literal(trigger_date, Text()))
     connection.execute(insert(stage).from_select(["line", "contact_id", "trigger_date"], people))
-
-
-def _find_contacts(connection: Connection) -> None:
-    # a contact's address is in an index as it is spelled there
-    address = address_sql("email", connection.dialect.name)
-    has_address = text(f"{address} = lower(campaign_import.address)")
-    having_it = select(func.min(contacts.c.id)).where(has_address)
-    counted = select(func.count()).select_from(contacts).where(has_address)
-    connection.execute(
-        update(stage)
-        .where(stage.c.address.is_not(None))
-        .values(found_id=having_it.scalar_subquery(), found_count=counted.scalar_subquery())
-    )
-    is_known = exists().where(contacts.c.id == stage.c.contact_id)
-    has_that_address = exists().where(contacts.c.id == stage.c.contact_id, has_address)
-    by_address = stage.c.contact_id.is_(None)
-    for condition, outcome in (
-        (and_(by_address, stage.c.found_count == 0), UNKNOWN_ADDRESS),
-        (and_(by_address, stage.c.found_count > 1), SHARED_ADDRESS),
-        (and_(~by_address, ~is_known), UNKNOWN_CONTACT),
-        (and_(~by_address, is_known, stage.c.address.is_not(None), ~has_that_address), NOT_THE_SAME),
-    ):
-        connection.execute(update(stage).where(condition).values(outcome=outcome))
-    connection.execute(
-        update(stage).where(by_address, stage.c.found_count == 1).values(contact_id=stage.c.found_id)
-    )
 
 
 def _find_repeated(connection: Connection) -> None:
@@ -242,20 +203,3 @@ def _find_repeated(connection: Connection) -> None:
     )
     connection.execute(update(stage).where(is_further_down, says_the_same).values(outcome="repeated"))
     connection.execute(update(stage).where(is_further_down, ~says_the_same).values(outcome=TWO_DATES))
-
-
-_COLUMN_OF: Final = {
-    UNKNOWN_CONTACT: CONTACT_ID,
-    NOT_THE_SAME: CONTACT_ID,
-    UNKNOWN_ADDRESS: EMAIL,
-    SHARED_ADDRESS: EMAIL,
-    TWO_DATES: "trigger_date",
-}
-
-
-def _note_bad(connection: Connection, bad_lines: BadLines) -> None:
-    """Note the lines whose outcome is a reason, and take them out of the table."""
-    is_bad = stage.c.outcome.in_(list(_COLUMN_OF))
-    for line, reason in connection.execute(select(stage.c.line, stage.c.outcome).where(is_bad)):
-        bad_lines.add(line, _COLUMN_OF[reason], reason)
-    connection.execute(stage.delete().where(is_bad))

@@ -7,7 +7,6 @@ from datetime import date
 from sqlalchemy import case, cast, exists, func, insert, literal, select, update
 from sqlalchemy.engine import Connection
 
-from email_scheduler.operations.campaigns.bad_lines import BadLines, BadLinesError
 from email_scheduler.operations.campaigns.campaign_instances import InstanceRow, find_instance
 from email_scheduler.operations.campaigns.campaign_types import find_type
 from email_scheduler.operations.campaigns.decisions import (
@@ -30,6 +29,7 @@ from email_scheduler.operations.campaigns.decisions import (
 from email_scheduler.operations.campaigns.session import Session, transaction
 from email_scheduler.operations.campaigns.staging import Selection, fill_stage, source_of, stage
 from email_scheduler.operations.campaigns.values import as_stored
+from email_scheduler.operations.csv_files.bad_lines import BadLines, BadLinesError
 from email_scheduler.planning.campaigns import OPEN_TARGET_STATUSES
 from email_scheduler.storage.campaign_log import targets_changed
 from email_scheduler.storage.tables import contact_campaigns

@@ -8,10 +8,10 @@ import pytest
 
 from email_scheduler.errors import DatabaseError, UsageError
 from email_scheduler.operations.campaigns import AllContacts, BadLinesError, ById, FromCsv, Where
-from email_scheduler.operations.campaigns.staging import (
+from email_scheduler.operations.campaigns.staging import TWO_DATES
+from email_scheduler.operations.csv_files.contacts import (
     NOT_THE_SAME,
     SHARED_ADDRESS,
-    TWO_DATES,
     UNKNOWN_ADDRESS,
     UNKNOWN_CONTACT,
 )

@@ -50,11 +50,12 @@ class BadLinesError(UsageError):
         bad_lines: The lines and the reasons.
     """
 
-    def __init__(self, source: str, bad_lines: BadLines, unit: str) -> None:
+    def __init__(self, source: str, bad_lines: BadLines, unit: str, *, can_skip: bool = True) -> None:
         super().__init__(source)
         self.source = source
         self.bad_lines = bad_lines
         self._unit = unit
+        self._remedy = "; --skip-bad takes the others" if can_skip else ""
 
     def __str__(self) -> str:
         count = self.bad_lines.count()
@@ -63,8 +64,5 @@ class BadLinesError(UsageError):
             f"{self.source}: {self._unit} {line}: {f'{column}: ' if column else ''}{reason}"
             for line, column, reason in self.bad_lines
         ]
-        summary = (
-            f"{self.source}: {count:,} {what} cannot be taken, and nothing"
-            " was changed; --skip-bad takes the others"
-        )
+        summary = f"{self.source}: {count:,} {what} cannot be taken, and nothing was changed{self._remedy}"
         return "\n".join([*shown, summary])
