@@ -24,6 +24,7 @@ from rich.progress import (
 
 from email_scheduler.cli.campaign_output import hold_object
 from email_scheduler.cli.campaigns import campaigns
+from email_scheduler.cli.health import health
 from email_scheduler.cli.holds import hold, release
 from email_scheduler.cli.rate_increases import migrate_rate_increases
 from email_scheduler.cli.shared import (
@@ -176,6 +177,7 @@ def demo() -> None:
 app.add_typer(campaigns, name="campaigns")
 app.command()(hold)
 app.command()(release)
+app.command()(health)
 app.command("migrate-rate-increases")(migrate_rate_increases)
 
 
