@@ -16,6 +16,7 @@ from email_scheduler.cli.shared import (
     Config,
     OrganizationName,
     database_and_config,
+    find_organization,
     load,
     out,
     print_json,
@@ -55,7 +56,7 @@ def health(
     if database is not None:
         names = [display_url(database)]
     else:
-        names = [organization] if organization is not None else _names(config)
+        names = _names(config) if organization is None else [find_organization(organization, config).name]
 
     def settings_of(name: str) -> Callable[[], tuple[str, SchedulerConfig]]:
         return lambda: database_and_config(database, None if database is not None else name, config)

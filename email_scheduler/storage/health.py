@@ -144,7 +144,7 @@ def _sender(
         f" FROM email_schedules{hint} WHERE {SENDER_ROW_SQL}"
     )
     return SenderFigures(
-        untaken=_untaken(connection, config, now),
+        untaken=_untaken(connection, config, now, is_file=is_file),
         processing=int(processing or 0),
         stuck=int(stuck or 0),
         outcomes_24h=int(outcomes or 0),
@@ -152,16 +152,17 @@ def _sender(
     )
 
 
-def _untaken(connection: Connection, config: SchedulerConfig, now: datetime) -> int:
+def _untaken(connection: Connection, config: SchedulerConfig, now: datetime, *, is_file: bool) -> int:
     local = now.astimezone(TIME_ZONE)
     latest = local - timedelta(hours=config.health.untaken_after_hours)
     today = local.date().isoformat()
+    condition, parameters = "scheduled_send_date < ?", [today, today]
     # before the day has that many hours, none of its emails is late
     if latest.date() == local.date():
-        condition = "scheduled_send_date < ? OR coalesce(scheduled_send_time, '') <= ?"
-        parameters: tuple[object, ...] = (today, today, f"{latest:%H:%M:%S}")
-    else:
-        condition, parameters = "scheduled_send_date < ?", (today, today)
+        # a plan may bring emails for the same day at any time
+        is_new = _is_since("updated_at", latest, is_file=is_file)
+        condition += f" OR coalesce(scheduled_send_time, '') <= ? AND NOT coalesce({is_new}, FALSE)"
+        parameters.append(f"{latest:%H:%M:%S}")
     ((count,),) = connection.execute(
         f"SELECT count(*) FROM due_emails WHERE scheduled_send_date <= ? AND ({condition})",  # noqa: S608
         parameters,
