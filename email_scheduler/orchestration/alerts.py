@@ -66,7 +66,7 @@ def build_alerts_sensor(organizations: Sequence[str], config: SchedulerConfig) -
         ledger = only(Ledger.read(context.cursor), list(channels))
         if not channels:
             # what happened before somebody is to be told is not told later
-            text = replace(ledger, runs_until=_text(now), run_ids={}).write()
+            text = ledger.beginning(now).write()
             return dg.SensorResult(skip_reason="the section alerts names nobody to tell", cursor=text)
         ledger = forget(ledger, organizations, now.date(), now)
         ledger = _look_at_runs(context, ledger, current, list(channels), now)
@@ -84,12 +84,12 @@ def _look_at_runs(
     channels: Sequence[str],
     now: datetime,
 ) -> Ledger:
-    if not ledger.runs_until:
-        return replace(ledger, runs_until=_text(now))
-    after = datetime.fromisoformat(ledger.runs_until) - OVERLAP
+    if not ledger.begins:
+        return ledger.beginning(now)
+    begins, until = (datetime.fromisoformat(text) for text in (ledger.begins, ledger.runs_until))
     origin = context.code_location_origin
     records = context.instance.get_run_records(
-        dg.RunsFilter(statuses=_ENDED, updated_after=after.astimezone(UTC)),
+        dg.RunsFilter(statuses=_ENDED, updated_after=max(begins, until - OVERLAP)),
         limit=_MOST_RUNS + len(ledger.run_ids),
         order_by="update_timestamp",
         ascending=True,
@@ -174,7 +174,3 @@ def _deliver(
             ledger = delivered(ledger, channel)
             said.append(f"{channel}: told {len(notices)}")
     return ledger, "; ".join(said) or "nothing to tell"
-
-
-def _text(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat()

@@ -7,7 +7,7 @@ once about both. What is remembered is the cursor of the sensor ``alerts``, whic
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
 from email_scheduler.monitoring.notices import Notice
@@ -59,13 +59,15 @@ class Ledger:
     """What the sensor remembers.
 
     Attributes:
-        runs_until: Runs that ended until then have been looked at, ISO 8601; empty: none were.
+        begins: Runs that ended before are nobody's concern, ISO 8601; empty: the sensor has not looked yet.
+        runs_until: Runs that ended until then have been looked at, ISO 8601.
         run_ids: Those that ended shortly before, by the time of their end.
         incidents: By key.
         planned: Organisations that are known to have a plan of a day, and that day.
         last: The organisation that was looked at last.
     """
 
+    begins: str = ""
     runs_until: str = ""
     run_ids: Mapping[str, str] = field(default_factory=dict)
     incidents: Mapping[str, Open] = field(default_factory=dict)
@@ -88,6 +90,11 @@ class Ledger:
     def write(self) -> str:
         """Return the ledger as JSON."""
         return json.dumps(asdict(self))
+
+    def beginning(self, now: datetime) -> "Ledger":
+        """Return the ledger for which only runs count that end from now on."""
+        moment = now.astimezone(UTC).isoformat()
+        return replace(self, begins=moment, runs_until=moment, run_ids={})
 
     def with_run(self, run_id: str, ended: datetime) -> "Ledger":
         """Return the ledger after a run was looked at."""

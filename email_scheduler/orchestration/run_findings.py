@@ -87,12 +87,14 @@ def _why(event: dg.DagsterEvent) -> str:
     data = event.step_failure_data
     if data.user_failure_data is not None and data.user_failure_data.description:
         return " ".join(data.user_failure_data.description.split())
-    error = data.error
-    if error is None:
-        return "no reason was recorded"
-    if error.cls_name in _OURS:
-        return " ".join(error.message.split())
-    return str(error.cls_name)
+    kinds, error = [], data.error
+    while error is not None:
+        if error.cls_name in _OURS:
+            return " ".join(error.message.split())
+        kinds.append(str(error.cls_name))
+        error = error.cause
+    # the first one is Dagster's own, around what was raised
+    return next(iter(kinds[1:] or kinds), "no reason was recorded")
 
 
 def _check(evaluation: dg.AssetCheckEvaluation) -> CheckOutcome:
