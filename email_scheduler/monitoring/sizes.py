@@ -12,7 +12,7 @@ from upath import UPath
 # Where the instance is kept unless the variable names another place; the Makefile names the same.
 DAGSTER_HOME: Final = Path("data/dagster_home")
 HOME_VARIABLE: Final = "DAGSTER_HOME"
-LOCAL_PROTOCOLS: Final = {"", "file", "local"}
+_LOCAL_PROTOCOLS: Final = {"", "file", "local"}
 
 
 @dataclass(frozen=True)
@@ -56,13 +56,16 @@ def directory_bytes(directory: Path) -> int | None:
 
 def parquet_sizes(storage_url: str) -> dict[str, int] | None:
     """Return the size of the frames of each organisation; None if the place cannot be looked at."""
-    root = UPath(storage_url)
     try:
-        found = root.fs.find(root.path, detail=True)
+        root = UPath(storage_url)
+        local = _local(root)
+        # a local path is found as an absolute one, whatever it was
+        top = root.path.rstrip("/") if local is None else str(local.resolve())
+        found = root.fs.find(top, detail=True)
     except (OSError, ImportError, ValueError):
         return None
     sizes: dict[str, int] = {}
-    depth = len(root.path.rstrip("/").split("/"))
+    depth = len(top.split("/"))
     for path, details in found.items():
         # <asset>/<date>/<organization>/<frame>.parquet
         parts = path.split("/")[depth:]
@@ -71,13 +74,16 @@ def parquet_sizes(storage_url: str) -> dict[str, int] | None:
     return sizes
 
 
+def _local(place: UPath) -> Path | None:
+    return Path(place.path) if place.protocol in _LOCAL_PROTOCOLS else None
+
+
 def look_at_installation(storage_url: str) -> Installation:
     """Return how much room the installation takes."""
     home = dagster_home()
     sizes = parquet_sizes(storage_url)
-    root = UPath(storage_url)
-    local = Path(root.path) if root.protocol in LOCAL_PROTOCOLS else home
-    place = next((each for each in (local, home) if each.is_dir()), None)
+    local = None if sizes is None else _local(UPath(storage_url))
+    place = next((each for each in (local, home) if each is not None and each.is_dir()), None)
     disk = None if place is None else shutil.disk_usage(place)
     return Installation(
         parquet_bytes=None if sizes is None else sum(sizes.values()),

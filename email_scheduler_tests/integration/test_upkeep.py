@@ -9,14 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import fsspec
 import pytest
 from dagster._core.definitions.sensor_definition import SensorExecutionData
 
 from email_scheduler.clock import TIME_ZONE, today
 from email_scheduler.definitions import build_definitions
+from email_scheduler.monitoring.sizes import parquet_sizes
 from email_scheduler.operations.planning_run import plan_and_publish
 from email_scheduler.orchestration.alerts import ALERTS_SENSOR
 from email_scheduler.orchestration.decisions import MOST_ATTEMPTS
+from email_scheduler.orchestration.old_partitions import delete_old_partitions
 from email_scheduler.orchestration.partitions import DATE_PARTITION_TAG, ORGANIZATION_PARTITION_TAG
 from email_scheduler.orchestration.resources import SchedulerResource
 from email_scheduler.orchestration.run_records import delete_old_runs
@@ -183,6 +186,22 @@ def test_maintenance_deletes_what_is_old_and_says_how_much(project: Project) -> 
     assert NORTH in found["not done"]
     with database(url) as connection:
         assert connection.execute("SELECT count(*) FROM email_schedules").fetchone() == taken
+
+
+def test_sizes_of_frames_are_found_at_relative_absolute_and_other_places(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "frames" / "contacts" / "2026-11-23" / NORTH
+    place.mkdir(parents=True)
+    (place / "valid_contacts.parquet").write_bytes(b"x" * 123)
+    monkeypatch.chdir(tmp_path)
+    assert parquet_sizes("frames") == parquet_sizes(str(tmp_path / "frames")) == {NORTH: 123}
+    with fsspec.open("memory://upkeep/contacts/2026-11-23/south/a.parquet", "wb") as file:
+        file.write(b"x" * 45)
+    assert parquet_sizes("memory://upkeep") == {"south": 45}
+    assert delete_old_partitions("memory://upkeep", today() + timedelta(days=1)) == 1
+    assert parquet_sizes("memory://upkeep") == {}
+    assert parquet_sizes("nonsense://upkeep") is None
 
 
 def test_the_records_of_old_runs_go_with_their_files_but_not_those_of_kept_partitions(
