@@ -1,6 +1,7 @@
 """Handing a message to a mail server or a webhook. No message or error holds an address or a password."""
 
 import json
+import logging
 import os
 import smtplib
 import ssl
@@ -20,6 +21,7 @@ EMAIL: Final = "email"
 WEBHOOK: Final = "webhook"
 _SECONDS: Final = 10
 _MOST_SUBJECT: Final = 150
+_logger = logging.getLogger(__name__)
 
 
 Deliver = Callable[[Sequence[Notice]], None]
@@ -52,7 +54,7 @@ def send_email(settings: AlertEmail, notices: Sequence[Notice]) -> None:
     """Send notices in one email.
 
     Raises:
-        DeliveryError: The mail server did not take it for all recipients.
+        DeliveryError: The mail server did not take it for any recipient.
     """
     message = EmailMessage()
     message["Subject"] = subject_of(notices)
@@ -76,8 +78,12 @@ def send_email(settings: AlertEmail, notices: Sequence[Notice]) -> None:
         raise DeliveryError(f"the mail server refused: {type(error).__name__}") from error
     except OSError as error:
         raise DeliveryError(f"the mail server cannot be reached: {error}") from error
+    except ValueError as error:
+        # such as an address that the server cannot take
+        raise DeliveryError(f"the message cannot be sent: {type(error).__name__}") from error
     if refused:
-        raise DeliveryError(f"the mail server refused {len(refused)} of the recipients")
+        # the others have it, and would get it again
+        _logger.warning("the mail server refused %d of %d recipients", len(refused), len(settings.recipients))
 
 
 def post(settings: AlertWebhook, notices: Sequence[Notice]) -> None:

@@ -1,7 +1,7 @@
 """What is known of how an organisation does: counts, sizes and moments, never what a row says of a person.
 
-Each figure is read over an index, or from the record of the last plan: at ten million rows all of them
-together take seconds. What the sending system did is one pass over its rows.
+Each figure is read over an index, or from the record of the last plan. What the sending system did is one
+pass over its rows: two seconds for a million rows, half of them its own.
 """
 
 import json

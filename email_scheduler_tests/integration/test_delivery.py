@@ -35,6 +35,15 @@ class Mailbox:
 
     answer: str = "250 OK"
     envelopes: list[Envelope] = field(default_factory=list)
+    unknown: frozenset[str] = frozenset()
+
+    async def handle_RCPT(  # noqa: N802
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        if address in self.unknown:
+            return "550 no such user"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
         self.envelopes.append(envelope)
@@ -136,6 +145,16 @@ def test_a_mail_server_that_refuses_is_an_error_without_addresses() -> None:
         send_email(email(port), NOTICES)
     assert "550" in str(refused.value)
     assert "example.com" not in str(refused.value)
+
+
+def test_a_recipient_who_is_unknown_does_not_make_the_others_get_it_again() -> None:
+    mailbox = Mailbox(unknown=frozenset({"one@example.com"}))
+    with mail_server(mailbox) as port:
+        send_email(email(port), NOTICES)
+        assert [each.rcpt_tos for each in mailbox.envelopes] == [["two@example.com"]]
+        mailbox.unknown = frozenset({"one@example.com", "two@example.com"})
+        with pytest.raises(DeliveryError, match="refused"):
+            send_email(email(port), NOTICES)
 
 
 def test_a_mail_server_that_cannot_be_reached_is_an_error() -> None:
