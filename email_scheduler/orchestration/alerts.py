@@ -133,7 +133,7 @@ def _look_at_plans(
             last_date = plan_record(settings.url, settings.config, day).last_date
         except (EmailSchedulerError, OSError) as error:
             # the check of health tells that it cannot be reached
-            context.log.warning("%s could not be looked at: %s", name, error)
+            context.log.info("%s could not be looked at: %s", name, error)
             continue
         ledger = _after_look(ledger, name, last_date, day, deadline, channels, now)
     return ledger
