@@ -6,12 +6,14 @@ from typing import Any
 import dagster as dg
 
 from email_scheduler.config.loader import load_config, load_organizations
+from email_scheduler.orchestration.alerts import build_alerts_sensor
 from email_scheduler.orchestration.graph import build_assets
 from email_scheduler.orchestration.io_managers import frames_io_manager
 from email_scheduler.orchestration.jobs import build_job, build_schedule
 from email_scheduler.orchestration.partitions import build_partitions
 from email_scheduler.orchestration.resources import SchedulerResource
 from email_scheduler.orchestration.sensors import build_sensors
+from email_scheduler.orchestration.upkeep import build_upkeep
 
 
 def build_definitions(config_directory: Path = Path("config"), **overrides: Any) -> dg.Definitions:
@@ -28,11 +30,12 @@ def build_definitions(config_directory: Path = Path("config"), **overrides: Any)
     organizations = list(load_organizations(config_directory))
     partitions = build_partitions(organizations, config)
     job = build_job(partitions, config)
+    upkeep_assets, upkeep_jobs, upkeep_schedules = build_upkeep(organizations, config)
     return dg.Definitions(
-        assets=build_assets(partitions, config),
-        jobs=[job],
-        schedules=[build_schedule(job, config)],
-        sensors=build_sensors(job, organizations, config),
+        assets=[*build_assets(partitions, config), *upkeep_assets],
+        jobs=[job, *upkeep_jobs],
+        schedules=[build_schedule(job, config), *upkeep_schedules],
+        sensors=[*build_sensors(job, organizations, config), build_alerts_sensor(organizations, config)],
         # also for what is materialised from the graph: the steps of a partition depend on each other anyway
         executor=dg.in_process_executor,
         resources={

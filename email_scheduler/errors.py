@@ -6,6 +6,7 @@
     ├── UsageError                 the caller can mend it: arguments, configuration, database (exit code 2)
     │   ├── ConfigurationError     a configuration file or key
     │   └── DatabaseError          a database that cannot be opened, is not initialised, or is too new
+    ├── DeliveryError              an alert could not be handed over; it is tried again (exit code 1)
     └── PlanningError              the plan was not made or not published (exit code 1)
         ├── InputDataError         a table holds something that no plan can be made from
         ├── ComplianceError        the proof found violations; nothing was published
@@ -31,6 +32,10 @@ class ConfigurationError(UsageError):
 
 class DatabaseError(UsageError):
     """A database cannot be opened, is not initialised, or has an unknown schema version."""
+
+
+class DeliveryError(EmailSchedulerError):
+    """An alert could not be handed to a mail server or a webhook."""
 
 
 class PlanningError(EmailSchedulerError):

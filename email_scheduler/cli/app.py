@@ -24,6 +24,7 @@ from rich.progress import (
 
 from email_scheduler.cli.campaign_output import hold_object
 from email_scheduler.cli.campaigns import campaigns
+from email_scheduler.cli.health import health
 from email_scheduler.cli.holds import hold, release
 from email_scheduler.cli.import_history import import_history
 from email_scheduler.cli.rate_increases import migrate_rate_increases
@@ -178,6 +179,7 @@ def demo() -> None:
 app.add_typer(campaigns, name="campaigns")
 app.command()(hold)
 app.command()(release)
+app.command()(health)
 app.command("migrate-rate-increases")(migrate_rate_increases)
 app.command("import-history")(import_history)
 app.command()(shadow)

@@ -73,12 +73,14 @@ def _database_url(value: object) -> str:
     return value
 
 
-_FOR_ALL = frozenset({"orchestration"})
+_FOR_ALL = frozenset({"orchestration", "alerts"})
 
 
 def _overrides(value: object) -> object:
     if isinstance(value, Mapping) and not _FOR_ALL.isdisjoint(value):
-        raise refusal("keys that may differ between organisations: orchestration counts for all of them")
+        raise refusal(
+            "keys that may differ between organisations: orchestration and alerts count for all of them"
+        )
     return value
 
 

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from email_scheduler.config.campaigns import CampaignInstance, CampaignInstanceName
+from email_scheduler.config.monitoring import Alerts, Health
 from email_scheduler.config.sections import (
     Audit,
     CampaignType,
@@ -57,12 +58,14 @@ from email_scheduler.config.values import (
 
 __all__ = [
     "AepConfig",
+    "Alerts",
     "Audit",
     "CampaignInstance",
     "CampaignType",
     "Database",
     "EmailTemplates",
     "Features",
+    "Health",
     "LoadBalancing",
     "Logging",
     "MonthDay",
@@ -202,7 +205,10 @@ def _default_aep() -> AepConfig:
 
 
 # Sections that change no plan: how the program runs, and campaigns, for which the database counts.
-_HOW_IT_RUNS = {"processing", "orchestration", "logging", "database", "audit", "performance"}
+_HOW_IT_RUNS = {
+    *("processing", "orchestration", "logging", "database", "audit", "performance"),
+    *("health", "alerts"),
+}
 _CAMPAIGNS = {"campaign_types", "campaign_instances"}
 
 
@@ -233,6 +239,8 @@ class SchedulerConfig(Section):
     logging: Logging = Logging()
     database: Database = Database()
     audit: Audit = Audit()
+    health: Health = Health()
+    alerts: Alerts = Alerts()
     performance: Annotated[Performance, WithoutEffect()] = Performance()
     features: Features = Features()
 

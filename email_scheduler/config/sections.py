@@ -17,6 +17,7 @@ from email_scheduler.config.values import (
     LogFormat,
     LogLevel,
     PositiveCount,
+    PositiveDays,
     Priority,
     Section,
     Share,
@@ -24,6 +25,7 @@ from email_scheduler.config.values import (
     WithoutEffect,
     name_like,
     one_of,
+    one_of_numbers,
     whole_number,
 )
 
@@ -73,6 +75,10 @@ class Orchestration(Section):
         max_retry_attempts: How often a step is tried again after a passing failure; 0: never.
         retry_delay: Seconds before the first of them; each further one waits twice as long.
         minimum_valid_contact_share: Below this share of valid contacts a check warns.
+        health_check_minutes: Minutes between two looks at the health of the organisations.
+        maintenance_time: When maintenance deletes what is older than it has to be kept, US Central, HH:MM.
+        parquet_retention_days: Days that the frames of a partition are kept.
+        run_retention_days: Days that Dagster's records of a run are kept.
     """
 
     daily_plan_time: DayTime = "05:00"
@@ -82,6 +88,10 @@ class Orchestration(Section):
     max_retry_attempts: Annotated[int, whole_number(0, 100)] = 3
     retry_delay: Annotated[int, whole_number(0, 3600)] = 30
     minimum_valid_contact_share: Share = Decimal("0.80")
+    health_check_minutes: Annotated[int, one_of_numbers(5, 10, 15, 20, 30, 60)] = 60
+    maintenance_time: DayTime = "01:00"
+    parquet_retention_days: PositiveDays = 30
+    run_retention_days: PositiveDays = 90
 
 
 class AnniversaryTemplates(Section):
@@ -216,10 +226,16 @@ class Database(Section):
 
 
 class Audit(Section):
-    """Accepted from users' files. The audit is always kept, in the tables that section 2 names."""
+    """How long the audit is kept, which always is, in the tables that section 2 names.
+
+    Attributes:
+        audit_retention_days: Days that records of runs, campaign changes and configurations are kept.
+        archive_retention_days: Days that rows are kept that left the plan; None: for ever.
+    """
 
     enable_audit_logs: Annotated[Flag, WithoutEffect("the audit is always kept")] = True
-    audit_retention_days: Annotated[Count, WithoutEffect()] = 90
+    audit_retention_days: Count = 90
+    archive_retention_days: Count | None = None
     enable_pit_backups: Annotated[Flag, WithoutEffect()] = True
     backup_retention_days: Annotated[Count, WithoutEffect()] = 7
 

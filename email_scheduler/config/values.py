@@ -137,6 +137,17 @@ def one_of_words(*words: str) -> PlainValidator:
     return PlainValidator(validate)
 
 
+def one_of_numbers(*numbers: int) -> PlainValidator:
+    """Return the validator of these whole numbers."""
+
+    def validate(value: object) -> int:
+        if type(value) is not int or value not in numbers:
+            raise refusal(f"one of {', '.join(map(str, numbers))}")
+        return value
+
+    return PlainValidator(validate)
+
+
 def name_like(pattern: re.Pattern[str], accepted: str) -> PlainValidator:
     """Return the validator of texts that match ``pattern`` as a whole."""
 

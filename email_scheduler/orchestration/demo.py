@@ -13,16 +13,15 @@ import dagster as dg
 
 from email_scheduler.clock import today
 from email_scheduler.errors import PlanningError
+from email_scheduler.monitoring.sizes import DAGSTER_HOME, HOME_VARIABLE
 from email_scheduler.orchestration import values
 from email_scheduler.orchestration.jobs import JOB_NAME
 from email_scheduler.orchestration.partitions import Partition
 from email_scheduler.orchestration.values import Frames, plan_of
 from email_scheduler.planning.plan import Plan
 
-# Where the instance is kept, and the file that says how it works; the Makefile names the same.
-DAGSTER_HOME: Final = Path("data/dagster_home")
+# The file that says how the instance works; the Makefile names the same.
 INSTANCE_SETTINGS: Final = Path("config/dagster.yaml")
-_HOME_VARIABLE: Final = "DAGSTER_HOME"
 
 
 @dataclass(frozen=True)
@@ -47,16 +46,16 @@ def lasting_instance(
     """Open the instance that is kept under ``home``; it is created the first time, private to its owner."""
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
     shutil.copyfile(settings, home / "dagster.yaml")
-    before = os.environ.get(_HOME_VARIABLE)
-    os.environ[_HOME_VARIABLE] = str(home.resolve())
+    before = os.environ.get(HOME_VARIABLE)
+    os.environ[HOME_VARIABLE] = str(home.resolve())
     try:
         with dg.DagsterInstance.get() as instance:
             yield instance
     finally:
         if before is None:
-            del os.environ[_HOME_VARIABLE]
+            del os.environ[HOME_VARIABLE]
         else:
-            os.environ[_HOME_VARIABLE] = before
+            os.environ[HOME_VARIABLE] = before
 
 
 def materialize_today(

@@ -1,10 +1,12 @@
 """The lineage graph: which functions make which assets, and where the data comes from."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, Final
 
 import dagster as dg
 
+from email_scheduler.clock import TIME_ZONE_NAME
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.orchestration import assets, values
 from email_scheduler.orchestration.checks import check_specs
@@ -89,10 +91,22 @@ def build_assets(
             kinds={"sql", "table"},
             owners=_OWNERS,
             metadata=schemas({"email_schedules": frames.EMAIL_SCHEDULES}),
+            freshness_policy=_by_the_deadline(config),
             check_specs=check_specs(values.EMAIL_SCHEDULES, partitions),
             **shared,
         )(assets.email_schedules),
     ]
+
+
+def _by_the_deadline(config: SchedulerConfig) -> dg.FreshnessPolicy:
+    """Return the policy that there is a plan of each day by ``alerts.plan_deadline``."""
+    hour, minute = map(int, config.alerts.plan_deadline.split(":"))
+    since_midnight = timedelta(hours=hour, minutes=minute)
+    return dg.FreshnessPolicy.cron(
+        deadline_cron=f"{minute} {hour} * * *",
+        lower_bound_delta=max(since_midnight, timedelta(minutes=1)),
+        timezone=TIME_ZONE_NAME,
+    )
 
 
 def _tables() -> list[dg.AssetSpec]:

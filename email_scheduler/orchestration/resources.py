@@ -5,7 +5,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from email_scheduler.config.loader import load_organizations, organization_config
+from email_scheduler.config.loader import load_config, load_organizations, organization_config
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.errors import ConfigurationError
 
@@ -31,6 +31,14 @@ class SchedulerResource(dg.ConfigurableResource[None]):
     """Reads the configuration anew for each step, so that an edited file counts from the next run on."""
 
     config_directory: str
+
+    def shared_config(self) -> SchedulerConfig:
+        """Return the configuration that counts for all organisations.
+
+        Raises:
+            ConfigurationError: It is not accepted.
+        """
+        return load_config(Path(self.config_directory))
 
     def organization(self, name: str) -> OrganizationSettings:
         """Return the settings of an organisation.

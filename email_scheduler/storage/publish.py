@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -17,6 +18,7 @@ from email_scheduler.planning.plan import Plan
 from email_scheduler.storage import checkpoints
 from email_scheduler.storage.campaign_log import without_logging
 from email_scheduler.storage.checksums import checksum, to_hex
+from email_scheduler.storage.compare import count_by_type_and_reason
 from email_scheduler.storage.config_versions import record_config_version
 from email_scheduler.storage.encoding import constant, label_column
 from email_scheduler.storage.engine import connect
@@ -210,13 +212,19 @@ def _complete(
             schedules_after_checksum=schedules.after_checksum,
             emails_scheduled=schedules.scheduled,
             emails_skipped=schedules.skipped,
-            summary=schedules.changes.summary(),
+            summary={**schedules.changes.summary(), **_what_it_holds(run.plan)},
             now=timestamp(utc_now()),
         )
         if changes is not None:
             stamp_changes(run.connection, run.run_id, changes, replaces_newer=allow_older)
 
     run.transact(complete)
+
+
+def _what_it_holds(plan: Plan) -> dict[str, object]:
+    """Return what the table is not asked for again, since it would have to be read as a whole."""
+    everything = np.arange(len(plan.schedules))
+    return {"planned": count_by_type_and_reason(plan.schedules, everything), "daily_cap": plan.daily_cap}
 
 
 def _fail(run: PublishRun, error: BaseException) -> None:

@@ -49,7 +49,7 @@ def pending_changes(url: str, config: SchedulerConfig) -> PendingChanges | None:
     Raises:
         DatabaseError: The database cannot be read.
     """
-    with database_errors(url), connect(url, _impatient(config)) as connection:
+    with database_errors(url), connect(url, impatient(config)) as connection:
         ((count, last_id),) = connection.execute(
             f"SELECT count(*), max(id) FROM campaign_change_log WHERE {PENDING_SQL}"  # noqa: S608
         )
@@ -67,13 +67,14 @@ def plan_record(url: str, config: SchedulerConfig, as_of: date) -> PlanRecord:
     Raises:
         DatabaseError: The database cannot be read.
     """
-    with database_errors(url), connect(url, _impatient(config)) as connection:
+    with database_errors(url), connect(url, impatient(config)) as connection:
         last_date = last_published_date(connection)
         broken = has_broken_rules(connection, as_of)
     return PlanRecord(None if last_date is None else date.fromisoformat(last_date[:10]), broken)
 
 
-def _impatient(config: SchedulerConfig) -> SchedulerConfig:
+def impatient(config: SchedulerConfig) -> SchedulerConfig:
+    """Return the configuration with which a database that does not answer is given up soon."""
     pool = config.database.connection_pool
     seconds = min(pool.connection_timeout, _LONGEST_WAIT_SECONDS)
     database = config.database.model_copy(

@@ -24,7 +24,7 @@ from email_scheduler_tests.e2e.dagster_ui import (
 )
 
 CONTACT_COUNT = 300
-GROUPS = ("organization_database", "inputs", "planning", "publication")
+GROUPS = ("organization_database", "inputs", "planning", "publication", "upkeep")
 SCREENSHOTS = Path(os.environ.get("EMAIL_SCHEDULER_SCREENSHOTS", REPOSITORY / "data" / "screenshots"))
 
 
@@ -64,7 +64,7 @@ def the_graph_shows_every_asset(someone: Operator, directory: Path) -> None:
     someone.keep_screenshot("graph")
     graph = build_definitions(directory / "config").resolve_asset_graph()
     expected = Counter(key.path[-1] for key in graph.get_all_asset_keys())
-    assert expected.total() == 19
+    assert expected.total() == 21
     assert Counter(someone.names_in_graph()) == expected
 
 

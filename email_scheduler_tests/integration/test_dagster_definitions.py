@@ -12,6 +12,7 @@ from email_scheduler.definitions import build_definitions
 from email_scheduler.orchestration.checks import CHECKS
 from email_scheduler.orchestration.graph import table_key
 from email_scheduler.orchestration.io_managers import frames_io_manager
+from email_scheduler.orchestration.upkeep import UPKEEP_CHECKS
 from email_scheduler.orchestration.values import ASSET_FRAMES
 from email_scheduler_tests.integration.dagster_organizations import (
     failure_messages,
@@ -47,8 +48,9 @@ def test_lineage_begins_at_the_tables_of_the_organisation(tmp_path: Path) -> Non
 
 def test_every_check_says_what_to_do(tmp_path: Path) -> None:
     graph = build_definitions(write_configuration(tmp_path)).resolve_asset_graph()
-    assert len(graph.asset_check_keys) == len(CHECKS)
-    for check in CHECKS:
+    checks = (*CHECKS, *UPKEEP_CHECKS)
+    assert len(graph.asset_check_keys) == len(checks)
+    for check in checks:
         assert re.search(r"\b(If|have) ", check.description), check.name
         assert check.description.endswith(".")
 

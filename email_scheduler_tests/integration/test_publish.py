@@ -717,6 +717,8 @@ def test_the_run_is_recorded(organisation, unproven):
             "removed": {},
             "unchanged": 0,
             "dropped": 0,
+            "planned": {"birthday": {"event_passed": 1, "pre-scheduled": 1}},
+            "daily_cap": checkpoint["summary"]["daily_cap"],
         },
         "status": "completed",
         "error_message": None,

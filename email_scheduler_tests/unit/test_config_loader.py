@@ -79,7 +79,6 @@ def test_the_projects_own_organisations_load() -> None:
 # -- keys without effect -----------------------------------------------------------------------------------
 
 WITHOUT_EFFECT = [
-    "audit.audit_retention_days",
     "audit.backup_retention_days",
     "audit.enable_audit_logs",
     "audit.enable_pit_backups",
@@ -121,9 +120,9 @@ def test_the_project_ships_no_key_without_effect(caplog: pytest.LogCaptureFixtur
 
 def test_keys_without_effect_are_found_where_they_stand() -> None:
     assert sorted(
-        ineffective_keys({"audit": {"audit_retention_days": 3}, "performance": {}, "features": None})
+        ineffective_keys({"audit": {"enable_audit_logs": True}, "performance": {}, "features": None})
     ) == [
-        "audit.audit_retention_days",
+        "audit.enable_audit_logs",
         "performance",
     ]
 

@@ -66,6 +66,7 @@ NOT_NEGATIVE = [
     "processing.lock_timeout_seconds",
     "database.connection_pool.connection_timeout",
     "audit.audit_retention_days",
+    "audit.archive_retention_days",
     "audit.backup_retention_days",
     "performance.cache_ttl",
 ]

@@ -36,12 +36,14 @@ def test_a_value_that_is_not_accepted_is_named(tmp_path: Path, key: str, value: 
     assert accepted in str(raised.value)
 
 
-def test_an_organisation_cannot_have_an_orchestration_of_its_own(tmp_path: Path) -> None:
+@pytest.mark.parametrize("section", ['orchestration: {daily_plan_time: "06:00"}', "alerts: {}"])
+def test_an_organisation_cannot_have_an_orchestration_or_alerts_of_its_own(
+    tmp_path: Path, section: str
+) -> None:
     (tmp_path / "organizations.yaml").write_text(
-        "organizations:\n  a:\n    database: sqlite:///a.db\n    overrides:\n"
-        '      orchestration:\n        daily_plan_time: "06:00"\n'
+        f"organizations:\n  a:\n    database: sqlite:///a.db\n    overrides:\n      {section}\n"
     )
-    with pytest.raises(ConfigurationError, match="orchestration counts for all of them"):
+    with pytest.raises(ConfigurationError, match="orchestration and alerts count for all of them"):
         load_organizations(tmp_path)
 
 
