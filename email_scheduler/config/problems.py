@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from types import UnionType
 from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -153,6 +154,6 @@ def _known_keys(model: type[BaseModel], key: Key) -> list[str]:
 
 
 def _bare(kind: Any) -> Any:
-    while get_origin(kind) is Annotated:
+    while get_origin(kind) in {Annotated, UnionType}:
         kind = get_args(kind)[0]
     return kind

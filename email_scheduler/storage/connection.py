@@ -107,6 +107,10 @@ class Connection(ABC):
         """Return the names of all indexes."""
 
     @abstractmethod
+    def column_names(self, table_name: str) -> list[str]:
+        """Return the names of the columns of a table."""
+
+    @abstractmethod
     def create_index(self, statement: str) -> None:
         """Create an index in the way that is the fastest for many rows, in a transaction of its own."""
 

@@ -112,7 +112,7 @@ class SqliteConnection(Connection):
         # The driver takes a column's type from the first rows, and fails when nulls only are followed by
         # text: a row in front, which is dropped again, holds a value of each type.
         example = ", ".join(
-            f"{'0' if is_number(c.kind) else repr('')} AS {name}" for name, c in cells.items()
+            f'{"0" if is_number(c.kind) else repr("")} AS "{name}"' for name, c in cells.items()
         )
         sql = f"SELECT {example} UNION ALL SELECT {names} FROM {source}"  # noqa: S608
         options = {"adbc.sqlite.query.batch_rows": str(_ROWS_AT_A_TIME)}
@@ -172,6 +172,12 @@ class SqliteConnection(Connection):
     def index_names(self) -> set[str]:
         """Return the names of all indexes."""
         return {str(name) for (name,) in self.execute("SELECT name FROM sqlite_master WHERE type = 'index'")}
+
+    def column_names(self, table_name: str) -> list[str]:
+        """Return the names of the columns of a table, generated ones too."""
+        return [
+            str(name) for (name,) in self.execute("SELECT name FROM pragma_table_xinfo(?)", (table_name,))
+        ]
 
     def create_index(self, statement: str) -> None:
         """Create an index, in a transaction of its own."""
