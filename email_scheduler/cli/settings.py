@@ -15,7 +15,7 @@ def parse_settings(texts: Iterable[str]) -> dict[str, Any]:
     """Return settings as a mapping; a dot in a key leads into an inner one.
 
     Values are read as in the configuration: ``true``, ``false``, ``null``, whole numbers, else a text. In
-    double quotes everything is a text.
+    double quotes everything is a text. In square brackets stand several, with commas between them.
 
     Raises:
         UsageError: One has no ``=``, or a key stands twice.
@@ -38,6 +38,12 @@ def parse_settings(texts: Iterable[str]) -> dict[str, Any]:
 
 
 def _value(text: str) -> object:
+    if text.startswith("[") and text.endswith("]"):
+        return [_single(each.strip()) for each in text[1:-1].split(",")]
+    return _single(text)
+
+
+def _single(text: str) -> object:
     if len(text) >= 2 and text[0] == text[-1] == '"':
         return text[1:-1]
     if text in _WORDS:

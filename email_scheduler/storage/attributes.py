@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pandas as pd
 
-from email_scheduler.planning.audiences import source_of
+from email_scheduler.planning.contact_values import source_of
 from email_scheduler.planning.frames import CONTACT_ATTRIBUTES, CONTACTS_TABLE, ID, TEXT
 from email_scheduler.storage.arrow import read_frame
 from email_scheduler.storage.connection import Connection
