@@ -14,7 +14,8 @@ Cells = dict[str, object]
 def cells_of(contact: Contact, book: Book) -> Cells:
     """Return what the table ``contacts`` says of a contact."""
     [known] = [row for row in book.contact_rows if row["id"] == contact.id]
-    return {**book.attributes.get(contact.id, {}), **known, "id": str(contact.id)}
+    columns = {name for row in book.attributes.values() for name in row}
+    return {**dict.fromkeys(columns), **book.attributes.get(contact.id, {}), **known, "id": str(contact.id)}
 
 
 def matches(contact: Contact, instance: Instance, book: Book) -> bool:
