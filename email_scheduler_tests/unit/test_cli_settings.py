@@ -22,6 +22,11 @@ def test_values_are_read_as_in_the_configuration() -> None:
     }
 
 
+def test_several_values_stand_in_square_brackets() -> None:
+    typed = ["a=[TX, FL]", 'b=[1,null,"2"]', "c=[x]", "d=[x"]
+    assert parse_settings(typed) == {"a": ["TX", "FL"], "b": [1, None, "2"], "c": ["x"], "d": "[x"}
+
+
 def test_a_dot_leads_into_an_inner_mapping() -> None:
     typed = ["metadata.priority=2", "metadata.followup_templates.cold=x", "active=false"]
     assert parse_settings(typed) == {
