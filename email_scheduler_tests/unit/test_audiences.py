@@ -17,8 +17,10 @@ from email_scheduler.errors import InputDataError, UsageError
 from email_scheduler.operations.campaigns.values import checked, to_json
 from email_scheduler.planning.audiences import count_audience
 from email_scheduler.planning.compliance import find_violations
-from email_scheduler.planning.frames import PlanInputs
+from email_scheduler.planning.frames import HISTORY_TABLE, PlanInputs
+from email_scheduler.planning.history import read_history
 from email_scheduler.planning.plan import Plan, make_plan, planning_basis
+from email_scheduler.storage.taken import is_answered as is_answered_by
 from email_scheduler_tests.builders import (
     Row,
     campaign_instance,
@@ -26,6 +28,7 @@ from email_scheduler_tests.builders import (
     contact,
     email_row,
     inputs,
+    table,
     target,
 )
 from email_scheduler_tests.plans import emails
@@ -334,6 +337,28 @@ def test_an_anniversary_that_was_promised_yesterday_is_promised_again(
         assert tomorrow[0] == event or (tomorrow[0] - event).days in {365, 366}
 
 
+@pytest.mark.parametrize(
+    ("trigger", "sent_about", "is_answered"),
+    [
+        ({"anniversary_of": "policy_date"}, "2027-05-20", True),
+        ({"anniversary_of": "policy_date"}, "2026-06-01", False),
+        ({"column": "policy_date"}, "2020-01-01", True),
+    ],
+)
+def test_a_row_that_was_taken_while_the_plan_was_made_answers_by_the_same_rule(
+    trigger: dict[str, str], sent_about: str, is_answered: bool
+) -> None:
+    case = organisation({"trigger": trigger}, contact(1) | {"policy_date": "2027-06-01"}, ends=None)
+    if "anniversary_of" in trigger:
+        case = organisation({"trigger": trigger}, contact(1) | {"policy_date": "2019-06-01"})
+    rows = make_plan(case, PRESENT).schedules
+    taken_row = email_row(
+        1, 1, "campaign_rate", TODAY, sent_about, status="processing", campaign_instance_id=1
+    )
+    taken_rows = read_history(table(HISTORY_TABLE, [taken_row]))
+    assert is_answered_by(rows, taken_rows, case, PRESENT).tolist() == [is_answered]
+
+
 # -- the proof --------------------------------------------------------------------------------------------
 
 
@@ -401,8 +426,10 @@ def test_the_proof_finds_members_that_are_missing_strangers_and_wrong_dates() ->
         ),
         (
             {"trigger": {"date": "2027-02-30"}},
-            "metadata.audience.trigger.date: value '2027-02-30': accepted is a date YYYY-MM-DD that exists,"
-            " in the years 1900 to 2200",
+            (
+                "metadata.audience.trigger.date: value '2027-02-30': accepted is a date YYYY-MM-DD that exists,"
+                " in the years 1900 to 2200"
+            ),
         ),
     ],
 )

@@ -145,12 +145,12 @@ def test_a_column_that_contacts_do_not_have_is_refused_and_later_stops_the_plan(
         ),
     ):
         with pytest.raises(
-            UsageError, match="metadata.audience names carier; accepted is a column of contacts; .*carrier"
+            UsageError, match=r"metadata\.audience names carier; accepted is a column of contacts; .*carrier"
         ):
             attempt()
     campaigns.create_instance("promo", "acme", email_template="x", metadata={"audience": RATE_CHANGE})
     agency.write("ALTER TABLE contacts DROP COLUMN carrier")
-    with pytest.raises(InputDataError, match="campaign instance 3: metadata.audience names carrier"):
+    with pytest.raises(InputDataError, match=r"campaign instance 3: metadata\.audience names carrier"):
         plan_and_publish(agency.url, CONFIG, AS_OF)
     assert own_emails(agency) == []
 
