@@ -132,13 +132,14 @@ def read_plan_inputs(
     name their email. Of further columns of the contacts, those that audiences of planned instances name.
     """
     earliest = as_of - timedelta(days=config.timing_constants.followup_lookback_days)
+    contacts = read_frame(
+        connection, CONTACTS_TABLE, "contacts WHERE id IS NOT NULL", distinct=("email", "phone_number")
+    )
     types, instances = _read_campaign_types(connection), _read_campaign_instances(connection)
     names = named_values(types, instances, as_of, config).union(values)
     return PlanInputs(
         as_of=as_of,
-        contacts=read_frame(
-            connection, CONTACTS_TABLE, "contacts WHERE id IS NOT NULL", distinct=("email", "phone_number")
-        ),
+        contacts=contacts,
         suppressions=read_frame(
             connection, SUPPRESSIONS_TABLE, "contact_suppressions WHERE contact_id IS NOT NULL"
         ),

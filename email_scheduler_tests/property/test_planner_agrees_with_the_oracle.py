@@ -37,6 +37,8 @@ def test_the_random_cases_reach_every_rule() -> None:
                 (row.skip_reason or "").split(" in ")[0],
             }
         reached |= {issue for _, _, issue in plan.issues}
+        audiences = [one.instance.metadata.get("audience") for one in plan.emails if one.is_implicit]
+        reached |= {next(iter(each.get("trigger") or ["default trigger"])) for each in audiences if each}
     assert reached >= {
         *("birthday", "effective", "aep", "post", "campaign", "followup"),
         *("smoothed", "brought_forward", "redistributed", "catch_up"),
@@ -47,6 +49,7 @@ def test_the_random_cases_reach_every_rule() -> None:
         *("missing_email", "invalid_email", "missing_zip_code", "invalid_zip_code", "suppressed"),
         *("invalid_birth_date", "invalid_effective_date", "state_mismatch"),
         *("missing_trigger_date", "invalid_trigger_date", "unreadable_event_data"),
+        *("default trigger", "date", "column", "anniversary_of"),
     }
 
 

@@ -427,8 +427,8 @@ def test_the_proof_finds_members_that_are_missing_strangers_and_wrong_dates() ->
         (
             {"trigger": {"date": "2027-02-30"}},
             (
-                "metadata.audience.trigger.date: value '2027-02-30': accepted is a date YYYY-MM-DD that exists,"
-                " in the years 1900 to 2200"
+                "metadata.audience.trigger.date: value '2027-02-30': accepted is a date YYYY-MM-DD that"
+                " exists, in the years 1900 to 2200"
             ),
         ),
     ],
