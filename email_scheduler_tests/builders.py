@@ -7,6 +7,7 @@ Dates are texts as the database holds them, and may be anything that a test want
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -197,8 +198,18 @@ def inputs(
     history: Iterable[Row] = (),
     clicks: Iterable[Row] = (),
     answers: Iterable[Row] = (),
+    contact_attributes: Iterable[Row] = (),
 ) -> PlanInputs:
-    """Return planning inputs of these rows, as of ``as_of`` (``YYYY-MM-DD`` or a date)."""
+    """Return planning inputs of these rows, as of ``as_of`` (``YYYY-MM-DD`` or a date).
+
+    ``contact_attributes`` are rows with ``id`` and columns of any name, the same in each.
+    """
+    attributes = list(contact_attributes)
+    columns = {
+        "id": frames.ID,
+        **dict.fromkeys((n for row in attributes for n in row if n != "id"), frames.TEXT),
+    }
+    attributes_frame = replace(frames.CONTACT_ATTRIBUTES, columns=columns)
     return PlanInputs(
         as_of=as_of if isinstance(as_of, date) else date.fromisoformat(as_of),
         contacts=table(frames.CONTACTS_TABLE, contacts),
@@ -209,6 +220,7 @@ def inputs(
         history=table(frames.HISTORY_TABLE, history),
         clicks=table(frames.CLICKS_TABLE, clicks),
         answers=table(frames.ANSWERS_TABLE, answers),
+        contact_attributes=table(attributes_frame, attributes),
     )
 
 

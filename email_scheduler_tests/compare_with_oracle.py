@@ -24,6 +24,7 @@ from email_scheduler_tests.strategies import Case, random_case
 
 TABLES = (
     "contacts",
+    "contact_attributes",
     "suppressions",
     "campaign_types",
     "campaign_instances",

@@ -126,7 +126,11 @@ class PostgresqlDatabase(Database):
 
     def shape(self) -> object:
         """Return what tells whether a test has changed the tables."""
-        return self.query("SELECT count(*) FROM pg_class WHERE relnamespace = CAST('public' AS regnamespace)")
+        return self.query(
+            "SELECT count(DISTINCT pg_class.oid), count(attnum) FROM pg_class"
+            " LEFT JOIN pg_attribute ON attrelid = pg_class.oid AND attnum > 0"
+            " WHERE relnamespace = CAST('public' AS regnamespace)"
+        )
 
     def empty(self) -> None:
         """Delete all rows, and number new ones from 1."""

@@ -14,6 +14,7 @@ from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.planning.frames import HISTORY_TABLE, PlanInputs
 from email_scheduler_tests.builders import email_row, table
 from email_scheduler_tests.oracle import make_oracle_plan
+from email_scheduler_tests.oracle.audiences import is_yearly
 from email_scheduler_tests.oracle.emails import Email
 from email_scheduler_tests.oracle.plan import OraclePlan
 
@@ -57,7 +58,8 @@ def with_an_answered_occurrence(
 ) -> PlanInputs:
     """Add a row of the sender at the limit of what still answers an occurrence."""
     days_away = {"birthday": [182, 183], "effective_date": [182, 183], "post_window": [60, 61]}
-    away = timedelta(days=rng.choice([0, *days_away.get(email.email_type, [1, 15])]) * rng.choice([-1, 1]))
+    limits = [182, 183] if email.is_implicit and is_yearly(email.instance) else [1, 15]
+    away = timedelta(days=rng.choice([0, *days_away.get(email.email_type, limits)]) * rng.choice([-1, 1]))
     event_date = email.event_date + away
     row = email_row(
         max((one.id for one in plan.book.history), default=0) + 1,

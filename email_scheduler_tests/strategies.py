@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from hypothesis import strategies as st
 
 from email_scheduler_tests.builders import Row, inputs
+from email_scheduler_tests.random_audiences import random_attributes, with_audiences
 from email_scheduler_tests.random_boundaries import Case, at_a_boundary
 from email_scheduler_tests.random_campaigns import random_instances, random_targets, random_types
 from email_scheduler_tests.random_configuration import random_configuration
@@ -34,6 +35,10 @@ def random_case(seed: int) -> Case:
     contacts = random_contacts(rng, today, config)
     types = random_types(rng)
     instances = random_instances(rng, today, types)
+    # of its own, so that the rest of what a seed stands for does not depend on it
+    other_rng = random.Random(f"audiences of {seed}")
+    attributes = random_attributes(other_rng, today, contacts)
+    instances = with_audiences(other_rng, today, instances, contacts, attributes)
     targets = random_targets(rng, today, contacts, instances)
     history = random_history(rng, today, config, contacts, instances, targets)
 
@@ -50,6 +55,7 @@ def random_case(seed: int) -> Case:
         history=shuffled(history),
         clicks=shuffled(random_clicks(rng, today, contacts, history)),
         answers=shuffled(random_answers(rng, today, history)),
+        contact_attributes=other_rng.sample(attributes, len(attributes)),
     )
     for _ in range(rng.choice([0, 0, 1, 1, 2])):
         organisation, config = at_a_boundary(rng, organisation, config)

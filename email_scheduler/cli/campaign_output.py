@@ -17,6 +17,7 @@ from email_scheduler.operations.campaigns.campaign_types import TypeRow
 from email_scheduler.operations.campaigns.results import InstanceCounts, InstanceReport, LogRow
 from email_scheduler.operations.campaigns.staging import source_of
 from email_scheduler.operations.campaigns.sync import SyncResult
+from email_scheduler.operations.campaigns.values import to_json
 from email_scheduler.operations.csv_files.bad_lines import PLURALS
 from email_scheduler.storage.holds import Hold
 
@@ -59,6 +60,7 @@ def report_object(report: InstanceReport) -> dict[str, Any]:
     return {
         **_instance(report.instance),
         "is_for_everybody": report.is_for_everybody,
+        "is_for_audience": report.is_for_audience,
         "targets": report.targets,
         "planned": report.planned_by_date,
         "skipped": report.skipped_by_reason,
@@ -152,8 +154,8 @@ def report_tables(report: InstanceReport, hold: Hold | None) -> RenderableType:
     for key, value in row.metadata.items():
         if key == "variants" and report.variants:
             continue
-        facts.add_row(f"metadata.{key}", str(value))
-    facts.add_row("contacts", "everybody, and those listed" if report.is_for_everybody else "those listed")
+        facts.add_row(f"metadata.{key}", Text(to_json(value) if isinstance(value, dict) else str(value)))
+    facts.add_row("contacts", _whom(report))
     parts: list[RenderableType] = [*hold_lines(hold), facts]
     parts += [
         counts_table("Listed contacts", "status", "contacts", report.targets),
@@ -175,6 +177,12 @@ def report_tables(report: InstanceReport, hold: Hold | None) -> RenderableType:
         counts_table("Follow-ups", "kind and status", "emails", follow_ups),
     ]
     return Group(*(part for each in parts for part in (each, "")))
+
+
+def _whom(report: InstanceReport) -> str:
+    if report.is_for_audience:
+        return "those of its audience, and those listed"
+    return "everybody, and those listed" if report.is_for_everybody else "those listed"
 
 
 def changes_table(found: list[LogRow]) -> RenderableType:

@@ -16,10 +16,11 @@ def parse_settings(texts: Iterable[str]) -> dict[str, Any]:
     """Return settings as a mapping; a dot in a key leads into an inner one.
 
     Values are read as in the configuration: ``true``, ``false``, ``null``, whole numbers, else a text. In
-    double quotes everything is a text. A list or a mapping, in ``[ ]`` or ``{ }``, is JSON.
+    double quotes everything is a text. In square brackets stand several, with commas between them; brackets
+    of either kind may also hold JSON.
 
     Raises:
-        UsageError: One has no ``=``, a key stands twice, or a list or mapping is no JSON.
+        UsageError: One has no ``=``, a key stands twice, or brackets cannot be read.
     """
     settings: dict[str, Any] = {}
     for text in texts:
@@ -39,15 +40,21 @@ def parse_settings(texts: Iterable[str]) -> dict[str, Any]:
 
 
 def _value(text: str) -> object:
+    if text[:1] + text[-1:] not in {"[]", "{}"}:
+        return _single(text)
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        if text.startswith("[") and not set(text[1:-1]) & set("[]{}"):
+            return [_single(each.strip()) for each in text[1:-1].split(",")]
+        raise UsageError(
+            f"setting {text!r}; accepted in brackets is JSON, with all names and texts in double quotes"
+        ) from error
+
+
+def _single(text: str) -> object:
     if len(text) >= 2 and text[0] == text[-1] == '"':
         return text[1:-1]
     if text in _WORDS:
         return _WORDS[text]
-    if text[:1] in {"[", "{"}:
-        try:
-            return json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise UsageError(
-                f"setting {text!r}; accepted in brackets is JSON, with all names and texts in double quotes"
-            ) from error
     return int(text) if _WHOLE_NUMBER.fullmatch(text) else text

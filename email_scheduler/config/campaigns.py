@@ -7,6 +7,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, field_serializer, model_validator
 
+from email_scheduler.config.audiences import Audience
 from email_scheduler.config.values import (
     DaysEitherWay,
     Flag,
@@ -82,6 +83,7 @@ class InstanceMetadata(Section):
         respect_exclusion_windows: Instead of what the type says, like the three after it.
         followup_templates: Kind of follow-up to its email template.
         followup_sms_templates: Kind of follow-up to the template of its text message.
+        audience: The contacts that it is for besides those that are listed; instead of what the type says.
         variants: The contacts are split among them, with ``features.enable_ab_testing``.
         extra: Whatever people want to keep with the instance. Planning does not look at it.
     """
@@ -93,6 +95,7 @@ class InstanceMetadata(Section):
     priority: Priority | None = None
     followup_templates: dict[FollowUpKind, Text] | None = None
     followup_sms_templates: dict[FollowUpKind, Text] | None = None
+    audience: Audience | None = None
     variants: Variants | None = None
     extra: Annotated[dict[str, Any], AfterValidator(_free)] | None = None
 

@@ -154,7 +154,8 @@ def campaign_schedules(
     """
     with planning_step(context, scheduler) as step:
         basis = step.basis(contacts, campaigns, email_history)
-        schedules, issues = plan_campaigns(basis, campaigns["contact_campaigns"])
+        inputs = plan_inputs(step.as_of, contacts, campaigns, email_history)
+        schedules, issues = plan_campaigns(basis, inputs)
         frames = {"schedules": schedules, "contact_issues": issues}
         return step.result(frames, row_counts(frames) | schedule_counts(schedules) | issue_counts(issues))
 

@@ -34,7 +34,7 @@ def write_frame(frame: pd.DataFrame, contract: Frame, file: BinaryIO) -> None:
     """
     contract.check(frame)
     fields, columns = [], []
-    for name, kind in contract.columns.items():
+    for name, kind in contract.kinds(frame.columns).items():
         column, metadata = _encode(frame[name], kind)
         fields.append(pa.field(name, column.type, metadata=metadata))
         columns.append(column)
@@ -57,13 +57,14 @@ def read_frame(file: BinaryIO, contract: Frame) -> pd.DataFrame:
             f"frame {contract.name}: no readable Parquet: {' '.join(str(error).split())}"
         ) from error
     found = dict(zip(table.schema.names, table.schema.types, strict=True))
-    expected = {name: _expected_type(kind, found.get(name)) for name, kind in contract.columns.items()}
+    kinds = contract.kinds(found)
+    expected = {name: _expected_type(kind, found.get(name)) for name, kind in kinds.items()}
     if found != expected:
         raise InputDataError(f"frame {contract.name}: holds {_words(found)}; expected are {_words(expected)}")
     return contract.build(
         {
             name: _decode(table.column(name), kind, table.schema.field(name).metadata or {})
-            for name, kind in contract.columns.items()
+            for name, kind in kinds.items()
         }
     )
 

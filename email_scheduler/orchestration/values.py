@@ -37,6 +37,7 @@ ASSET_FRAMES: Final[Mapping[str, Mapping[str, Frame]]] = {
         "contact_issues": frames.CONTACT_ISSUES,
         "contacts_table": frames.CONTACTS_TABLE,
         "suppressions_table": frames.SUPPRESSIONS_TABLE,
+        "contact_attributes": frames.CONTACT_ATTRIBUTES,
     },
     CAMPAIGNS: {
         "campaign_instances": frames.CAMPAIGN_INSTANCES_TABLE,
@@ -79,6 +80,7 @@ def input_values(
             "contact_issues": issues,
             "contacts_table": inputs.contacts,
             "suppressions_table": inputs.suppressions,
+            "contact_attributes": inputs.contact_attributes,
         },
         CAMPAIGNS: {
             "campaign_instances": inputs.campaign_instances,
@@ -106,6 +108,7 @@ def plan_inputs(
         history=email_history["email_history"],
         clicks=behaviour["clicks"],
         answers=behaviour["answers"],
+        contact_attributes=contacts["contact_attributes"],
     )
 
 

@@ -5,8 +5,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import pandas as pd
+from pydantic import ValidationError
 
+from email_scheduler.config.audiences import Audience
 from email_scheduler.config.campaigns import Variant
+from email_scheduler.config.problems import problems_of
 from email_scheduler.errors import InputDataError
 from email_scheduler.planning.dates import parse_dates
 from email_scheduler.planning.exclusions import FOREVER
@@ -23,6 +26,7 @@ class CampaignInstance:
 
     Attributes:
         default_trigger: The day of targets without one; ``NO_DATE`` if there is none.
+        audience: The contacts that it is for without their being listed; None: as the type says.
         start, end: The instance's dates, inclusive; ``-FOREVER`` and ``FOREVER`` where it has none.
         is_active: Whether the instance and its type are active.
         variants: In the order of the list; none, or at least two. They count with ``enable_ab_testing`` only.
@@ -44,7 +48,14 @@ class CampaignInstance:
     sms_template: str | None
     followup_templates: dict[str, str]
     followup_sms_templates: dict[str, str]
+    audience: Audience | None = None
     variants: tuple[Variant, ...] = ()
+
+    @property
+    def is_yearly(self) -> bool:
+        """Whether its implicit targets get an email each year, for an anniversary."""
+        trigger = None if self.audience is None else self.audience.trigger
+        return trigger is not None and trigger.anniversary_of is not None
 
 
 def read_instances(types: pd.DataFrame, instances: pd.DataFrame) -> dict[int, CampaignInstance]:
@@ -97,7 +108,22 @@ def _read_instance(row: dict[str, Any], campaign_type: dict[str, Any]) -> Campai
         sms_template=_text(row["sms_template"]),
         variants=variants,
         **templates,
+        audience=_audience(row, metadata),
     )
+
+
+def _audience(row: dict[str, Any], metadata: dict[str, Any]) -> Audience | None:
+    written = metadata.get("audience")
+    if written is None:
+        return None
+    try:
+        return Audience.model_validate(written)
+    except ValidationError as error:
+        subject = f"campaign instance {row['id']}"
+        problem, *_ = problems_of(
+            error, Audience, written, lambda key: (subject, ("metadata", "audience", *key))
+        )
+        raise InputDataError(str(problem)) from error
 
 
 def _metadata(row: dict[str, Any]) -> dict[str, Any]:

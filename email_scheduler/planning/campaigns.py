@@ -1,6 +1,6 @@
 """Campaign emails: their targets, and conflicts among them (section 8 of the planning rules)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -8,11 +8,17 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from email_scheduler.planning.audiences import (
+    Members,
+    catch_up_days_of_anniversary,
+    planned_instances,
+)
 from email_scheduler.planning.basis import PlanningBasis
 from email_scheduler.planning.campaign_instances import CampaignInstance
 from email_scheduler.planning.dates import Days, Flags, parse_dates
 from email_scheduler.planning.exclusions import Rows
 from email_scheduler.planning.frames import NO_DATE, OCCURRENCES
+from email_scheduler.planning.handled import ANY_DAY, THAT_DAY, THAT_YEAR
 from email_scheduler.planning.packing import SortedIds, pack
 from email_scheduler.planning.vocabulary import (
     CAMPAIGN_CONFLICT,
@@ -78,37 +84,44 @@ class ListedTargets:
 
 @dataclass(frozen=True)
 class _Targets:
-    """Who is to get an email of which planned instance (by position), about which day."""
+    """Who is to get an email of which planned instance (by position), about which day.
+
+    Attributes:
+        tolerance: By which rows it is handled: ``THAT_DAY`` of targets that are listed, ``THAT_YEAR`` of an
+            anniversary of an audience, ``ANY_DAY`` of other implicit ones.
+    """
 
     rows: Rows
     planned: Rows
     triggers: Days
-    is_implicit: Flags
+    tolerance: Days
 
     def where(self, is_chosen: Flags) -> "_Targets":
         chosen = np.flatnonzero(is_chosen)
         return _Targets(
-            self.rows[chosen], self.planned[chosen], self.triggers[chosen], self.is_implicit[chosen]
+            self.rows[chosen], self.planned[chosen], self.triggers[chosen], self.tolerance[chosen]
         )
 
 
-def campaign_occurrences(basis: PlanningBasis, listed: ListedTargets) -> tuple[pd.DataFrame, dict[str, Ids]]:
+def campaign_occurrences(
+    basis: PlanningBasis, listed: ListedTargets, members: Mapping[int, Members]
+) -> tuple[pd.DataFrame, dict[str, Ids]]:
     """Return the campaign emails that are due to the contacts (section 8, without conflicts).
 
     Args:
         basis: What planning looks at.
         listed: The targets that the database lists for these contacts.
+        members: The contacts that match the audience of planned instances that have one, by instance id.
 
     Returns:
         ``OCCURRENCES`` in no particular order, and the contacts of targets without a trigger date or with an
         unreadable one, by issue.
     """
-    planned = [i for _, i in sorted(basis.instances.items()) if i.is_active and i.end >= basis.today]
-    if not basis.config.features.enable_campaigns:
-        planned = []
+    planned = planned_instances(basis.instances, basis.today, basis.config)
     ids = basis.contacts["contact_id"].to_numpy()
     explicit, unreadable = _explicit_targets(listed, planned)
-    targets = [explicit, *_implicit_targets(len(ids), listed, planned)]
+    implicit, unreadable_too = _implicit_targets(len(ids), listed, planned, members)
+    targets, unreadable = [explicit, *implicit], np.concatenate([unreadable, *unreadable_too])
     is_dated = [each.triggers != NO_DATE for each in targets]
     missing = [each.rows[~dated] for each, dated in zip(targets, is_dated, strict=True)]
     found = {"missing_trigger_date": ids[np.concatenate(missing)], "invalid_trigger_date": ids[unreadable]}
@@ -162,26 +175,40 @@ def _explicit_targets(listed: ListedTargets, planned: list[CampaignInstance]) ->
     keys = pack((listed.rows[chosen], position[chosen], listed.triggers[chosen]))
     once = chosen[np.unique(keys, return_index=True)[1]]
     targets = _Targets(
-        listed.rows[once], position[once], listed.triggers[once], np.zeros(len(once), np.bool_)
+        listed.rows[once], position[once], listed.triggers[once], np.full(len(once), THAT_DAY, np.int32)
     )
     return targets, listed.rows[unreadable]
 
 
 def _implicit_targets(
-    contact_count: int, listed: ListedTargets, planned: list[CampaignInstance]
-) -> list[_Targets]:
-    """Return the contacts of each instance for all that the database does not list."""
-    targets = []
+    contact_count: int,
+    listed: ListedTargets,
+    planned: list[CampaignInstance],
+    members: Mapping[int, Members],
+) -> tuple[list[_Targets], list[Rows]]:
+    """Return the contacts of each audience or instance for all that the database does not list.
+
+    The second are those of an audience whose trigger date cannot be read.
+    """
+    targets, unreadable = [], []
     for position, instance in enumerate(planned):
-        if instance.targets_all_contacts:
-            is_target = np.ones(contact_count, np.bool_)
-            is_target[listed.rows[listed.instances == instance.id]] = False
-            rows = np.flatnonzero(is_target)
-            trigger = np.full(len(rows), instance.default_trigger, np.int32)
-            targets.append(
-                _Targets(rows, np.full(len(rows), position), trigger, np.ones(len(rows), np.bool_))
-            )
-    return targets
+        if instance.id not in members and not instance.targets_all_contacts:
+            continue
+        is_open = np.ones(contact_count, np.bool_)
+        is_open[listed.rows[listed.instances == instance.id]] = False
+        if instance.id in members:
+            those = members[instance.id]
+            unreadable.append(those.rows[is_open[those.rows] & those.is_unreadable])
+            is_target = is_open[those.rows] & ~those.is_unreadable
+            rows, triggers = those.rows[is_target], those.triggers[is_target]
+        else:
+            rows = np.flatnonzero(is_open)
+            triggers = np.full(len(rows), instance.default_trigger, np.int32)
+        tolerance = THAT_YEAR if instance.is_yearly else ANY_DAY
+        targets.append(
+            _Targets(rows, np.full(len(rows), position), triggers, np.full(len(rows), tolerance, np.int32))
+        )
+    return targets, unreadable
 
 
 def _is_handled(basis: PlanningBasis, targets: _Targets, planned: list[CampaignInstance]) -> Flags:
@@ -193,7 +220,7 @@ def _is_handled(basis: PlanningBasis, targets: _Targets, planned: list[CampaignI
             instance.id,
             targets.rows[at],
             targets.triggers[at],
-            targets.is_implicit[at],
+            targets.tolerance[at],
         )
     return result
 
@@ -204,7 +231,7 @@ def _occurrences(
     rows = np.concatenate([each.rows for each in targets])
     position = np.concatenate([each.planned for each in targets])
     trigger = np.concatenate([each.triggers for each in targets])
-    is_implicit = np.concatenate([each.is_implicit for each in targets])
+    tolerance = np.concatenate([each.tolerance for each in targets])
 
     def setting(of: Callable[[CampaignInstance], Any], dtype: type[np.generic]) -> npt.NDArray[Any]:
         settings: npt.NDArray[Any] = np.array([of(i) for i in planned], dtype)[position]
@@ -215,7 +242,10 @@ def _occurrences(
     ideal = np.maximum(trigger - days_before, setting(lambda i: i.start, np.int32))
     implicit_last = np.maximum(ideal, basis.today) + IMPLICIT_CATCH_UP_DAYS
     explicit_last = ideal + basis.config.timing_constants.campaign_catch_up_days
-    catch_up = np.where(is_implicit, implicit_last, explicit_last)
+    yearly_last = trigger - days_before + catch_up_days_of_anniversary(basis.config)
+    catch_up = np.select(
+        [tolerance == THAT_DAY, tolerance == THAT_YEAR], [explicit_last, yearly_last], implicit_last
+    )
     deadline = np.minimum(np.where(days_before > 0, trigger - 1, catch_up), end).astype(np.int32)
     type_codes = setting(lambda i: basis.email_types.categories.get_loc(i.email_type), np.int16)
     is_bound = setting(lambda i: i.respects_windows, np.bool_)

@@ -6,8 +6,8 @@ values; a *label* column is a category, a *hash* column ``uint64``. Frames named
 database holds, unread dates and all: what a text means is a planning rule.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
@@ -41,12 +41,20 @@ class Frame:
             ``HASH``), in order.
         key: Columns that identify a row; empty where rows may repeat.
         order: Columns by which the rows are sorted ascending; empty where any order is right.
+        others: The kind of any further columns, whatever they are called; None: there are none.
     """
 
     name: str
     columns: dict[str, str]
     key: tuple[str, ...] = ()
     order: tuple[str, ...] = ()
+    others: str | None = None
+
+    def kinds(self, names: Iterable[str]) -> dict[str, str]:
+        """Return the kind of each column, in order, of a frame that has columns of these names."""
+        if self.others is None:
+            return self.columns
+        return self.columns | {name: self.others for name in names if name not in self.columns}
 
     def empty(self) -> pd.DataFrame:
         """Return the frame without rows."""
@@ -56,7 +64,7 @@ class Frame:
 
     def build(self, columns: dict[str, object]) -> pd.DataFrame:
         """Return a frame of these columns, without copying them, checked against the contract."""
-        return self.check(pd.DataFrame({name: columns[name] for name in self.columns}, copy=False))
+        return self.check(pd.DataFrame({name: columns[name] for name in self.kinds(columns)}, copy=False))
 
     def join(self, parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
         """Return the rows of all parts, one after the other; labels have the same categories in each.
@@ -83,11 +91,12 @@ class Frame:
         Raises:
             InputDataError: A column is missing, unknown, or of another type.
         """
-        if list(frame.columns) != list(self.columns):
+        kinds = self.kinds(frame.columns)
+        if list(frame.columns) != list(kinds):
             raise InputDataError(
                 f"frame {self.name}: columns {list(frame.columns)}; expected are {list(self.columns)}"
             )
-        for (name, kind), dtype in zip(self.columns.items(), frame.dtypes, strict=True):
+        for (name, kind), dtype in zip(kinds.items(), frame.dtypes, strict=True):
             if not _is_kind(dtype, kind):
                 raise InputDataError(f"frame {self.name}: column {name} is {dtype}; expected is a {kind}")
         return frame
@@ -132,6 +141,8 @@ CONTACTS_TABLE = Frame(
     },
     key=("id",),
 )
+# Columns of the table contacts that are not above, as far as an audience depends on them (section 8).
+CONTACT_ATTRIBUTES = Frame("contact attributes", {"id": ID}, key=("id",), others=TEXT)
 SUPPRESSIONS_TABLE = Frame(
     "contact_suppressions table", {"contact_id": ID, "suppressed_at": TEXT}, key=("contact_id",)
 )
@@ -213,6 +224,7 @@ class PlanInputs:
     history: pd.DataFrame
     clicks: pd.DataFrame
     answers: pd.DataFrame
+    contact_attributes: pd.DataFrame = field(default_factory=CONTACT_ATTRIBUTES.empty)
 
     def __post_init__(self) -> None:
         CONTACTS_TABLE.check(self.contacts)
@@ -223,6 +235,7 @@ class PlanInputs:
         HISTORY_TABLE.check(self.history)
         CLICKS_TABLE.check(self.clicks)
         ANSWERS_TABLE.check(self.answers)
+        CONTACT_ATTRIBUTES.check(self.contact_attributes)
 
 
 # -- what the planner works on ---------------------------------------------------------------------------

@@ -17,6 +17,11 @@ from email_scheduler.planning.vocabulary import AEP, BIRTHDAY, CAMPAIGN_PREFIX, 
 # How far an answering row's event date may lie from the occurrence's, days, inclusive.
 TOLERANCE_DAYS: Final = {BIRTHDAY: 182, EFFECTIVE_DATE: 182, AEP: 0, POST_WINDOW: 60}
 
+# The same of campaign emails: of listed targets, of an anniversary of an audience, of other implicit targets.
+THAT_DAY: Final = 0
+THAT_YEAR: Final = 182
+ANY_DAY: Final = -1
+
 # A contact's position and a day as one number; _END is above all days.
 _DAY_BITS: Final = 32
 _END: Final = np.iinfo(np.int64).max
@@ -82,13 +87,13 @@ class SenderEvents:
         return self._any_within(email_type, 0, wanted - tolerance, wanted + tolerance)
 
     def answer_campaign(
-        self, email_type: str, instance: int, rows: Rows, events: Days, is_implicit: Flags
+        self, email_type: str, instance: int, rows: Rows, events: Days, tolerance: Days
     ) -> Flags:
-        """Tell which emails of a campaign instance are handled: implicit targets by a row for any day."""
+        """Tell which emails of a campaign instance are handled, each by a row for a day that far away."""
         wanted = _keys(rows + self.first, events)
         begin = (rows + self.first) << _DAY_BITS
-        lowest = np.where(is_implicit, begin, wanted)
-        highest = np.where(is_implicit, begin + ((1 << _DAY_BITS) - 1), wanted)
+        lowest = np.where(tolerance == ANY_DAY, begin, wanted - tolerance)
+        highest = np.where(tolerance == ANY_DAY, begin + ((1 << _DAY_BITS) - 1), wanted + tolerance)
         return self._any_within(email_type, instance, lowest, highest)
 
     def _any_within(self, email_type: str, instance: int, lowest: Ids, highest: Ids) -> Flags:
@@ -104,7 +109,7 @@ def is_handled(
     occurrences: pd.DataFrame,
     history: pd.DataFrame,
     aep_dates: tuple[MonthDay, ...],
-    is_implicit: Flags | None = None,
+    tolerance: Days | None = None,
 ) -> Flags:
     """Tell which occurrences a sender's row of the same contact and type answers.
 
@@ -112,14 +117,15 @@ def is_handled(
         occurrences: A frame with contact_id, email_type, campaign_instance_id and event_date.
         history: ``HISTORY``.
         aep_dates: ``aep_config.default_dates``.
-        is_implicit: Which campaign occurrences are implicit targets (section 8): any row of their instance
-            answers them. None: no occurrence is.
+        tolerance: How far the event date of a row that answers a campaign occurrence may be away, days:
+            ``THAT_DAY``, ``THAT_YEAR`` or ``ANY_DAY``. None: ``THAT_DAY``.
     """
     ids = SortedIds(np.unique(occurrences["contact_id"].to_numpy()))
     senders = SenderEvents.read(history, ids.positions(history["contact_id"].to_numpy()), aep_dates)
     contact = ids.positions(occurrences["contact_id"].to_numpy())
     events, instances = occurrences["event_date"].to_numpy(), occurrences["campaign_instance_id"].to_numpy()
-    implicit = np.zeros(len(occurrences), np.bool_) if is_implicit is None else is_implicit
+    if tolerance is None:
+        tolerance = np.full(len(occurrences), THAT_DAY, np.int32)
     types = occurrences["email_type"].cat
     result = np.zeros(len(occurrences), np.bool_)
     for email_type, instance in senders.keys:
@@ -128,7 +134,7 @@ def is_handled(
         if email_type.startswith(CAMPAIGN_PREFIX):
             rows = rows[instances[rows] == instance]
             result[rows] = senders.answer_campaign(
-                email_type, instance, contact[rows], events[rows], implicit[rows]
+                email_type, instance, contact[rows], events[rows], tolerance[rows]
             )
         else:
             result[rows] = senders.answer(email_type, contact[rows], events[rows])

@@ -13,6 +13,7 @@ import pandas as pd
 
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.planning.anniversaries import anniversary_occurrences, effective_date_load
+from email_scheduler.planning.audiences import audience_members, planned_instances
 from email_scheduler.planning.balancing import balance, daily_cap, daily_limit, fixed_volume, foreign_rows
 from email_scheduler.planning.basis import PlanningBasis
 from email_scheduler.planning.campaigns import ListedTargets, campaign_occurrences, resolve_conflicts
@@ -76,7 +77,7 @@ def make_plan(
     on_phase("anniversary schedules")
     anniversaries = plan_anniversaries(basis)
     on_phase("campaign schedules")
-    campaigns, target_issues = plan_campaigns(basis, inputs.contact_campaigns)
+    campaigns, target_issues = plan_campaigns(basis, inputs)
     on_phase("follow-ups")
     follow_ups, answer_issues = plan_follow_ups(basis, inputs.clicks, inputs.answers)
     found = pd.concat([contact_issues, target_issues, answer_issues], ignore_index=True)
@@ -113,20 +114,26 @@ def plan_anniversaries(basis: PlanningBasis) -> pd.DataFrame:
     return SCHEDULES.join(side_by_side(plan_part, basis.parts))
 
 
-def plan_campaigns(basis: PlanningBasis, targets: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+def plan_campaigns(basis: PlanningBasis, inputs: PlanInputs) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return ``SCHEDULES`` of the campaign emails, and ``CONTACT_ISSUES`` of their targets (sections 8, 9).
 
     Args:
         basis: What planning looks at.
-        targets: ``CONTACT_CAMPAIGNS_TABLE``.
+        inputs: The organisation's tables: its contacts and the targets that are listed.
+
+    Raises:
+        InputDataError: An audience does not suit the columns of the contacts.
     """
-    listed = ListedTargets.read(targets, basis)
+    listed = ListedTargets.read(inputs.contact_campaigns, basis)
+    planned = planned_instances(basis.instances, basis.today, basis.config)
+    members = audience_members(basis, inputs, planned)
     # only effective-date emails are smoothed
     nothing_crowded = np.empty(0, np.int32)
 
     def plan_part(part: PlanningBasis) -> tuple[pd.DataFrame, dict[str, npt.NDArray[np.int64]]]:
-        of_part = listed.of_contacts(part.first, part.first + len(part.contacts))
-        due, found = campaign_occurrences(part, of_part)
+        bounds = part.first, part.first + len(part.contacts)
+        members_of_part = {id_: each.of_contacts(*bounds) for id_, each in members.items()}
+        due, found = campaign_occurrences(part, listed.of_contacts(*bounds), members_of_part)
         return resolve_conflicts(assign_intervals(part, due, nothing_crowded)), found
 
     frames, found_by_part = zip(*side_by_side(plan_part, basis.parts), strict=True)

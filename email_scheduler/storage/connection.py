@@ -129,8 +129,8 @@ class Connection(ABC):
         """Return the names of all indexes."""
 
     @abstractmethod
-    def column_names(self, table_name: str) -> set[str]:
-        """Return the names of the columns of a table, in lower case; none if there is no such table."""
+    def column_names(self, table_name: str) -> list[str]:
+        """Return the names of the columns of a table."""
 
     @abstractmethod
     def create_index(self, statement: str) -> None:

@@ -41,7 +41,7 @@ def read_older_plan(url: str, config: SchedulerConfig) -> pd.DataFrame:
 
     def read() -> pd.DataFrame:
         with connect(url, config, read_only=True) as connection:
-            present = connection.column_names("email_schedules")
+            present = {name.lower() for name in connection.column_names("email_schedules")}
             if missing := sorted(_REQUIRED - present):
                 raise DatabaseError(
                     f"database {display_url(url)}: there is no table email_schedules with the columns"

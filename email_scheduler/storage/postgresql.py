@@ -182,14 +182,14 @@ class PostgresqlConnection(Connection):
         rows = self.execute("SELECT indexname FROM pg_indexes WHERE schemaname = current_schema()")
         return {str(name) for (name,) in rows}
 
-    def column_names(self, table_name: str) -> set[str]:
-        """Return the names of the columns of a table."""
+    def column_names(self, table_name: str) -> list[str]:
+        """Return the names of the columns of a table of the schema."""
         rows = self.execute(
-            "SELECT lower(column_name) FROM information_schema.columns"
+            "SELECT column_name FROM information_schema.columns"
             " WHERE table_schema = current_schema() AND table_name = ?",
             (table_name,),
         )
-        return {str(name) for (name,) in rows}
+        return [str(name) for (name,) in rows]
 
     def create_index(self, statement: str) -> None:
         """Create an index, in a transaction of its own, with more memory than a session has as a rule."""

@@ -2,7 +2,7 @@
 
 # ruff: noqa: S608 - put together from names, conditions and dates of this package
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from datetime import date, timedelta
@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 
 from email_scheduler.config.schema import SchedulerConfig
+from email_scheduler.planning.audiences import named_values
 from email_scheduler.planning.dates import event_days
 from email_scheduler.planning.frames import (
     ANSWERS_TABLE,
@@ -33,6 +34,7 @@ from email_scheduler.planning.frames import (
     PlanInputs,
 )
 from email_scheduler.storage.arrow import append_rows, from_arrow, read_frame, read_frames
+from email_scheduler.storage.attributes import read_attributes
 from email_scheduler.storage.compare import EXISTING_ROWS, PLANNER_ROWS, existing_rows
 from email_scheduler.storage.connection import Connection
 from email_scheduler.storage.engine import connect
@@ -86,19 +88,25 @@ HISTORY_SQL = {
 }
 
 
-def read_inputs(url: str, as_of: date, config: SchedulerConfig) -> PlanInputs:
+def read_inputs(url: str, as_of: date, config: SchedulerConfig, values: Collection[str] = ()) -> PlanInputs:
     """Read all that a plan for ``as_of`` is made from, as it is at one moment.
 
     While the database is locked this is tried again (``processing.max_retry_attempts``).
 
+    Args:
+        url: The organisation's database.
+        as_of: The date that the plan is made for.
+        config: The organisation's configuration.
+        values: Names of values of contacts that are read besides those of planned instances.
+
     Raises:
         DatabaseError: The database cannot be read.
     """
-    return read_inputs_and_changes(url, as_of, config)[0]
+    return read_inputs_and_changes(url, as_of, config, values)[0]
 
 
 def read_inputs_and_changes(
-    url: str, as_of: date, config: SchedulerConfig
+    url: str, as_of: date, config: SchedulerConfig, values: Collection[str] = ()
 ) -> tuple[PlanInputs, pd.DataFrame]:
     """Read the same, and at the same moment the changes that the plan takes into account.
 
@@ -111,34 +119,41 @@ def read_inputs_and_changes(
 
     def read() -> tuple[PlanInputs, pd.DataFrame]:
         with connect(url, config) as connection:
-            return read_plan_inputs(connection, as_of, config), read_campaign_changes(connection)
+            inputs = read_plan_inputs(connection, as_of, config, values)
+            return inputs, read_campaign_changes(connection)
 
     with database_errors(url):
         return retrying(config)(read)
 
 
-def read_plan_inputs(connection: Connection, as_of: date, config: SchedulerConfig) -> PlanInputs:
+def read_plan_inputs(
+    connection: Connection, as_of: date, config: SchedulerConfig, values: Collection[str] = ()
+) -> PlanInputs:
     """Read all that a plan for ``as_of`` is made from, within the transaction of ``connection``.
 
     Clicks and answers that no follow-up of that day can depend on are left out (section 10 of the planning
     rules): those dated after ``as_of``, and those before the first day that is looked back to, unless they
-    name their email.
+    name their email. Of further columns of the contacts, those that audiences of planned instances name.
     """
     earliest = as_of - timedelta(days=config.timing_constants.followup_lookback_days)
+    contacts = read_frame(
+        connection, CONTACTS_TABLE, "contacts WHERE id IS NOT NULL", distinct=("email", "phone_number")
+    )
+    types, instances = _read_campaign_types(connection), _read_campaign_instances(connection)
+    names = named_values(types, instances, as_of, config).union(values)
     return PlanInputs(
         as_of=as_of,
-        contacts=read_frame(
-            connection, CONTACTS_TABLE, "contacts WHERE id IS NOT NULL", distinct=("email", "phone_number")
-        ),
+        contacts=contacts,
         suppressions=read_frame(
             connection, SUPPRESSIONS_TABLE, "contact_suppressions WHERE contact_id IS NOT NULL"
         ),
-        campaign_types=_read_campaign_types(connection),
-        campaign_instances=_read_campaign_instances(connection),
+        campaign_types=types,
+        campaign_instances=instances,
         contact_campaigns=read_frame(connection, CONTACT_CAMPAIGNS_TABLE, "contact_campaigns"),
         history=read_history_table(connection),
         clicks=_read_clicks(connection, earliest, as_of),
         answers=_read_answers(connection, earliest, as_of),
+        contact_attributes=read_attributes(connection, names),
     )
 
 

@@ -123,7 +123,7 @@ class SqliteConnection(Connection):
         # The driver takes a column's type from the first rows, and fails when nulls only are followed by
         # text: a row in front, which is dropped again, holds a value of each type.
         example = ", ".join(
-            f"{'0' if is_number(c.kind) else repr('')} AS {name}" for name, c in cells.items()
+            f'{"0" if is_number(c.kind) else repr("")} AS "{name}"' for name, c in cells.items()
         )
         sql = f"SELECT {example} UNION ALL SELECT {names} FROM {source}"  # noqa: S608
         options = {"adbc.sqlite.query.batch_rows": str(_ROWS_AT_A_TIME)}
@@ -187,6 +187,12 @@ class SqliteConnection(Connection):
         """Return the names of all indexes."""
         return {str(name) for (name,) in self.execute("SELECT name FROM sqlite_master WHERE type = 'index'")}
 
+    def column_names(self, table_name: str) -> list[str]:
+        """Return the names of the columns of a table, generated ones too."""
+        return [
+            str(name) for (name,) in self.execute("SELECT name FROM pragma_table_xinfo(?)", (table_name,))
+        ]
+
     def create_index(self, statement: str) -> None:
         """Create an index, in a transaction of its own."""
         self.set_pragmas([f"PRAGMA {pragma}" for pragma in _INDEX_PRAGMAS])
@@ -213,11 +219,6 @@ class SqliteConnection(Connection):
             self.set_pragmas([f"PRAGMA {pragma}" for pragma in checkpoint])
         except adbc_driver_manager.Error as failure:
             _logger.info("the write-ahead log could not be shortened: %s", failure)
-
-    def column_names(self, table_name: str) -> set[str]:
-        """Return the names of the columns of a table."""
-        rows = self.execute("SELECT lower(name) FROM pragma_table_info(?)", (table_name,))
-        return {str(name) for (name,) in rows}
 
     def indexed_by(self, index: str) -> str:
         """Return SQL that makes the database use an index: without statistics it prefers to scan."""

@@ -3,6 +3,7 @@
 Their rows stay, and what the plan has for the same occurrence is dropped.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,8 +12,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from email_scheduler.config.schema import SchedulerConfig
+from email_scheduler.planning.campaign_instances import CampaignInstance, read_instances
 from email_scheduler.planning.frames import HISTORY, HISTORY_TABLE, ID, Frame, PlanInputs
-from email_scheduler.planning.handled import is_handled
+from email_scheduler.planning.handled import ANY_DAY, THAT_DAY, THAT_YEAR, is_handled
 from email_scheduler.planning.history import has_type, read_history
 from email_scheduler.planning.vocabulary import FOLLOW_UP_PREFIX
 from email_scheduler.storage.arrow import append_rows, read_frame
@@ -86,7 +88,10 @@ def is_answered(
     answered: Flags = is_follow_up & np.isin(schedules["contact_id"], follow_ups["contact_id"])
     others = schedules[~is_follow_up]
     is_implicit = _is_implicit(others, inputs.contact_campaigns)
-    answered[~is_follow_up] = is_handled(others, taken, config.aep_config.default_dates, is_implicit)
+    yearly = [each.id for each in _instances(inputs) if each.is_yearly]
+    is_yearly = np.isin(others["campaign_instance_id"], yearly)
+    tolerance = np.where(is_implicit, np.where(is_yearly, THAT_YEAR, ANY_DAY), THAT_DAY).astype(np.int32)
+    answered[~is_follow_up] = is_handled(others, taken, config.aep_config.default_dates, tolerance)
     return answered
 
 
@@ -102,6 +107,10 @@ def positions_of(sorted_ids: Ids, wanted_ids: Ids) -> Positions:
     offsets = np.cumsum(counts) - counts
     positions: Positions = np.repeat(starts - offsets, counts) + np.arange(counts.sum())
     return positions
+
+
+def _instances(inputs: PlanInputs) -> Collection[CampaignInstance]:
+    return read_instances(inputs.campaign_types, inputs.campaign_instances).values()
 
 
 def _is_implicit(schedules: pd.DataFrame, targets: pd.DataFrame) -> Flags:

@@ -17,6 +17,7 @@ import pytest
 
 from email_scheduler.clock import today
 from email_scheduler.definitions import build_definitions
+from email_scheduler.operations.campaigns import Campaigns
 from email_scheduler.operations.planning_run import plan_and_publish
 from email_scheduler.orchestration.parquet import read_frame, write_frame
 from email_scheduler.orchestration.partitions import Partition
@@ -377,3 +378,27 @@ def test_metadata_holds_counts_tables_and_a_chart_and_nobodys_data(planned: tupl
     assert by_asset["email_schedules"]["rows added"].value == balanced["dagster/row_count"].value
     everything = str([{name: str(value.value) for name, value in each.items()} for each in by_asset.values()])
     assert "@" not in everything
+
+
+def test_an_audience_goes_by_columns_that_the_agency_has_added(project: Project) -> None:
+    url, config = settings_of(project.config, "northwind")
+    with database(url) as connection:
+        connection.execute("ALTER TABLE contacts ADD COLUMN carrier TEXT")
+        connection.execute("UPDATE contacts SET carrier = 'Acme' WHERE id % 3 = 0")
+    audience = {"where": {"carrier": "acme"}, "trigger": {"anniversary_of": "effective_date"}}
+    made = Campaigns(url, config).create_instance(
+        "rate_increase", "acme", email_template="x", metadata={"audience": audience}
+    )
+    result = project.run("northwind")
+    assert result.success, failure_messages(result)
+    with project.file("contacts", "contact_attributes").open("rb") as file:
+        attributes = read_frame(file, ASSET_FRAMES["contacts"]["contact_attributes"])
+    assert list(attributes) == ["id", "carrier"]
+    with database(url) as connection:
+        rows = connection.execute(
+            "SELECT DISTINCT contact_id FROM email_schedules WHERE campaign_instance_id = ?", (made.id,)
+        ).fetchall()
+    assert len(rows) > CONTACTS / 6
+    assert all(contact_id % 3 == 0 for (contact_id,) in rows)
+    again = plan_and_publish(url, config, today()).changes.totals
+    assert [again[name] for name in ("added", "changed", "removed")] == [0, 0, 0]

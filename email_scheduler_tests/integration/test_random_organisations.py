@@ -47,6 +47,9 @@ MOMENTS = {"clicked_at", "created_at", "actual_send_datetime"}
 
 def fill(database: Database, organisation: PlanInputs) -> None:
     """Write the organisation's tables as an agency's own programs would."""
+    attributes = {row["id"]: row for row in rows_of(organisation.contact_attributes)}
+    for name in organisation.contact_attributes.columns.drop("id"):
+        database.write(f'ALTER TABLE contacts ADD COLUMN "{name}" TEXT')
     for table, frame, more in (
         ("contacts", organisation.contacts, {}),
         ("contact_suppressions", organisation.suppressions, {"reason": "unsubscribed"}),
@@ -57,7 +60,11 @@ def fill(database: Database, organisation: PlanInputs) -> None:
         ("tracking_clicks", organisation.clicks, {}),
         ("contact_events", organisation.answers, {"event_type": "eligibility_answered"}),
     ):
-        database.insert(table, *(present({**row, **more}, table) for row in rows_of(frame)))
+        if table == "contacts":
+            rows = [{**row, **attributes.get(row["id"], {})} for row in rows_of(frame)]
+        else:
+            rows = [{**row, **more} for row in rows_of(frame)]
+        database.insert(table, *(present(row, table) for row in rows))
 
 
 def present(row: dict[str, object], table: str) -> dict[str, object]:

@@ -103,6 +103,7 @@ class Book:
     today: date
     config: SchedulerConfig
     contact_rows: list[dict[str, object]]
+    attributes: dict[int, dict[str, object]]
     suppressions: list[dict[str, object]]
     instances: dict[int, Instance]
     targets: list[Target]
@@ -117,6 +118,7 @@ def read_book(inputs: PlanInputs, config: SchedulerConfig) -> Book:
         today=inputs.as_of,
         config=config,
         contact_rows=rows_of(inputs.contacts),
+        attributes={row["id"]: row for row in rows_of(inputs.contact_attributes)},
         suppressions=rows_of(inputs.suppressions),
         instances=read_instances(inputs),
         targets=[Target(**row) for row in rows_of(inputs.contact_campaigns)],

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import date
 
+from email_scheduler_tests.oracle.audiences import anniversary_deadline, is_yearly, matches, trigger_of
 from email_scheduler_tests.oracle.book import Book, Instance, Target, default_trigger_date
 from email_scheduler_tests.oracle.contacts import Contact, Issue
 from email_scheduler_tests.oracle.emails import Email
@@ -68,11 +69,15 @@ def aims_of(instance: Instance, contacts: list[Contact], book: Book) -> tuple[li
             issues.append((contact.id, "trigger_date", issue))
         else:
             aims[contact.id, day] = Aim(contact, instance, day, is_implicit=False)
-    if instance.targets_all:
+    has_audience = instance.metadata.get("audience") is not None
+    if instance.targets_all or has_audience:
         for contact in contacts:
-            if contact.id in has_row:
+            if contact.id in has_row or (has_audience and not matches(contact, instance, book)):
                 continue
-            day, issue = default_trigger_date_or_issue(instance)
+            if has_audience:
+                day, issue = trigger_of(contact, instance, book)
+            else:
+                day, issue = default_trigger_date_or_issue(instance)
             if day is None:
                 issues.append((contact.id, "trigger_date", issue))
             else:
@@ -85,7 +90,10 @@ def is_campaign_handled(aim: Aim, book: Book) -> bool:
     for row in sender_rows_of(aim.contact, aim.instance.email_type, book):
         if row.campaign_instance_id != aim.instance.id:
             continue
-        if aim.is_implicit or row.counted_date == aim.trigger_date:
+        if aim.is_implicit and not is_yearly(aim.instance):
+            return True
+        away = abs((row.counted_date - aim.trigger_date).days) if row.counted_date is not None else None
+        if away == 0 or (aim.is_implicit and away is not None and away <= 182):
             return True
     return False
 
@@ -99,6 +107,8 @@ def campaign_email(aim: Aim, book: Book) -> Email:
         ideal_date = instance.active_start_date
     if days_before > 0:
         deadline = plus(aim.trigger_date, -1)
+    elif aim.is_implicit and is_yearly(instance):
+        deadline = anniversary_deadline(aim.trigger_date, instance, book)
     elif aim.is_implicit:
         deadline = plus(max(ideal_date, book.today), 365)
     else:

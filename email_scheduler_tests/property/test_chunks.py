@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 
 from email_scheduler.planning import chunks
 from email_scheduler.planning.compliance import find_violations
@@ -43,6 +43,8 @@ def test_a_plan_made_in_several_chunks_is_the_same_plan(case: Case) -> None:
 @given(case=cases)
 def test_ids_that_lie_far_apart_change_nothing(case: Case) -> None:
     inputs, config = case
+    # unless an audience asks for ids
+    assume(not inputs.campaign_instances["metadata"].str.contains('"id"', case=False, na=False).any())
 
     def spread(frame: pd.DataFrame, column: str) -> pd.DataFrame:
         return frame.assign(**{column: frame[column] * 1_000_003})
@@ -51,6 +53,7 @@ def test_ids_that_lie_far_apart_change_nothing(case: Case) -> None:
     far_apart = replace(
         inputs,
         contacts=spread(inputs.contacts, "id"),
+        contact_attributes=spread(inputs.contact_attributes, "id"),
         **{name: spread(getattr(inputs, name), "contact_id") for name in names},
     )
     plan = make_plan(far_apart, config)

@@ -39,6 +39,8 @@ def test_the_random_cases_reach_every_rule() -> None:
             if "variant" in (row.metadata or {}):
                 reached.add("variant sent" if row.initial_email_id else "variant")
         reached |= {issue for _, _, issue in plan.issues}
+        audiences = [one.instance.metadata.get("audience") for one in plan.emails if one.is_implicit]
+        reached |= {next(iter(each.get("trigger") or ["default trigger"])) for each in audiences if each}
     assert reached >= {
         *("birthday", "effective", "aep", "post", "campaign", "followup"),
         *("smoothed", "brought_forward", "redistributed", "catch_up"),
@@ -50,6 +52,7 @@ def test_the_random_cases_reach_every_rule() -> None:
         *("invalid_birth_date", "invalid_effective_date", "state_mismatch"),
         *("missing_trigger_date", "invalid_trigger_date", "unreadable_event_data"),
         *("variant", "variant sent"),
+        *("default trigger", "date", "column", "anniversary_of"),
     }
 
 

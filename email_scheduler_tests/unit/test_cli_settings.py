@@ -22,7 +22,7 @@ def test_values_are_read_as_in_the_configuration() -> None:
     }
 
 
-def test_lists_and_mappings_are_json() -> None:
+def test_lists_and_mappings_may_be_json() -> None:
     typed = ['metadata.variants=[{"name": "a", "weight": 1}]', 'b={"c": null}', 'd="[1]"', "e=[]"]
     assert parse_settings(typed) == {
         "metadata": {"variants": [{"name": "a", "weight": 1}]},
@@ -30,6 +30,11 @@ def test_lists_and_mappings_are_json() -> None:
         "d": "[1]",
         "e": [],
     }
+
+
+def test_several_values_stand_in_square_brackets() -> None:
+    typed = ["a=[TX, FL]", 'b=[1,null,"2"]', "c=[x]", "d=[x"]
+    assert parse_settings(typed) == {"a": ["TX", "FL"], "b": [1, None, "2"], "c": ["x"], "d": "[x"}
 
 
 def test_a_dot_leads_into_an_inner_mapping() -> None:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, insert, inspect, select, update
 from sqlalchemy.engine import Connection
 
+from email_scheduler.config.audiences import Audience
 from email_scheduler.config.campaigns import CampaignInstanceName
 from email_scheduler.config.schema import CampaignInstance
 from email_scheduler.config.values import CampaignTypeName, Section
@@ -25,8 +26,9 @@ from email_scheduler.operations.campaigns.values import (
     read_json,
     to_json,
 )
+from email_scheduler.planning.audiences import column_problem
 from email_scheduler.storage.campaign_log import CREATED, LoggedChange
-from email_scheduler.storage.tables import campaign_instances
+from email_scheduler.storage.tables import campaign_instances, contacts
 
 _METADATA: Final = "metadata"
 # Stands for the template where a change does not name one: what is not given is not checked.
@@ -116,6 +118,7 @@ def create_instance(
     checked(_Names, {"campaign_type": campaign_type, "instance_name": instance_name}, subject)
     values = checked(CampaignInstance, settings, subject)
     find_type(session.connection, campaign_type)
+    _refuse_unknown_columns(session.connection, values.metadata.audience, subject)
     taken = (campaign_type, instance_name)
     if any((each.campaign_type, each.instance_name) == taken for each in list_instances(session.connection)):
         raise UsageError(f"{subject}: there is one already; campaigns instances change changes it")
@@ -148,6 +151,7 @@ def change_instance(session: Session, reference: str, settings: Mapping[str, Any
     _refuse_reversed_dates(before, values, subject)
     metadata = before.metadata
     if _METADATA in settings:
+        _refuse_unknown_columns(session.connection, given.metadata.audience, subject)
         patch = _plain(given.metadata.model_dump(include=given.metadata.model_fields_set))
         metadata = {key: value for key, value in {**metadata, **patch}.items() if value is not None}
     changes = [
@@ -167,6 +171,15 @@ def change_instance(session: Session, reference: str, settings: Mapping[str, Any
         )
         session.record(changes)
     return changes
+
+
+def _refuse_unknown_columns(connection: Connection, audience: Audience | None, subject: str) -> None:
+    if audience is None:
+        return
+    columns = sorted(str(each["name"]).lower() for each in inspect(connection).get_columns(contacts.name))
+    problem = column_problem(audience, columns)
+    if problem is not None:
+        raise UsageError(f"{subject}: {problem}; contacts have the columns {', '.join(columns)}")
 
 
 def _plain(metadata: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,9 +12,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pydantic import ValidationError
 from sqlalchemy import Text, cast, func, select
 from sqlalchemy.engine import Connection
 
+from email_scheduler.config.audiences import Audience
 from email_scheduler.config.loader import load_config
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.errors import UsageError
@@ -32,6 +34,7 @@ from email_scheduler.operations.campaigns.staging import Selection, fill_stage, 
 from email_scheduler.operations.campaigns.targets import take_targets
 from email_scheduler.operations.campaigns.values import to_json
 from email_scheduler.operations.csv_files.bad_lines import BadLines, BadLinesError
+from email_scheduler.planning.audiences import AudienceCounts, count_audience
 from email_scheduler.planning.dates import from_day
 from email_scheduler.planning.frames import (
     CAMPAIGN_INSTANCES_TABLE,
@@ -40,7 +43,7 @@ from email_scheduler.planning.frames import (
     ID,
     PlanInputs,
 )
-from email_scheduler.planning.plan import make_plan
+from email_scheduler.planning.plan import Plan, make_plan, planning_basis
 from email_scheduler.planning.vocabulary import PRE_SCHEDULED
 from email_scheduler.storage.read import read_inputs
 from email_scheduler.storage.tables import contact_campaigns
@@ -94,6 +97,7 @@ class CampaignPreview:
         skipped_by_reason: Its emails that do not go out.
         displaced: What becomes of other emails, by type; types to which nothing happens are left out.
         notes: What else there is to know, a sentence each.
+        audience: Whom its audience takes on that day; None if it has none.
     """
 
     reference: str
@@ -104,6 +108,7 @@ class CampaignPreview:
     skipped_by_reason: dict[str, int]
     displaced: list[Displaced]
     notes: list[str]
+    audience: AudienceCounts | None = None
 
 
 @dataclass(frozen=True)
@@ -147,12 +152,14 @@ def preview_instance(
     with connected(url, config, is_bulky=selection is not None) as connection:
         subject = _look_up(connection, instance, selection, trigger_date)
     on_phase("read")
-    inputs = read_inputs(url, as_of, config)
     row = subject.instance
+    inputs = read_inputs(url, as_of, config, _values_named(row))
     on_phase("plan without it")
     without = make_plan(_with_instance(inputs, replace(row, active=False), subject.targets), config).schedules
     on_phase("plan with it")
-    planned = make_plan(_with_instance(inputs, replace(row, active=True), subject.targets), config).schedules
+    inputs = _with_instance(inputs, replace(row, active=True), subject.targets)
+    plan = make_plan(inputs, config)
+    planned = plan.schedules
     on_phase("compare")
     is_own = (planned["campaign_instance_id"] == row.id).to_numpy()
     own = planned[is_own & (planned["initial_email_id"] == 0).to_numpy()]
@@ -170,7 +177,26 @@ def preview_instance(
         skipped_by_reason=count_reasons(own[~goes_out]["skip_reason"]),
         displaced=displaced_by(planned, without, row.id),
         notes=subject.notes,
+        audience=_audience_counts(inputs, plan, config, row.id),
     )
+
+
+def _values_named(instance: InstanceRow) -> set[str]:
+    """Return the values of contacts that the audience of an instance is about, planned by now or not."""
+    written = instance.metadata.get("audience")
+    try:
+        return set() if written is None else Audience.model_validate(written).names
+    except ValidationError:
+        # planning says what is wrong with it
+        return set()
+
+
+def _audience_counts(
+    inputs: PlanInputs, plan: Plan, config: SchedulerConfig, instance_id: int
+) -> AudienceCounts | None:
+    basis = planning_basis(inputs, plan.contacts, config)
+    instance = basis.instances[instance_id]
+    return None if instance.audience is None else count_audience(basis, inputs, instance)
 
 
 def _look_up(

@@ -67,6 +67,7 @@ class InstanceReport:
     Attributes:
         campaign_type: Its type.
         is_for_everybody: Contacts that are not listed get its email too.
+        is_for_audience: Those of them that match its audience do.
         targets: Listed contacts by status: pending, scheduled, sent, skipped (withdrawn).
         planned_by_date: Emails that are waiting, by send date.
         skipped_by_reason: Emails of the plan that do not go out.
@@ -82,6 +83,7 @@ class InstanceReport:
     instance: InstanceRow
     campaign_type: TypeRow
     is_for_everybody: bool
+    is_for_audience: bool
     targets: dict[str, int]
     planned_by_date: dict[str, int]
     skipped_by_reason: dict[str, int]
@@ -149,6 +151,7 @@ def report_instance(connection: Connection, reference: str) -> InstanceReport:
     """
     instance = find_instance(connection, reference)
     campaign_type = find_type(connection, instance.campaign_type)
+    has_audience = instance.metadata.get("audience") is not None
     own = _emails.campaign_instance_id == instance.id
     first = and_(own, _emails.initial_email_id.is_(None))
     by_status = _counts(connection, _grouped(_emails.status, first))
@@ -162,7 +165,8 @@ def report_instance(connection: Connection, reference: str) -> InstanceReport:
     return InstanceReport(
         instance=instance,
         campaign_type=campaign_type,
-        is_for_everybody=campaign_type.target_all_contacts,
+        is_for_everybody=campaign_type.target_all_contacts and not has_audience,
+        is_for_audience=has_audience,
         targets=_counts(
             connection,
             _grouped(contact_campaigns.c.status, contact_campaigns.c.campaign_instance_id == instance.id),

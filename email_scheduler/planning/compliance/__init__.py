@@ -9,6 +9,7 @@ import pandas as pd
 
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.planning.chunks import chunks, side_by_side
+from email_scheduler.planning.compliance.audiences import Audiences
 from email_scheduler.planning.compliance.campaign_book import CampaignBook, read_campaign_book
 from email_scheduler.planning.compliance.campaign_targets import Targets, check_campaigns, read_targets
 from email_scheduler.planning.compliance.columns import FOLLOW_UP, FOREIGN, ContactPositions
@@ -61,7 +62,8 @@ def find_violations(
     senders = read_sender_rows(inputs.history, positions)
     rows = read_plan_rows(schedules, positions)
     book = read_campaign_book(as_of, inputs, config)
-    targets = read_targets(book, inputs.contact_campaigns, positions)
+    audiences = Audiences(as_of, book, inputs, contacts)
+    targets = read_targets(book, audiences, inputs.contact_campaigns, positions)
     splits = read_splits(inputs, config)
 
     _check_words(rows, report)

@@ -17,6 +17,7 @@ from email_scheduler.planning.compliance.days import FOREVER, LONG_AGO, Days, Fl
 from email_scheduler.planning.frames import NO_DATE, NO_NUMBER, PlanInputs
 
 _IMPLICIT_CATCH_UP_DAYS = 365
+_MOST_ANNIVERSARY_CATCH_UP_DAYS = 364
 # no date is that many days away from another; sums with it stay within int32
 _MOST_DAYS = 10_000_000
 
@@ -34,7 +35,9 @@ class CampaignBook:
         is_planned: ... and it has not ended, and campaign emails are planned at all.
         is_bound: Exclusion windows bind its emails.
         has_follow_ups: Its emails are followed up.
-        is_for_all: Contacts without a target of their own get it too.
+        is_for_all: Contacts without a target of their own get it too: all, or those of its audience.
+        audiences: ``metadata.audience``, None where there is none.
+        is_yearly: Its audience gets it for each anniversary of a date.
         days_before: From the ideal date to the trigger.
         starts: First day on which its emails are meant to go out; long ago where there is none.
         ends: Last day on which they may; for ever where there is none.
@@ -50,11 +53,18 @@ class CampaignBook:
     is_bound: Flags
     has_follow_ups: Flags
     is_for_all: Flags
+    audiences: list[dict[str, object] | None]
+    is_yearly: Flags
     days_before: Numbers
     starts: Days
     ends: Days
     default_trigger: Days
     catch_up_days: int
+
+    @property
+    def anniversary_catch_up_days(self) -> int:
+        """The same for an anniversary: before that of the next year."""
+        return min(self.catch_up_days, _MOST_ANNIVERSARY_CATCH_UP_DAYS)
 
     def find(self, instances: Ids) -> InstancePositions:
         """Return the position of each instance, -1 where the database has none with that id."""
@@ -78,7 +88,9 @@ class CampaignBook:
         days_before = self.days_before[at]
         ideal = np.maximum(triggers - days_before, self.starts[at])
         if implicit:
-            latest = np.maximum(ideal, as_of) + _IMPLICIT_CATCH_UP_DAYS
+            yearly = triggers - days_before + self.anniversary_catch_up_days
+            once = np.maximum(ideal, as_of) + _IMPLICIT_CATCH_UP_DAYS
+            latest = np.where(self.is_yearly[at], yearly, once)
         else:
             latest = ideal + self.catch_up_days
         deadline = np.where(days_before > 0, triggers - 1, latest)
@@ -90,6 +102,7 @@ def read_campaign_book(as_of: int, inputs: PlanInputs, config: SchedulerConfig) 
     types = {str(row["name"]): row for row in inputs.campaign_types.to_dict("records")}
     instances = inputs.campaign_instances.sort_values("id", ignore_index=True).to_dict("records")
     metadata = [object_of_json(row["metadata"]) for row in instances]
+    audiences = [_audience(extra) for extra in metadata]
     starts = [_day(row["active_start_date"]) for row in instances]
     ends = [_day(row["active_end_date"]) for row in instances]
     own = [types.get(str(row["campaign_type"]), {}) for row in instances]
@@ -115,7 +128,15 @@ def read_campaign_book(as_of: int, inputs: PlanInputs, config: SchedulerConfig) 
         has_follow_ups=np.array(
             [_flag(extra, kind, "enable_followups") for extra, kind in pairs], dtype=bool
         ),
-        is_for_all=np.array([bool(kind.get("target_all_contacts")) for kind in own], dtype=bool),
+        is_for_all=np.array(
+            [
+                audience is not None or bool(kind.get("target_all_contacts"))
+                for audience, kind in zip(audiences, own, strict=True)
+            ],
+            dtype=bool,
+        ),
+        audiences=audiences,
+        is_yearly=np.array([_is_yearly(audience) for audience in audiences], dtype=bool),
         days_before=np.array(days_before, dtype=np.int32),
         starts=np.array([LONG_AGO if day is None else day for day in starts], dtype=np.int32),
         ends=np.array([FOREVER if day is None else day for day in ends], dtype=np.int32),
@@ -134,6 +155,16 @@ def _default_trigger(metadata: dict[str, object], start: int | None, days_before
     if stated is not None and str(stated).strip():
         return _day(stated)
     return None if start is None else start + max(days_before, 0)
+
+
+def _audience(metadata: dict[str, object]) -> dict[str, object] | None:
+    stated = metadata.get("audience")
+    return stated if isinstance(stated, dict) else None
+
+
+def _is_yearly(audience: dict[str, object] | None) -> bool:
+    trigger = (audience or {}).get("trigger")
+    return isinstance(trigger, dict) and trigger.get("anniversary_of") is not None
 
 
 def _flag(metadata: dict[str, object], campaign_type: Mapping[Hashable, object], name: str) -> bool:

@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from email_scheduler.config.schema import SchedulerConfig
+from email_scheduler.planning.compliance.audiences import Audiences
 from email_scheduler.planning.compliance.campaign_book import CampaignBook, InstancePositions
 from email_scheduler.planning.compliance.columns import (
     CAMPAIGN,
@@ -32,6 +33,9 @@ from email_scheduler.planning.compliance.report import Report
 from email_scheduler.planning.compliance.senders import SenderRows
 from email_scheduler.planning.frames import NO_DATE
 
+# An anniversary is answered by a row that is about a day that is not further away.
+_MOST_DAYS_OF_THE_SAME_YEAR = 182
+
 
 @dataclass(frozen=True)
 class _Emails:
@@ -44,16 +48,19 @@ class _Emails:
 
 @dataclass(frozen=True)
 class Targets:
-    """The targets that the database lists, in the order of their contacts.
+    """The targets that the database lists, in the order of their contacts, and those that it does not list.
 
     Attributes:
         explicit: Those of planned instances that are still open and have a trigger date.
         listed_who, listed_at: Contact and instance of all of them: for whom no instance for all is.
+        implicit: Of each planned instance that is for all or for an audience, the trigger date of each
+            contact that it is for; ``NO_DATE`` of the others.
     """
 
     explicit: _Emails
     listed_who: npt.NDArray[np.int32]
     listed_at: InstancePositions
+    implicit: dict[int, Days]
 
     def of_contacts(self, contacts: slice) -> "Targets":
         """Return those of these contacts, which are counted from the first of them."""
@@ -67,17 +74,23 @@ class Targets:
             ),
             self.listed_who[listed] - ends[0],
             self.listed_at[listed],
+            {at: events[contacts] for at, events in self.implicit.items()},
         )
 
 
-def read_targets(book: CampaignBook, contact_campaigns: pd.DataFrame, positions: ContactPositions) -> Targets:
+def read_targets(
+    book: CampaignBook, audiences: Audiences, contact_campaigns: pd.DataFrame, positions: ContactPositions
+) -> Targets:
     """Return the targets of valid contacts in ``contact_campaigns`` (``CONTACT_CAMPAIGNS_TABLE``)."""
     who = positions.of(contact_campaigns["contact_id"].to_numpy())
     order = np.argsort(who, kind="stable")
     contact_campaigns, who = contact_campaigns.take(order), who[order]
     at = book.find(contact_campaigns["campaign_instance_id"].to_numpy())
     explicit = _explicit_targets(book, contact_campaigns, at, who)
-    return Targets(explicit, who[who >= 0], at[who >= 0])
+    implicit = {
+        at: audiences.triggers(at) for at in np.flatnonzero(book.is_planned & book.is_for_all).tolist()
+    }
+    return Targets(explicit, who[who >= 0], at[who >= 0], implicit)
 
 
 def check_campaigns(
@@ -103,8 +116,8 @@ def check_campaigns(
 
     check = _Check(as_of, book, rows, of_kind, planned, sent, contact_ids, config, report)
     check.explicit(targets.explicit)
-    for instance in np.flatnonzero(book.is_planned & book.is_for_all & (book.default_trigger != NO_DATE)):
-        check.implicit(int(instance), targets.listed_who[targets.listed_at == instance])
+    for instance, events in targets.implicit.items():
+        check.implicit(instance, events, targets.listed_who[targets.listed_at == instance])
     report.rows("unknown_occurrence", of_kind[~rows.is_known[of_kind]])
 
 
@@ -161,21 +174,27 @@ class _Check:
         at, event = unpack(appointments[appointment])
         self._miss(who, at.astype(np.intp), event, implicit=False)
 
-    def implicit(self, instance: int, listed: npt.NDArray[np.int32]) -> None:
-        """Check the contacts that an instance for all is for because the database does not list them."""
-        event = self._book.default_trigger[instance]
-        is_target = np.ones(len(self._contact_ids), dtype=bool)
+    def implicit(self, instance: int, event: Days, listed: npt.NDArray[np.int32]) -> None:
+        """Check the contacts that an instance is for without their being listed, with their trigger dates."""
+        is_target = event != NO_DATE
         is_target[listed] = False
+        sent_who, sent_event = (
+            each[self._sent.instance == instance] for each in (self._sent.who, self._sent.event)
+        )
+        answers = np.ones(len(sent_who), dtype=bool)
+        if self._book.is_yearly[instance]:
+            answers = np.abs(sent_event.astype(np.int64) - event[sent_who]) <= _MOST_DAYS_OF_THE_SAME_YEAR
         is_handled = np.zeros(len(self._contact_ids), dtype=bool)
-        is_handled[self._sent.who[self._sent.instance == instance]] = True
+        is_handled[sent_who[answers]] = True
         planned = self._planned
-        found = (planned.instance == instance) & (planned.event == event) & is_target[planned.who]
+        found = (
+            (planned.instance == instance) & is_target[planned.who] & (planned.event == event[planned.who])
+        )
         self._settle(found, found & is_handled[planned.who], implicit=True)
         is_target &= ~is_handled
         is_target[planned.who[found]] = False
         who = np.flatnonzero(is_target)
-        at = np.full(len(who), instance)
-        self._miss(who, at, np.full(len(who), event), implicit=True)
+        self._miss(who, np.full(len(who), instance), event[who], implicit=True)
 
     def _settle(self, found: Flags, is_handled: Flags, *, implicit: bool) -> None:
         at, event = self._planned.instance[found], self._planned.event[found]
