@@ -22,6 +22,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+from email_scheduler.cli.backups import backup
 from email_scheduler.cli.campaign_output import hold_object
 from email_scheduler.cli.campaigns import campaigns
 from email_scheduler.cli.holds import hold, release
@@ -174,6 +175,7 @@ def demo() -> None:
 
 
 app.add_typer(campaigns, name="campaigns")
+app.add_typer(backup, name="backup")
 app.command()(hold)
 app.command()(release)
 app.command("migrate-rate-increases")(migrate_rate_increases)

@@ -12,6 +12,7 @@ from email_scheduler.operations.rate_increases import OLDER_TYPE
 from email_scheduler.operations.summary import capacity_warnings
 from email_scheduler.planning.frames import PlanInputs
 from email_scheduler.planning.plan import Plan, make_plan
+from email_scheduler.storage.backups import backup_before_publishing
 from email_scheduler.storage.changes import Changes, preview_changes, preview_effects
 from email_scheduler.storage.holds import Hold, current_hold
 from email_scheduler.storage.lock import planner_lock
@@ -80,7 +81,11 @@ def plan_and_publish(
             timer.begin(phase)
             lock.heartbeat()
 
-        with planner_rows_in_background(url, config) as existing:
+        begin("back up")
+        with (
+            backup_before_publishing(url, config) as finish_backup,
+            planner_rows_in_background(url, config) as existing,
+        ):
             begin("read")
             inputs, seen = read_inputs_and_changes(replica or url, as_of, config)
             timer.amount = _amount(inputs)
@@ -94,6 +99,7 @@ def plan_and_publish(
                 lock,
                 existing,
                 changes=seen,
+                finish_backup=finish_backup,
                 allow_older=allow_older,
                 on_phase=timer.begin,
                 on_progress=on_progress,

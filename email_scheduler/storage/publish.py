@@ -71,6 +71,7 @@ def publish_plan(
     existing: ReadPlannerRows,
     *,
     changes: pd.DataFrame | None = None,
+    finish_backup: Callable[[], object] = lambda: None,
     allow_older: bool = False,
     on_phase: Callable[[str], None] = lambda _: None,
     on_progress: Callable[[int, int], None] = lambda _done, _total: None,
@@ -91,6 +92,7 @@ def publish_plan(
         existing: Returns the planned rows there (``EXISTING_ROWS``), read while the lock was held.
         changes: ``CAMPAIGN_CHANGES`` as they were when the inputs were read, which are stamped as soon as all
             is published; None: no change is.
+        finish_backup: Waits for the backup of the database; called before a planned row is written.
         allow_older: Publish even if a plan for a later date has been published.
         on_phase: Told the name of each phase as it begins: prove, compare, write.
         on_progress: Told how many of the contacts that something changes for are written, and how many
@@ -100,6 +102,7 @@ def publish_plan(
         InputDataError: A frame of the plan does not keep its contract.
         ComplianceError: The plan breaks a rule; nothing was published.
         StalePlanError: A plan for a later date has been published; nothing was published.
+        BackupError: The backup cannot be made; nothing was published.
         PlannerLockedError: Another planner has taken the lock over.
         DatabaseError: The database cannot be read or written.
     """
@@ -117,6 +120,9 @@ def publish_plan(
             refuse_violations(plan, inputs, config)
             on_phase("compare")
             comparison = compare_with_database(run, existing())
+            on_phase("finish the backup")
+            finish_backup()
+            run.transact(lambda: None)
             on_phase("write")
             schedules = publish_schedules(run, comparison, on_progress)
             _publish_target_statuses(run)

@@ -181,7 +181,8 @@ class _Writer:
     def _without_taken(self, batch: Batch, taken: pd.DataFrame) -> Batch:
         candidates = positions_of(self._contact_ids, np.unique(taken["contact_id"]))
         schedules = self._run.plan.schedules.iloc[candidates]
-        answered = candidates[is_answered(schedules, taken, self._run.inputs, self._run.config)]
+        targets = self._run.inputs.contact_campaigns
+        answered = candidates[is_answered(schedules, taken, targets, self._run.config)]
         stand_ins = self._comparison.difference.matches[answered]
         leaving = np.union1d(batch.removed, stand_ins[stand_ins >= 0])
         return replace(

@@ -67,7 +67,7 @@ class TakenRows:
 
 
 def is_answered(
-    schedules: pd.DataFrame, taken: pd.DataFrame, inputs: PlanInputs, config: SchedulerConfig
+    schedules: pd.DataFrame, taken: pd.DataFrame, targets: pd.DataFrame, config: SchedulerConfig
 ) -> Flags:
     """Tell which rows of a plan the sending system has made needless.
 
@@ -78,14 +78,14 @@ def is_answered(
     Args:
         schedules: ``EMAIL_SCHEDULES``.
         taken: ``HISTORY``: the rows that it took.
-        inputs: What the plan was made from.
+        targets: ``CONTACT_CAMPAIGNS_TABLE``, as the plan knew it.
         config: The organisation's configuration.
     """
     is_follow_up = schedules["initial_email_id"].to_numpy() != 0
     follow_ups = taken[has_type(taken, FOLLOW_UP_PREFIX)]
     answered: Flags = is_follow_up & np.isin(schedules["contact_id"], follow_ups["contact_id"])
     others = schedules[~is_follow_up]
-    is_implicit = _is_implicit(others, inputs.contact_campaigns)
+    is_implicit = _is_implicit(others, targets)
     answered[~is_follow_up] = is_handled(others, taken, config.aep_config.default_dates, is_implicit)
     return answered
 

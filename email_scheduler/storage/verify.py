@@ -28,7 +28,7 @@ def differences_from_plan(url: str, config: SchedulerConfig, plan: Plan, inputs:
             existing = existing_planner_rows(connection)
             taken = TakenRows.read(connection, inputs).rows
         difference = compare(plan.schedules, existing)
-        is_dropped = is_answered(plan.schedules, taken, inputs, config)
+        is_dropped = is_answered(plan.schedules, taken, inputs.contact_campaigns, config)
         missing, altered = (
             positions[~is_dropped[positions]] for positions in (difference.added, difference.changed)
         )
