@@ -25,10 +25,12 @@ from rich.progress import (
 from email_scheduler.cli.backups import backup
 from email_scheduler.cli.campaign_output import hold_object
 from email_scheduler.cli.campaigns import campaigns
+from email_scheduler.cli.config_versions import config_commands
 from email_scheduler.cli.holds import hold, release
 from email_scheduler.cli.rate_increases import migrate_rate_increases
 from email_scheduler.cli.shared import (
     AsJson,
+    By,
     Config,
     database_and_config,
     err,
@@ -138,11 +140,18 @@ def plan(
             help="A copy of the database that the plan is made from.",
         ),
     ] = None,
+    by: By = None,
 ) -> None:
     """Plan every email of an organisation, prove the plan, and publish it."""
     settings = load(config)
     run = _run(
-        database, settings, as_of or today(), dry_run=dry_run, allow_older=allow_older, replica=replica
+        database,
+        settings,
+        as_of or today(),
+        dry_run=dry_run,
+        allow_older=allow_older,
+        replica=replica,
+        by=by,
     )
     if as_json:
         for warning in run.warnings:
@@ -176,6 +185,7 @@ def demo() -> None:
 
 app.add_typer(campaigns, name="campaigns")
 app.add_typer(backup, name="backup")
+app.add_typer(config_commands, name="config")
 app.command()(hold)
 app.command()(release)
 app.command("migrate-rate-increases")(migrate_rate_increases)
@@ -231,6 +241,7 @@ def _run(
     dry_run: bool,
     allow_older: bool,
     replica: str | None,
+    by: str | None,
 ) -> PlanRun:
     with _progress() as show:
         if dry_run:
@@ -241,6 +252,7 @@ def _run(
             as_of,
             replica=replica,
             allow_older=allow_older,
+            planned_by=by,
             on_phase=show,
             on_progress=lambda done, total: show("write", done, total),
         )

@@ -54,6 +54,7 @@ def plan_and_publish(
     *,
     replica: str | None = None,
     allow_older: bool = False,
+    planned_by: str | None = None,
     on_phase: Callable[[str], None] = lambda _: None,
     on_progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> PlanRun:
@@ -65,6 +66,7 @@ def plan_and_publish(
         as_of: The date to plan for.
         replica: A copy of the database that is read instead, as far as planning goes.
         allow_older: Publish even if a plan for a later date has been published.
+        planned_by: As for ``publish_plan``.
         on_phase: Told the name of each phase as it begins.
         on_progress: Told how many contacts are written, of how many.
 
@@ -101,6 +103,7 @@ def plan_and_publish(
                 changes=seen,
                 finish_backup=finish_backup,
                 allow_older=allow_older,
+                planned_by=planned_by,
                 on_phase=timer.begin,
                 on_progress=on_progress,
             )

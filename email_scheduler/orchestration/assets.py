@@ -264,6 +264,7 @@ def email_schedules(
                 changes=campaigns["campaign_changes"],
                 finish_backup=finish_backup,
                 allow_older=config.allow_older,
+                planned_by=f"dagster run {context.run.run_id}",
                 on_phase=step.timer.begin,
             )
         changes = result.schedules.changes

@@ -73,6 +73,7 @@ def publish_plan(
     changes: pd.DataFrame | None = None,
     finish_backup: Callable[[], object] = lambda: None,
     allow_older: bool = False,
+    planned_by: str | None = None,
     on_phase: Callable[[str], None] = lambda _: None,
     on_progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> PublishResult:
@@ -94,6 +95,8 @@ def publish_plan(
             is published; None: no change is.
         finish_backup: Waits for the backup of the database; called before a planned row is written.
         allow_older: Publish even if a plan for a later date has been published.
+        planned_by: Who is on record for a configuration that counts from now on; None: the operating
+            system's user.
         on_phase: Told the name of each phase as it begins: prove, compare, write.
         on_progress: Told how many of the contacts that something changes for are written, and how many
             there are.
@@ -112,7 +115,7 @@ def publish_plan(
     TARGET_STATUSES.check(plan.target_statuses)
     with database_errors(url), connect(url, config) as connection:
         run = PublishRun(connection, config, plan, inputs, lock, timestamp(utc_now()))
-        config_version_id = _start(run)
+        config_version_id = _start(run, planned_by)
         try:
             on_phase("prove")
             if not allow_older:
@@ -155,13 +158,13 @@ def refuse_violations(plan: Plan, inputs: PlanInputs, config: SchedulerConfig) -
         )
 
 
-def _start(run: PublishRun) -> int:
+def _start(run: PublishRun, planned_by: str | None) -> int:
     """Open the record of the run; return the id of its configuration."""
     contacts_checksum = to_hex(checksum(run.inputs.contacts))
 
     def start() -> int:
         checkpoints.close_abandoned_checkpoints(run.connection, run.now)
-        config_version_id = record_config_version(run.connection, run.config, run.now)
+        config_version_id = record_config_version(run.connection, run.config, run.now, planned_by)
         checkpoints.start_checkpoint(
             run.connection,
             run.run_id,
