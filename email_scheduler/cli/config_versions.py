@@ -110,7 +110,7 @@ def diff(
         int | None,
         typer.Argument(metavar="[M]", help="Another version. [default: the files as they are now]"),
     ] = None,
-    plan: Annotated[bool, typer.Option("--plan/--no-plan", help="Compare the plans, too.")] = True,
+    no_plan: Annotated[bool, typer.Option("--no-plan", help="Do not compare the plans.")] = False,
     as_of: Annotated[
         date | None,
         typer.Option(
@@ -134,7 +134,7 @@ def diff(
     changes = list(differences(before.document(), after.document()))
     day = as_of or today()
     effect = None
-    if plan and changes:
+    if changes and not no_plan:
         effect = difference_of_configurations(read_inputs(url, day, settings), before, after)
     if as_json:
         print_json(

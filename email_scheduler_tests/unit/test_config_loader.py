@@ -80,9 +80,7 @@ def test_the_projects_own_organisations_load() -> None:
 
 WITHOUT_EFFECT = [
     "audit.audit_retention_days",
-    "audit.backup_retention_days",
     "audit.enable_audit_logs",
-    "audit.enable_pit_backups",
     "database.connection_pool.max_connections",
     "features.enable_ab_testing",
     "performance",
