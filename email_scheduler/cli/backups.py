@@ -28,6 +28,8 @@ from email_scheduler.storage.backups import (
     finished_backups,
     verify_backup,
 )
+from email_scheduler.storage.replace_file import ReplacedFile
+from email_scheduler.storage.replace_file import replace_file as put_in_place
 from email_scheduler.storage.restore import Restored, restore_backup
 from email_scheduler.storage.schema import require_current_schema
 
@@ -127,6 +129,10 @@ def verify(
 def restore(
     name: Name,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    replace_file: Annotated[
+        bool,
+        typer.Option("--replace-file", help="Put it in the place of a SQLite file that cannot be read."),
+    ] = False,
     database: AnyDatabase = None,
     organization: OrganizationName = None,
     config: Config = None,
@@ -141,11 +147,33 @@ def restore(
         f"Restore the backup of {made} ({found.rows['email_schedules']:,} rows of email_schedules)?", err=True
     ):
         raise typer.Abort
-    result = restore_backup(url, settings, directory, found, restored_by=by or current_user())
+    who = by or current_user()
+    if replace_file:
+        replaced = put_in_place(url, directory, found, restored_by=who)
+        if as_json:
+            print_json(asdict(replaced))
+        else:
+            _show_replaced(replaced)
+        return
+    result = restore_backup(url, settings, directory, found, restored_by=who)
     if as_json:
         print_json(asdict(result))
     else:
         _show(result)
+
+
+def _show_replaced(result: ReplacedFile) -> None:
+    out.print(f"Backup {result.name} is the database now. The file before: {result.kept or 'there was none'}")
+    if result.carried_over is None:
+        out.print(
+            f"Nobody knows what was sent since: {result.unresolved:,} rows that were due are processing now."
+            " Ask the provider about each (docs/sending.md, After a crash)."
+        )
+    else:
+        out.print(f"{result.carried_over:,} rows of the sending system were carried over.")
+    if result.lost:
+        out.print(f"Rows since the backup could not be read: {', '.join(result.lost)}.")
+    out.print("The organisation is held: plan again, then email-scheduler release.")
 
 
 def _show(result: Restored) -> None:

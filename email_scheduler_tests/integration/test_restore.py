@@ -5,6 +5,7 @@ import sys
 from collections import Counter
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -14,11 +15,12 @@ from email_scheduler.operations.holds import release_organization
 from email_scheduler.operations.planning_run import plan_and_publish
 from email_scheduler.operations.sample_data import generate_sample
 from email_scheduler.storage import restore
-from email_scheduler.storage.backups import backup_directory, create_backup, finished_backups
+from email_scheduler.storage.backups import Backup, backup_directory, create_backup, finished_backups
 from email_scheduler.storage.lock import planner_lock
+from email_scheduler.storage.replace_file import ReplacedFile, replace_file
 from email_scheduler.storage.restore import Restored, restore_backup
 from email_scheduler.storage.watch import pending_changes
-from email_scheduler_tests.databases import Database, on_postgresql
+from email_scheduler_tests.databases import Database, on_postgresql, on_sqlite
 from email_scheduler_tests.reference_sender import Email, Sender
 
 MONDAY = date(2026, 11, 23)
@@ -359,6 +361,66 @@ def test_nothing_can_be_claimed_while_the_rows_are_exchanged(
     (result,) = results
     assert result.returncode == 1
     assert "database is locked" in result.stderr or "lock timeout" in result.stderr
+
+
+def whole_backup(organisation: Organisation) -> Backup:
+    return create_backup(organisation.url, CONFIG, scope="database")
+
+
+def replaced(organisation: Organisation, backup: Backup) -> ReplacedFile:
+    directory = backup_directory(organisation.url, CONFIG)
+    return replace_file(organisation.url, directory, backup, restored_by="somebody")
+
+
+@on_sqlite
+def test_a_file_that_cannot_be_read_is_replaced_and_nothing_that_was_due_goes_out_by_itself(
+    organisation: Organisation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("email_scheduler.storage.replace_file.today", lambda: MONDAY)
+    monkeypatch.setattr(Backup, "moment", datetime(2026, 11, 23, 12, tzinfo=UTC))
+    backup = whole_backup(organisation)
+    organisation.send(0)
+    assert len(organisation.outbox) == 2
+    path = Path(organisation.url.removeprefix("sqlite:///"))
+    broken = b"SQLite format 3\x00" + b"\x17" * 20_000
+    path.write_bytes(broken)
+    result = replaced(organisation, backup)
+    assert result.kept is not None
+    assert Path(result.kept).read_bytes() == broken
+    assert (result.carried_over, result.unresolved) == (None, 2)
+    assert set(organisation.of_sender()) == {email.id for email in organisation.outbox}
+    organisation.plan(0)
+    organisation.release()
+    organisation.send(0)
+    organisation.assert_nothing_went_out_twice()
+    organisation.insert(
+        "contacts", {"id": 9, "email": "c9@example.com", "zip_code": "75001", "birth_date": "1950-12-25"}
+    )
+    organisation.plan(0)
+    assert min(row[0] for row in organisation.planned().values() if row[1] == 9) > 10_000_000
+
+
+@on_sqlite
+def test_what_can_be_read_of_a_replaced_file_is_carried_over(organisation: Organisation) -> None:
+    backup = whole_backup(organisation)
+    organisation.send(0)
+    sent = organisation.of_sender()
+    organisation.insert("contact_suppressions", {"contact_id": 3, "reason": "unsubscribed"})
+    result = replaced(organisation, backup)
+    assert (result.carried_over, result.unresolved, result.lost) == (2, 0, [])
+    assert organisation.of_sender() == sent
+    assert organisation.query("SELECT contact_id FROM contact_suppressions") == [(3,)]
+    organisation.send(0)
+    organisation.release()
+    organisation.send(0)
+    organisation.assert_nothing_went_out_twice()
+
+
+@on_sqlite
+def test_a_backup_of_the_planners_tables_does_not_replace_a_file(organisation: Organisation) -> None:
+    backup = create_backup(organisation.url, CONFIG)
+    with pytest.raises(BackupError, match="it holds planner_tables of a sqlite database; only"):
+        replaced(organisation, backup)
 
 
 @on_postgresql
