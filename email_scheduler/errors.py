@@ -11,6 +11,7 @@
         ├── InputDataError         a table holds something that no plan can be made from
         ├── ComplianceError        the proof found violations; nothing was published
         ├── StalePlanError         a newer plan has been published already
+        ├── BackupError            a backup that cannot be made, is damaged, or cannot be restored
         └── PlannerLockedError     another planner holds the database, or took it over
 
 A message names the thing, the value found and what is accepted. It never holds a name, an address or a
@@ -52,6 +53,14 @@ class ComplianceError(PlanningError):
 
 class StalePlanError(PlanningError):
     """The plan is older than the one that was published last."""
+
+
+class BackupError(PlanningError):
+    """A backup cannot be made, is damaged, or cannot be restored."""
+
+
+class BackupUnavailableError(BackupError):
+    """The program that makes backups of this kind of database is not installed."""
 
 
 class PlannerLockedError(PlanningError):

@@ -7,6 +7,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from email_scheduler.storage import backup_files
 from email_scheduler.storage.schema import initialise_database
 from email_scheduler_tests.databases import (
     SERVER_VARIABLE,
@@ -42,6 +43,12 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     report = yield
     _must_not_skip(report)
     return report
+
+
+@pytest.fixture(autouse=True)
+def _backups_of_tests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Backups of a test lie in its own directory."""
+    monkeypatch.setattr(backup_files, "DEFAULT_DIRECTORY", tmp_path / "backups")
 
 
 @pytest.fixture(scope="session")

@@ -22,8 +22,10 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+from email_scheduler.cli.backups import backup
 from email_scheduler.cli.campaign_output import hold_object
 from email_scheduler.cli.campaigns import campaigns
+from email_scheduler.cli.config_versions import config_commands
 from email_scheduler.cli.health import health
 from email_scheduler.cli.holds import hold, release
 from email_scheduler.cli.import_history import import_history
@@ -31,6 +33,7 @@ from email_scheduler.cli.rate_increases import migrate_rate_increases
 from email_scheduler.cli.shadow import shadow
 from email_scheduler.cli.shared import (
     AsJson,
+    By,
     Config,
     database_and_config,
     err,
@@ -140,11 +143,18 @@ def plan(
             help="A copy of the database that the plan is made from.",
         ),
     ] = None,
+    by: By = None,
 ) -> None:
     """Plan every email of an organisation, prove the plan, and publish it."""
     settings = load(config)
     run = _run(
-        database, settings, as_of or today(), dry_run=dry_run, allow_older=allow_older, replica=replica
+        database,
+        settings,
+        as_of or today(),
+        dry_run=dry_run,
+        allow_older=allow_older,
+        replica=replica,
+        by=by,
     )
     if as_json:
         for warning in run.warnings:
@@ -177,6 +187,8 @@ def demo() -> None:
 
 
 app.add_typer(campaigns, name="campaigns")
+app.add_typer(backup, name="backup")
+app.add_typer(config_commands, name="config")
 app.command()(hold)
 app.command()(release)
 app.command()(health)
@@ -235,6 +247,7 @@ def _run(
     dry_run: bool,
     allow_older: bool,
     replica: str | None,
+    by: str | None,
 ) -> PlanRun:
     with _progress() as show:
         if dry_run:
@@ -245,6 +258,7 @@ def _run(
             as_of,
             replica=replica,
             allow_older=allow_older,
+            planned_by=by,
             on_phase=show,
             on_progress=lambda done, total: show("write", done, total),
         )

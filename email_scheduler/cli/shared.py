@@ -68,7 +68,7 @@ def tell_bad_lines(bad_lines: BadLines, source: str, unit: str) -> list[dict[str
 
 def load(path: Path | None) -> SchedulerConfig:
     """Return the configuration, and make logging as it says."""
-    return _logged(lambda: load_config(_default(path)))
+    return _logged(lambda: load_config(config_path(path)))
 
 
 def find_organization(name: str, path: Path | None = None) -> Organization:
@@ -100,11 +100,12 @@ def database_and_config(
     if organization is None:
         return str(database), load(config)
     found = find_organization(organization, config)
-    settings = _logged(lambda: organization_config(_default(config), found))
+    settings = _logged(lambda: organization_config(config_path(config), found))
     return found.database_url(), settings
 
 
-def _default(path: Path | None) -> Path | None:
+def config_path(path: Path | None) -> Path | None:
+    """Return where the configuration is: what was given, else ``config/`` if there is one."""
     return CONFIG_DIRECTORY if path is None and CONFIG_DIRECTORY.is_dir() else path
 
 

@@ -15,7 +15,15 @@ from email_scheduler.config.strict_yaml import read_mapping
 from email_scheduler.config.values import WithoutEffect
 from email_scheduler.errors import ConfigurationError
 
-__all__ = ["Organization", "ineffective_keys", "load_config", "load_organizations", "organization_config"]
+__all__ = [
+    "Organization",
+    "files_of_sections",
+    "ineffective_keys",
+    "load_config",
+    "load_organizations",
+    "organization_config",
+    "scheduler_files",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -75,6 +83,24 @@ def load_organizations(path: Path) -> dict[str, Organization]:
         entries = {}
     refuse(problems)
     return {name: Organization(name, str(file), **dict(entry)) for name, entry in entries.items()}
+
+
+def files_of_sections(path: Path) -> dict[str, Path]:
+    """Return the file that holds each top-level key that is written.
+
+    Raises:
+        ConfigurationError: A file cannot be read.
+    """
+    return {key: Path(file) for key, file in _read(path).files.items()}
+
+
+def scheduler_files(path: Path) -> list[Path]:
+    """Return the files of a configuration, in the order in which they are read.
+
+    Raises:
+        ConfigurationError: There is none.
+    """
+    return _files(path)
 
 
 def ineffective_keys(raw: Mapping[str, Any]) -> dict[str, str]:

@@ -11,6 +11,7 @@ from email_scheduler.config.values import (
     Count,
     DaysEitherWay,
     DayTime,
+    DirectoryPath,
     FilePath,
     Flag,
     IsoDate,
@@ -26,6 +27,7 @@ from email_scheduler.config.values import (
     name_like,
     one_of,
     one_of_numbers,
+    one_of_words,
     whole_number,
 )
 
@@ -226,18 +228,24 @@ class Database(Section):
 
 
 class Audit(Section):
-    """How long the audit is kept, which always is, in the tables that section 2 names.
+    """The record of what was planned, which is always kept, and backups.
 
     Attributes:
         audit_retention_days: Days that records of runs, campaign changes and configurations are kept.
         archive_retention_days: Days that rows are kept that left the plan; None: for ever.
+        enable_pit_backups: A backup is made before the first plan of each day is published.
+        backup_retention_days: Older backups are removed; the latest one stays.
+        backup_directory: The directory above those of the databases; None: ``data/backups``.
+        backup_scope: What a backup holds: ``planner_tables``, or the whole ``database``.
     """
 
     enable_audit_logs: Annotated[Flag, WithoutEffect("the audit is always kept")] = True
     audit_retention_days: Count = 90
     archive_retention_days: Count | None = None
-    enable_pit_backups: Annotated[Flag, WithoutEffect()] = True
-    backup_retention_days: Annotated[Count, WithoutEffect()] = 7
+    enable_pit_backups: Flag = True
+    backup_retention_days: Count = 7
+    backup_directory: DirectoryPath | None = None
+    backup_scope: Annotated[str, one_of_words("planner_tables", "database")] = "planner_tables"
 
 
 class Performance(Section):

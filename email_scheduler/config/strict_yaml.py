@@ -43,7 +43,20 @@ def read_mapping(path: Path) -> tuple[dict[str, Any], list[Problem]]:
     Raises:
         ConfigurationError: The file cannot be read, or holds no YAML mapping.
     """
-    node = _compose(_read_text(path), path)
+    return _read(_read_text(path), path)
+
+
+def read_text(text: str, path: Path) -> dict[str, Any]:
+    """Return the mapping that the text of a file holds; what ``read_mapping`` calls problems is let be.
+
+    Raises:
+        ConfigurationError: It holds no YAML mapping.
+    """
+    return _read(text, path)[0]
+
+
+def _read(text: str, path: Path) -> tuple[dict[str, Any], list[Problem]]:
+    node = compose(text, path)
     if node is None or (isinstance(node, yaml.ScalarNode) and _is_null(node)):
         return {}, []
     if not isinstance(node, yaml.MappingNode):
@@ -66,7 +79,12 @@ def _read_text(path: Path) -> str:
         raise ConfigurationError(f"{path}: cannot be read: {getattr(error, 'strerror', error)}") from error
 
 
-def _compose(text: str, path: Path) -> yaml.Node | None:
+def compose(text: str, path: Path) -> yaml.Node | None:
+    """Return the nodes of a YAML text; None if it holds nothing.
+
+    Raises:
+        ConfigurationError: It is not YAML.
+    """
     try:
         node: yaml.Node | None = yaml.compose(text, Loader=_UntaggedLoader)
     except yaml.MarkedYAMLError as error:

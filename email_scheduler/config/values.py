@@ -235,6 +235,14 @@ def _file_path(value: object) -> Path:
     return Path(value)
 
 
+def _directory_path(value: object) -> Path:
+    if isinstance(value, Path):
+        return value
+    if not isinstance(value, str) or not value.strip() or not value.isprintable():
+        raise refusal("the path of a directory")
+    return Path(value).expanduser()
+
+
 Flag = Annotated[bool, PlainValidator(_flag)]
 Text = Annotated[str, PlainValidator(_text)]
 IsoDate = Annotated[date, PlainValidator(_iso_date)]
@@ -258,3 +266,4 @@ CampaignTypeName = Annotated[
 LogLevel = Annotated[str, one_of(*_LOG_LEVELS)]
 LogFormat = Annotated[str, PlainValidator(_log_format)]
 FilePath = Annotated[Path, PlainValidator(_file_path)]
+DirectoryPath = Annotated[Path, PlainValidator(_directory_path)]

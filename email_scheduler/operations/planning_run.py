@@ -12,6 +12,7 @@ from email_scheduler.operations.rate_increases import OLDER_TYPE
 from email_scheduler.operations.summary import capacity_warnings
 from email_scheduler.planning.frames import PlanInputs
 from email_scheduler.planning.plan import Plan, make_plan
+from email_scheduler.storage.backups import backup_before_publishing
 from email_scheduler.storage.changes import Changes, preview_changes, preview_effects
 from email_scheduler.storage.faults import retrying
 from email_scheduler.storage.holds import Hold, current_hold
@@ -54,6 +55,7 @@ def plan_and_publish(
     *,
     replica: str | None = None,
     allow_older: bool = False,
+    planned_by: str | None = None,
     on_phase: Callable[[str], None] = lambda _: None,
     on_progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> PlanRun:
@@ -65,6 +67,7 @@ def plan_and_publish(
         as_of: The date to plan for.
         replica: A copy of the database that is read instead, as far as planning goes.
         allow_older: Publish even if a plan for a later date has been published.
+        planned_by: As for ``publish_plan``.
         on_phase: Told the name of each phase as it begins.
         on_progress: Told how many contacts are written, of how many.
 
@@ -81,7 +84,11 @@ def plan_and_publish(
             timer.begin(phase)
             lock.heartbeat()
 
-        with planner_rows_in_background(url, config) as existing:
+        begin("back up")
+        with (
+            backup_before_publishing(url, config) as finish_backup,
+            planner_rows_in_background(url, config) as existing,
+        ):
             begin("read")
             inputs, seen = read_inputs_and_changes(replica or url, as_of, config)
             timer.amount = _amount(inputs)
@@ -95,7 +102,9 @@ def plan_and_publish(
                 lock,
                 existing,
                 changes=seen,
+                finish_backup=finish_backup,
                 allow_older=allow_older,
+                planned_by=planned_by,
                 on_phase=timer.begin,
                 on_progress=on_progress,
             )

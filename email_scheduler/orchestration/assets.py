@@ -234,6 +234,7 @@ def email_schedules(
     The plan is proved once more before the table is touched, and only what differs is written. A plan that is
     older than the published one is refused.
     """
+    from email_scheduler.storage.backups import backup_before_publishing  # noqa: PLC0415
     from email_scheduler.storage.holds import current_hold  # noqa: PLC0415
     from email_scheduler.storage.lock import planner_lock  # noqa: PLC0415
     from email_scheduler.storage.publish import publish_plan  # noqa: PLC0415
@@ -251,6 +252,7 @@ def email_schedules(
             )
         with (
             planner_lock(step.url, step.config, new_run_id(step.as_of)) as lock,
+            backup_before_publishing(step.url, step.config) as finish_backup,
             planner_rows_in_background(step.url, step.config) as existing,
         ):
             result = publish_plan(
@@ -261,7 +263,9 @@ def email_schedules(
                 lock,
                 existing,
                 changes=campaigns["campaign_changes"],
+                finish_backup=finish_backup,
                 allow_older=config.allow_older,
+                planned_by=f"dagster run {context.run.run_id}",
                 on_phase=step.timer.begin,
             )
         changes = result.schedules.changes

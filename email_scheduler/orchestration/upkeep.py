@@ -226,9 +226,15 @@ def _maintain(
 
 def _maintain_organization(scheduler: SchedulerResource, name: str, day: date, work: _Work) -> None:
     """Delete what an organisation need not keep; each kind has a line here."""
+    from email_scheduler.monitoring.sizes import directory_bytes  # noqa: PLC0415
+    from email_scheduler.storage.backup_files import backup_directory, prune  # noqa: PLC0415
     from email_scheduler.storage.retention import delete_expired  # noqa: PLC0415
 
     settings = scheduler.organization(name)
+    directory = backup_directory(settings.url, settings.config)
+    before = directory_bytes(directory)
+    backups = prune(directory, settings.config.audit.backup_retention_days)
+    work.add(name, "backups", len(backups), before, directory_bytes(directory))
     expired = delete_expired(settings.url, settings.config, day)
     for table, deleted in expired.rows.items():
         work.add(name, table, deleted, None, None)

@@ -1,21 +1,50 @@
-"""Every configuration that a plan was published with, in ``config_versions``."""
+"""Every configuration that a plan was published with, or that was brought back, in ``config_versions``."""
 
 import getpass
 import json
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final
 
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.storage.connection import Connection
+from email_scheduler.storage.engine import connect
+from email_scheduler.storage.faults import database_errors
 
 CONFIG_TYPE: Final = "scheduler"
 
 
-def record_config_version(connection: Connection, config: SchedulerConfig, now: str) -> int:
+@dataclass(frozen=True)
+class ConfigVersion:
+    """One row of ``config_versions``.
+
+    Attributes:
+        id: Its number.
+        document: The configuration, as ``SchedulerConfig.document`` returns it.
+        valid_from, valid_to: When it counted, ISO 8601; the second is None while it does.
+        created_by: Who planned with it first, or brought it back.
+    """
+
+    id: int
+    document: dict[str, Any]
+    valid_from: str
+    valid_to: str | None
+    created_by: str | None
+
+
+def record_config_version(
+    connection: Connection, config: SchedulerConfig, now: str, created_by: str | None = None
+) -> int:
     """Return the id of the version that holds this configuration, within a transaction of the caller.
 
     The current version, the one without ``valid_to``, stays if its content is the same; otherwise it ends now
     and a new one begins. An older version with this content is not brought back, so that the versions tell
     what counted when.
+
+    Args:
+        connection: In a transaction.
+        config: The configuration.
+        now: When it counts from.
+        created_by: Who is on record; None: the operating system's user.
     """
     document = json.dumps(config.document(), sort_keys=True, ensure_ascii=False)
     current = connection.execute(
@@ -32,9 +61,27 @@ def record_config_version(connection: Connection, config: SchedulerConfig, now: 
     ((version_id,),) = connection.execute(
         "INSERT INTO config_versions (config_type, config_data, valid_from, created_at, created_by) "
         "VALUES (?, ?, ?, ?, ?) RETURNING id",
-        (CONFIG_TYPE, document, now, now, _user()),
+        (CONFIG_TYPE, document, now, now, created_by or _user()),
     )
     return int(version_id)
+
+
+def read_config_versions(url: str, config: SchedulerConfig) -> list[ConfigVersion]:
+    """Return all versions, the latest first.
+
+    Raises:
+        DatabaseError: The database cannot be read.
+    """
+    with database_errors(url), connect(url, config) as connection:
+        rows = connection.execute(
+            "SELECT id, config_data, CAST(valid_from AS TEXT), CAST(valid_to AS TEXT), created_by"
+            " FROM config_versions WHERE config_type = ? ORDER BY id DESC",
+            (CONFIG_TYPE,),
+        )
+    return [
+        ConfigVersion(int(number), json.loads(document), valid_from or "", valid_to, created_by)
+        for number, document, valid_from, valid_to, created_by in rows
+    ]
 
 
 def _user() -> str | None:

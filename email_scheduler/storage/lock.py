@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from email_scheduler.config.schema import SchedulerConfig
@@ -20,7 +20,7 @@ from email_scheduler.errors import EmailSchedulerError, PlannerLockedError
 from email_scheduler.storage.connection import Connection
 from email_scheduler.storage.engine import announced, connect
 from email_scheduler.storage.faults import database_errors, retrying
-from email_scheduler.storage.moments import timestamp, utc_now
+from email_scheduler.storage.moments import read_moment, timestamp, utc_now
 from email_scheduler.storage.urls import display_url
 
 Clock = Callable[[], datetime]
@@ -204,18 +204,10 @@ def _describe(holder: _Holder | None) -> str:
 def _reason_to_take_over(
     holder: _Holder, now: datetime, stale_after_seconds: int, *, is_gone: bool
 ) -> str | None:
-    heartbeat = _moment(holder.heartbeat_at)
+    heartbeat = read_moment(holder.heartbeat_at)
     # a heartbeat from the future comes from a clock that was wrong
     if heartbeat is None or abs(now - heartbeat) > timedelta(seconds=stale_after_seconds):
         return f"no heartbeat for more than {stale_after_seconds} seconds"
     if is_gone:
         return "its process does not exist any more"
     return None
-
-
-def _moment(text: str | None) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(str(text))
-    except ValueError:
-        return None
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

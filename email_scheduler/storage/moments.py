@@ -11,3 +11,12 @@ def utc_now() -> datetime:
 def timestamp(moment: datetime) -> str:
     """Return a moment as it is stored: ISO 8601 in UTC with its offset, to the millisecond."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds")
+
+
+def read_moment(text: str | None) -> datetime | None:
+    """Return a moment as it was stored, UTC where it says no offset; None where it is none."""
+    try:
+        moment = datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

@@ -136,7 +136,7 @@ class PostgresqlConnection(Connection):
             for part in rows.content:
                 copy.write(part)
         if "id" in rows.column_names:
-            self._number_beyond(table_name)
+            self.number_beyond(table_name)
 
     def stage(self, name: str, rows: pa.Table, like: str) -> None:
         """Put rows into a temporary table, in place of what it held."""
@@ -145,6 +145,15 @@ class PostgresqlConnection(Connection):
         self.execute(f"CREATE TEMP TABLE {name} AS SELECT {names} FROM {like} LIMIT 0")  # noqa: S608
         self.append(name, rows)
         self.execute(f"ANALYZE {name}")
+
+    def copy_text(self, table_name: str, columns: str, lines: Iterable[bytes]) -> None:
+        """Append rows as ``COPY`` writes them, within a transaction."""
+        with (
+            self._connection.cursor() as cursor,
+            cursor.copy(f"COPY {table_name} ({columns}) FROM STDIN") as copy,
+        ):
+            for line in lines:
+                copy.write(line)
 
     def version(self) -> int | None:
         """Return None: the server does not tell."""
@@ -205,7 +214,7 @@ class PostgresqlConnection(Connection):
         self.end_reading()
         self._connection.execute("ANALYZE email_schedules, contacts")
 
-    def _number_beyond(self, table_name: str) -> None:
+    def number_beyond(self, table_name: str) -> None:
         """Let new rows get ids beyond those that are there."""
         ((sequence,),) = self.execute("SELECT pg_get_serial_sequence(?, 'id')", (table_name,))
         if sequence is not None:

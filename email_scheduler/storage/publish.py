@@ -73,7 +73,9 @@ def publish_plan(
     existing: ReadPlannerRows,
     *,
     changes: pd.DataFrame | None = None,
+    finish_backup: Callable[[], object] = lambda: None,
     allow_older: bool = False,
+    planned_by: str | None = None,
     on_phase: Callable[[str], None] = lambda _: None,
     on_progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> PublishResult:
@@ -93,7 +95,10 @@ def publish_plan(
         existing: Returns the planned rows there (``EXISTING_ROWS``), read while the lock was held.
         changes: ``CAMPAIGN_CHANGES`` as they were when the inputs were read, which are stamped as soon as all
             is published; None: no change is.
+        finish_backup: Waits for the backup of the database; called before a planned row is written.
         allow_older: Publish even if a plan for a later date has been published.
+        planned_by: Who is on record for a configuration that counts from now on; None: the operating
+            system's user.
         on_phase: Told the name of each phase as it begins: prove, compare, write.
         on_progress: Told how many of the contacts that something changes for are written, and how many
             there are.
@@ -102,6 +107,7 @@ def publish_plan(
         InputDataError: A frame of the plan does not keep its contract.
         ComplianceError: The plan breaks a rule; nothing was published.
         StalePlanError: A plan for a later date has been published; nothing was published.
+        BackupError: The backup cannot be made; nothing was published.
         PlannerLockedError: Another planner has taken the lock over.
         DatabaseError: The database cannot be read or written.
     """
@@ -111,7 +117,7 @@ def publish_plan(
     TARGET_STATUSES.check(plan.target_statuses)
     with database_errors(url), connect(url, config) as connection:
         run = PublishRun(connection, config, plan, inputs, lock, timestamp(utc_now()))
-        config_version_id = _start(run)
+        config_version_id = _start(run, planned_by)
         try:
             on_phase("prove")
             if not allow_older:
@@ -119,6 +125,9 @@ def publish_plan(
             refuse_violations(plan, inputs, config)
             on_phase("compare")
             comparison = compare_with_database(run, existing())
+            on_phase("finish the backup")
+            finish_backup()
+            run.transact(lambda: None)
             on_phase("write")
             schedules = publish_schedules(run, comparison, on_progress)
             _publish_target_statuses(run)
@@ -151,13 +160,13 @@ def refuse_violations(plan: Plan, inputs: PlanInputs, config: SchedulerConfig) -
         )
 
 
-def _start(run: PublishRun) -> int:
+def _start(run: PublishRun, planned_by: str | None) -> int:
     """Open the record of the run; return the id of its configuration."""
     contacts_checksum = to_hex(checksum(run.inputs.contacts))
 
     def start() -> int:
         checkpoints.close_abandoned_checkpoints(run.connection, run.now)
-        config_version_id = record_config_version(run.connection, run.config, run.now)
+        config_version_id = record_config_version(run.connection, run.config, run.now, planned_by)
         checkpoints.start_checkpoint(
             run.connection,
             run.run_id,

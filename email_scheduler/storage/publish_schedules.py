@@ -22,7 +22,7 @@ from email_scheduler.storage.compare import (
 from email_scheduler.storage.encoding import ScheduleEncoder
 from email_scheduler.storage.first_plan import build_missing_indexes, load_first_plan
 from email_scheduler.storage.publish_run import PublishRun
-from email_scheduler.storage.taken import TakenRows, is_answered, positions_of
+from email_scheduler.storage.taken import TakenRows, is_answered, positions_of, yearly_instances
 
 Positions = npt.NDArray[np.intp]
 
@@ -181,7 +181,11 @@ class _Writer:
     def _without_taken(self, batch: Batch, taken: pd.DataFrame) -> Batch:
         candidates = positions_of(self._contact_ids, np.unique(taken["contact_id"]))
         schedules = self._run.plan.schedules.iloc[candidates]
-        answered = candidates[is_answered(schedules, taken, self._run.inputs, self._run.config)]
+        inputs = self._run.inputs
+        is_needless = is_answered(
+            schedules, taken, inputs.contact_campaigns, yearly_instances(inputs), self._run.config
+        )
+        answered = candidates[is_needless]
         stand_ins = self._comparison.difference.matches[answered]
         leaving = np.union1d(batch.removed, stand_ins[stand_ins >= 0])
         return replace(

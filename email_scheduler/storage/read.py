@@ -266,7 +266,7 @@ def _column_file(directory: str, name: str) -> str:
 def _planner_rows(connection: Connection) -> Iterator[pd.DataFrame]:
     source = f"email_schedules WHERE {PLANNER_ROW_SQL} AND {PLANNER_TYPE_SQL}"
     for rows in read_frames(connection, STORED_PLANNER_ROWS, source):
-        yield existing_rows(_with_event_date(rows))
+        yield existing_rows(with_event_date(rows))
 
 
 def _joined(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
@@ -280,7 +280,8 @@ def _greatest_row_id(url: str, config: SchedulerConfig) -> int:
     return int(greatest or 0)
 
 
-def _with_event_date(rows: pd.DataFrame) -> pd.DataFrame:
+def with_event_date(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return ``PLANNER_ROWS`` of ``STORED_PLANNER_ROWS``, row for row."""
     event_date = event_days(*(rows[name].to_numpy() for name in _EVENT_PARTS))
     return PLANNER_ROWS.build({**{name: rows[name] for name in rows.columns}, "event_date": event_date})
 

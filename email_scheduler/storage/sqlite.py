@@ -209,6 +209,12 @@ class SqliteConnection(Connection):
             self.execute(statement)
         self._adbc.adbc_connection.set_autocommit(False)
 
+    def attach(self, file: Path, name: str) -> None:
+        """Open another file over this connection: its tables are ``name.TABLE``."""
+        self._adbc.adbc_connection.set_autocommit(True)
+        self.execute(f"ATTACH DATABASE ? AS {name}", (str(file),))
+        self._adbc.adbc_connection.set_autocommit(False)
+
     def tidy(self) -> None:
         """Move the write-ahead log into the database and cut it, as far as nobody is reading it.
 

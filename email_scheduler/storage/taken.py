@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from email_scheduler.config.schema import SchedulerConfig
-from email_scheduler.planning.campaign_instances import CampaignInstance, read_instances
+from email_scheduler.planning.campaign_instances import read_instances
 from email_scheduler.planning.frames import HISTORY, HISTORY_TABLE, ID, Frame, PlanInputs
 from email_scheduler.planning.handled import ANY_DAY, THAT_DAY, THAT_YEAR, is_handled
 from email_scheduler.planning.history import has_type, read_history
@@ -69,7 +69,11 @@ class TakenRows:
 
 
 def is_answered(
-    schedules: pd.DataFrame, taken: pd.DataFrame, inputs: PlanInputs, config: SchedulerConfig
+    schedules: pd.DataFrame,
+    taken: pd.DataFrame,
+    targets: pd.DataFrame,
+    yearly: Collection[int],
+    config: SchedulerConfig,
 ) -> Flags:
     """Tell which rows of a plan the sending system has made needless.
 
@@ -80,16 +84,16 @@ def is_answered(
     Args:
         schedules: ``EMAIL_SCHEDULES``.
         taken: ``HISTORY``: the rows that it took.
-        inputs: What the plan was made from.
+        targets: ``CONTACT_CAMPAIGNS_TABLE``, as the plan knew it.
+        yearly: Campaign instances whose implicit targets get an email each year (``yearly_instances``).
         config: The organisation's configuration.
     """
     is_follow_up = schedules["initial_email_id"].to_numpy() != 0
     follow_ups = taken[has_type(taken, FOLLOW_UP_PREFIX)]
     answered: Flags = is_follow_up & np.isin(schedules["contact_id"], follow_ups["contact_id"])
     others = schedules[~is_follow_up]
-    is_implicit = _is_implicit(others, inputs.contact_campaigns)
-    yearly = [each.id for each in _instances(inputs) if each.is_yearly]
-    is_yearly = np.isin(others["campaign_instance_id"], yearly)
+    is_implicit = _is_implicit(others, targets)
+    is_yearly = np.isin(others["campaign_instance_id"], list(yearly))
     tolerance = np.where(is_implicit, np.where(is_yearly, THAT_YEAR, ANY_DAY), THAT_DAY).astype(np.int32)
     answered[~is_follow_up] = is_handled(others, taken, config.aep_config.default_dates, tolerance)
     return answered
@@ -109,8 +113,10 @@ def positions_of(sorted_ids: Ids, wanted_ids: Ids) -> Positions:
     return positions
 
 
-def _instances(inputs: PlanInputs) -> Collection[CampaignInstance]:
-    return read_instances(inputs.campaign_types, inputs.campaign_instances).values()
+def yearly_instances(inputs: PlanInputs) -> list[int]:
+    """Return the campaign instances whose implicit targets get an email each year, for an anniversary."""
+    instances = read_instances(inputs.campaign_types, inputs.campaign_instances).values()
+    return [each.id for each in instances if each.is_yearly]
 
 
 def _is_implicit(schedules: pd.DataFrame, targets: pd.DataFrame) -> Flags:

@@ -10,7 +10,7 @@ from email_scheduler.storage.compare import compare, count_by_type_and_reason
 from email_scheduler.storage.engine import connect
 from email_scheduler.storage.faults import database_errors, retrying
 from email_scheduler.storage.read import existing_planner_rows
-from email_scheduler.storage.taken import TakenRows, is_answered
+from email_scheduler.storage.taken import TakenRows, is_answered, yearly_instances
 
 
 def differences_from_plan(url: str, config: SchedulerConfig, plan: Plan, inputs: PlanInputs) -> Changes:
@@ -28,7 +28,9 @@ def differences_from_plan(url: str, config: SchedulerConfig, plan: Plan, inputs:
             existing = existing_planner_rows(connection)
             taken = TakenRows.read(connection, inputs).rows
         difference = compare(plan.schedules, existing)
-        is_dropped = is_answered(plan.schedules, taken, inputs, config)
+        is_dropped = is_answered(
+            plan.schedules, taken, inputs.contact_campaigns, yearly_instances(inputs), config
+        )
         missing, altered = (
             positions[~is_dropped[positions]] for positions in (difference.added, difference.changed)
         )

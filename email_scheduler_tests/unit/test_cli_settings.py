@@ -54,7 +54,8 @@ def test_a_dot_leads_into_an_inner_mapping() -> None:
         (["a=1", "a=2"], "a stands twice"),
         (["a=1", "a.b=2"], "a stands further up"),
         (["a.b=1", "a=2"], "a stands twice"),
-        (["a=[x]"], "accepted in brackets is JSON"),
+        (["a={x}"], "accepted in brackets is JSON"),
+        (["a=[x, [y]]"], "accepted in brackets is JSON"),
     ],
 )
 def test_what_is_no_setting_is_refused(typed: list[str], told: str) -> None:

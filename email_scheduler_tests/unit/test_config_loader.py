@@ -79,9 +79,7 @@ def test_the_projects_own_organisations_load() -> None:
 # -- keys without effect -----------------------------------------------------------------------------------
 
 WITHOUT_EFFECT = [
-    "audit.backup_retention_days",
     "audit.enable_audit_logs",
-    "audit.enable_pit_backups",
     "database.connection_pool.max_connections",
     "performance",
     "processing.enable_streaming",

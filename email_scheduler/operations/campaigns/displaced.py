@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from email_scheduler.operations.plan_difference import match_plans
 from email_scheduler.planning.vocabulary import PRE_SCHEDULED
-from email_scheduler.storage.compare import PLANNER_ROWS, Positions, compare, existing_rows
+from email_scheduler.storage.compare import Positions
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,7 @@ def displaced_by(planned: pd.DataFrame, without: pd.DataFrame, instance_id: int)
         without: The plan without it.
         instance_id: The instance, whose own emails are left out.
     """
-    rows = PLANNER_ROWS.build({"id": np.arange(1, len(without) + 1), **without})
-    matches = compare(planned, existing_rows(rows)).matches
+    matches, _ = match_plans(planned, without)
     is_others = (planned["campaign_instance_id"] != instance_id).to_numpy()
     now = np.flatnonzero(is_others & (matches >= 0))
     before = matches[now]

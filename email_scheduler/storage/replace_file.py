@@ -1,0 +1,137 @@
+"""Putting a backup of the whole database in the place of a SQLite file that cannot be read any more."""
+
+# ruff: noqa: S608 - put together from names and conditions of this package
+
+import shutil
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from email_scheduler.clock import TIME_ZONE, today
+from email_scheduler.errors import BackupError
+from email_scheduler.storage.backup_files import file_errors
+from email_scheduler.storage.backups import WHOLE_DATABASE, Backup, unpacked
+from email_scheduler.storage.moments import timestamp, utc_now
+from email_scheduler.storage.restore import RESTORED
+from email_scheduler.storage.sqlite import ADBC, SQLALCHEMY, register, unregister
+from email_scheduler.storage.tables import PRE_SCHEDULED_SQL, SENDER_ROW_SQL, metadata
+from email_scheduler.storage.urls import SQLITE, database_path
+
+# What others have written since the backup, besides the sender's rows.
+_OF_OTHERS: Final = ("contact_suppressions", "tracking_clicks", "contact_events", "email_tracking")
+# Ids that the lost file has given since the backup must not be given again.
+_IDS_LEFT_OUT: Final = 10_000_000
+
+
+@dataclass(frozen=True)
+class ReplacedFile:
+    """What putting a backup in the place of a file did.
+
+    Attributes:
+        name: The backup.
+        kept: The file that was there; None: there was none.
+        carried_over: Rows of the sending system that were read from that file; None: it could not be read.
+        unresolved: Rows that may have been sent since the backup, and are ``processing`` now.
+        lost: Tables of others whose rows since the backup could not be read.
+    """
+
+    name: str
+    kept: str | None
+    carried_over: int | None
+    unresolved: int
+    lost: list[str]
+
+
+def replace_file(url: str, directory: Path, backup: Backup, *, restored_by: str) -> ReplacedFile:
+    """Check a backup and make it the database; the file that was there stays under another name.
+
+    What can still be read of that file is carried over: the rows of the sending system, suppressions, clicks
+    and answers. Where the sender's rows cannot be read, nobody knows what went out since the backup: what was
+    due in these days becomes ``processing``, so that it is never sent by itself. The organisation is held.
+
+    Args:
+        url: The database. No program may have it open.
+        directory: Where the backup lies.
+        backup: A backup of the whole database.
+        restored_by: Who restores it.
+
+    Raises:
+        BackupError: The backup is damaged, or does not hold a whole SQLite database; nothing was changed.
+    """
+    path = database_path(url)
+    if backup.kind != SQLITE or backup.scope != WHOLE_DATABASE:
+        raise BackupError(
+            f"backup {backup.name}: it holds {backup.scope} of a {backup.kind} database; only a backup of a"
+            " whole SQLite database can take the place of a file"
+        )
+    register(path, SQLALCHEMY, other=ADBC)
+    try:
+        with unpacked(directory, backup) as content, file_errors(path):
+            part, kept = (path.with_name(f"{path.name}.{end}") for end in ("part", f"damaged-{backup.name}"))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(content, part)
+            part.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o600)
+            result = _complete(part, path, backup, restored_by)
+            is_there = path.exists()
+            for end in ("", "-wal", "-shm"):
+                old = path.with_name(f"{path.name}{end}")
+                if old.exists():
+                    old.replace(kept.with_name(f"{kept.name}{end}"))
+            part.replace(path)
+    finally:
+        unregister(path, SQLALCHEMY)
+    return ReplacedFile(backup.name, str(kept) if is_there else None, *result)
+
+
+def _complete(part: Path, old: Path, backup: Backup, restored_by: str) -> tuple[int | None, int, list[str]]:
+    now = timestamp(utc_now())
+    with closing(sqlite3.connect(part, isolation_level=None)) as connection:
+        connection.execute("PRAGMA foreign_keys = OFF")
+        connection.execute("BEGIN IMMEDIATE")
+        carried_over = _carry_over(connection, old, "email_schedules", SENDER_ROW_SQL)
+        unresolved = 0
+        if carried_over is None:
+            unresolved = connection.execute(
+                f"UPDATE email_schedules SET status = 'processing', updated_at = ? WHERE {PRE_SCHEDULED_SQL}"
+                " AND scheduled_send_date BETWEEN ? AND ?",
+                (now, backup.moment.astimezone(TIME_ZONE).date().isoformat(), today().isoformat()),
+            ).rowcount
+        lost = [name for name in _OF_OTHERS if _carry_over(connection, old, name, "TRUE") is None]
+        connection.execute(
+            "UPDATE sqlite_sequence SET seq = seq + ? WHERE name = 'email_schedules'", (_IDS_LEFT_OUT,)
+        )
+        connection.execute(
+            "UPDATE planner_lock SET owner = NULL, run_id = NULL, acquired_at = NULL, heartbeat_at = NULL"
+        )
+        connection.execute(
+            "INSERT INTO campaign_change_log (field_changed, new_value, changed_at, changed_by,"
+            " requires_rescheduling) VALUES (?, ?, ?, ?, TRUE)",
+            (RESTORED, backup.name, now, restored_by),
+        )
+        reason = f"the file was replaced by backup {backup.name}: make a new plan before anything is sent"
+        connection.execute(
+            "INSERT INTO organization_holds (reason, held_by, held_at) VALUES (?, ?, ?)",
+            (reason, restored_by, now),
+        )
+        connection.execute("COMMIT")
+    return carried_over, unresolved, lost
+
+
+def _carry_over(connection: sqlite3.Connection, old: Path, table: str, condition: str) -> int | None:
+    """Take rows of the old file over, in the place of those that they contradict; None if it is damaged."""
+    if not old.exists():
+        return None
+    names = [column.name for column in metadata.tables[table].columns]
+    marks = ", ".join("?" * len(names))
+    insert = f"INSERT OR REPLACE INTO {table} ({', '.join(names)}) VALUES ({marks})"
+    try:
+        # not attached: an error there would end the transaction here
+        with closing(sqlite3.connect(f"{old.as_uri()}?mode=rw", uri=True)) as source:
+            if source.execute(f"PRAGMA integrity_check({table})").fetchall() != [("ok",)]:
+                return None
+            rows = source.execute(f"SELECT {', '.join(names)} FROM {table} WHERE {condition}")
+            return max(connection.executemany(insert, rows).rowcount, 0)
+    except sqlite3.DatabaseError:
+        return None
