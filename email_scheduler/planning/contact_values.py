@@ -147,7 +147,8 @@ def _part_of_dates(texts: pa.Array, part: str) -> npt.NDArray[np.int32]:
     """Return month or year of each text that is a date; ``NO_DATE`` where it is none."""
     anchors = Anchors.of(_days(texts))
     values = anchors.month if part == "month" else anchors.year
-    return np.where(anchors.is_known, values, NO_DATE).astype(np.int32)
+    # NO_DATE has no room in the few bits of a month
+    return np.where(anchors.is_known, values.astype(np.int32), np.int32(NO_DATE))
 
 
 def _iso_texts(days: Days) -> pa.Array:

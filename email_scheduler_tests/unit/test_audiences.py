@@ -151,7 +151,9 @@ def test_month_and_year_of_a_date_unless_there_is_a_column_of_that_name() -> Non
         contact(3, effective_date="June") | {"review_month": None, "review_date": None},
     ]
     assert taken({"effective_month": [6, 7]}, *people) == [1]
+    assert taken({"effective_month": {"max": 9}}, *people) == [1]
     assert taken({"effective_year": {"min": 2020}}, *people) == [2]
+    assert taken({"effective_year": {"max": 2020}}, *people) == [1, 2]
     assert taken({"review_month": 6}, *people) == [1]
     assert taken({"review_year": 2020}, *people) == [1, 2]
 
