@@ -31,7 +31,7 @@ def build_definitions(config_directory: Path = Path("config"), **overrides: Any)
     return dg.Definitions(
         assets=build_assets(partitions, config),
         jobs=[job],
-        schedules=[build_schedule(job, config)],
+        schedules=[build_schedule(job, organizations, config)],
         sensors=build_sensors(job, organizations, config),
         # also for what is materialised from the graph: the steps of a partition depend on each other anyway
         executor=dg.in_process_executor,
