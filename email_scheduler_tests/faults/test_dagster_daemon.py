@@ -3,7 +3,6 @@
 import json
 import socket
 import sqlite3
-import subprocess
 import urllib.request
 from contextlib import closing, suppress
 from pathlib import Path
@@ -59,8 +58,8 @@ def test_after_everything_was_killed_a_run_under_way_is_ended_and_the_plan_is_ma
     if seconds:
         record(
             "daemon, UI, code server and run worker killed (`kill -9`) and started again",
-            "a run that was under way is marked as failed with the reason, a queued one is made, and the sensor"
-            " asks for what is missing: the plan is made, cursors survive",
+            "a run that was under way is marked as failed with the reason, a queued one is made, and the"
+            " sensor asks for what is missing: the plan is made, cursors survive",
             f"{len(seconds)} times: campaigns of two organisations changed, everything killed while a run was"
             " under way, started again",
             f"{len(seconds)} of {len(seconds)} times both tables were the plan made afresh, at the latest"
