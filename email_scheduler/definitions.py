@@ -34,7 +34,7 @@ def build_definitions(config_directory: Path = Path("config"), **overrides: Any)
     return dg.Definitions(
         assets=[*build_assets(partitions, config), *upkeep_assets],
         jobs=[job, *upkeep_jobs],
-        schedules=[build_schedule(job, config), *upkeep_schedules],
+        schedules=[build_schedule(job, organizations, config), *upkeep_schedules],
         sensors=[*build_sensors(job, organizations, config), build_alerts_sensor(organizations, config)],
         # also for what is materialised from the graph: the steps of a partition depend on each other anyway
         executor=dg.in_process_executor,

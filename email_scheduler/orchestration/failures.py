@@ -1,11 +1,23 @@
 """What becomes of the errors of the package in a run: some pass if one waits, the others need a person."""
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 import dagster as dg
 
 from email_scheduler.errors import DatabaseError, EmailSchedulerError, PlannerLockedError
+
+# What does not pass by itself.
+_NEEDS_A_PERSON: Final = {
+    errno.ENOSPC: "make room there",
+    errno.EDQUOT: "make room there",
+    errno.EFBIG: "files of that size are not allowed there (ulimit -f)",
+    errno.EACCES: "give the user of Dagster the right to it",
+    errno.EPERM: "give the user of Dagster the right to it",
+    errno.EROFS: "make it writable",
+}
 
 
 @contextmanager
@@ -27,6 +39,18 @@ def failures() -> Iterator[None]:
 def refusal(message: str) -> dg.Failure:
     """Return the failure that is not tried again."""
     return dg.Failure(description=message, allow_retries=False)
+
+
+def failure_of_disk(what: str, error: OSError) -> dg.Failure:
+    """Return the failure of a file that could not be read or written: what, why, where, and what to do."""
+    why = "; ".join(map(str, filter(None, (error.strerror or str(error), error.filename))))
+    remedy = _NEEDS_A_PERSON.get(error.errno or 0)
+    if remedy is None:
+        return dg.Failure(description=f"{what}: {why} (orchestration.storage_url)")
+    return refusal(
+        f"{what}: {why}; {remedy} (orchestration.storage_url) and launch the partition again."
+        " Nothing was published"
+    )
 
 
 def _may_pass(error: EmailSchedulerError) -> bool:

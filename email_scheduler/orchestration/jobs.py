@@ -1,17 +1,14 @@
 """The job that plans one partition, and the schedule that starts it every day for each organisation."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import dagster as dg
-from dagster._core.definitions.partitions.partitioned_schedule import (
-    UnresolvedPartitionedAssetScheduleDefinition,
-)
 
+from email_scheduler.clock import TIME_ZONE, TIME_ZONE_NAME, today
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.orchestration import values
-from email_scheduler.orchestration.partitions import ORGANIZATION, Partition
-
-Schedule = dg.ScheduleDefinition | UnresolvedPartitionedAssetScheduleDefinition
+from email_scheduler.orchestration.partitions import ORGANIZATION, Partition, first_date
 
 JOB_NAME: Final = "plan_emails"
 SCHEDULE_NAME: Final = "daily_plan"
@@ -36,14 +33,31 @@ def build_job(
     )
 
 
-def build_schedule(job: "dg.UnresolvedAssetJobDefinition", config: SchedulerConfig) -> Schedule:
-    """Return the schedule: every day at ``orchestration.daily_plan_time``, one run for each organisation."""
+def build_schedule(
+    job: "dg.UnresolvedAssetJobDefinition", organizations: Sequence[str], config: SchedulerConfig
+) -> dg.ScheduleDefinition:
+    """Return the schedule: every day at ``orchestration.daily_plan_time``, one run for each organisation.
+
+    A tick that comes too late, because the machine slept over it, plans its day only while that day lasts:
+    what is read later is not what that day's plan was to be made from.
+    """
     hour, minute = map(int, config.orchestration.daily_plan_time.split(":"))
-    return dg.build_schedule_from_partitioned_job(
-        job,
+
+    @dg.schedule(
         name=SCHEDULE_NAME,
+        job=job,
+        cron_schedule=f"{minute} {hour} * * *",
+        execution_timezone=TIME_ZONE_NAME,
         description="Plans the day for each organisation, one run each.",
-        hour_of_day=hour,
-        minute_of_hour=minute,
         default_status=dg.DefaultScheduleStatus.RUNNING,
     )
+    def daily_plan(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
+        day = context.scheduled_execution_time.astimezone(TIME_ZONE).date()
+        if day < today():
+            return dg.SkipReason(f"{day} is over, and its plan was missed: there will be none for it")
+        if day < first_date(config):
+            return dg.SkipReason(f"the first plan is that of {first_date(config)}")
+        keys = [Partition(day, name).key for name in organizations]
+        return [dg.RunRequest(run_key=key, partition_key=key) for key in keys]
+
+    return daily_plan

@@ -6,6 +6,7 @@ are no category hardly repeat, and are plain.
 """
 
 import json
+import zlib
 from typing import Any, BinaryIO, Final
 
 import numpy as np
@@ -24,6 +25,8 @@ _PLAIN: Final = pa.string()
 _CATEGORIES: Final = b"categories"
 # The categories of a column whose distinct texts in ascending order they are.
 _AS_FOUND: Final = b"as found"
+# Parquet protects the pages of a file by checksums of their own, and nothing protects its footer.
+_FOOTER_CHECKSUM: Final = b"checksum of rows, columns and categories"
 
 
 def write_frame(frame: pd.DataFrame, contract: Frame, file: BinaryIO) -> None:
@@ -38,9 +41,9 @@ def write_frame(frame: pd.DataFrame, contract: Frame, file: BinaryIO) -> None:
         column, metadata = _encode(frame[name], kind)
         fields.append(pa.field(name, column.type, metadata=metadata))
         columns.append(column)
-    pq.write_table(
-        pa.table(columns, schema=pa.schema(fields)), file, compression="zstd", write_page_checksum=True
-    )
+    schema = pa.schema(fields)
+    schema = schema.with_metadata({_FOOTER_CHECKSUM: _footer_checksum(schema, len(frame))})
+    pq.write_table(pa.table(columns, schema=schema), file, compression="zstd", write_page_checksum=True)
 
 
 def read_frame(file: BinaryIO, contract: Frame) -> pd.DataFrame:
@@ -52,21 +55,40 @@ def read_frame(file: BinaryIO, contract: Frame) -> pd.DataFrame:
     try:
         table = pq.read_table(file, page_checksum_verification=True)
         table.validate(full=True)
-    except (pa.ArrowException, OSError) as error:
+        found = dict(zip(table.schema.names, table.schema.types, strict=True))
+        # files that were written before there was a checksum have none
+        is_sound = (table.schema.metadata or {}).get(_FOOTER_CHECKSUM) in {
+            None,
+            _footer_checksum(table.schema, len(table)),
+        }
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise InputDataError(
             f"frame {contract.name}: no readable Parquet: {' '.join(str(error).split())}"
         ) from error
-    found = dict(zip(table.schema.names, table.schema.types, strict=True))
+    if not is_sound:
+        raise InputDataError(
+            f"frame {contract.name}: no readable Parquet: its checksum is not that of its footer"
+        )
     kinds = contract.kinds(found)
     expected = {name: _expected_type(kind, found.get(name)) for name, kind in kinds.items()}
     if found != expected:
         raise InputDataError(f"frame {contract.name}: holds {_words(found)}; expected are {_words(expected)}")
-    return contract.build(
-        {
+    try:
+        columns = {
             name: _decode(table.column(name), kind, table.schema.field(name).metadata or {})
             for name, kind in kinds.items()
         }
-    )
+    except (LookupError, ValueError) as error:
+        raise InputDataError(
+            f"frame {contract.name}: the categories of a column are not beside it, or not its own:"
+            " this file was written by something else"
+        ) from error
+    return contract.build(columns)
+
+
+def _footer_checksum(schema: Any, row_count: int) -> bytes:
+    columns = [(field.name, str(field.type), (field.metadata or {}).get(_CATEGORIES)) for field in schema]
+    return str(zlib.crc32(repr((row_count, columns)).encode())).encode()
 
 
 def _encode(values: pd.Series, kind: str) -> tuple[Any, dict[bytes, bytes]]:
@@ -104,6 +126,8 @@ def _decode(values: Any, kind: str, metadata: dict[bytes, bytes]) -> object:
     kept = metadata[_CATEGORIES]
     categories = found.sort_values() if kept == _AS_FOUND else pd.Index(json.loads(kept), dtype="str")
     places = np.append(categories.get_indexer(found), -1)
+    if (places[:-1] < 0).any():
+        raise ValueError("the categories do not hold all texts of the column")
     return pd.Categorical.from_codes(places[codes], categories=categories)
 
 

@@ -33,12 +33,13 @@ SETTINGS = REPOSITORY / INSTANCE_SETTINGS
 @pytest.mark.parametrize("time_of_day", ["05:00", "02:30", "01:30"])
 @pytest.mark.parametrize("change", [date(2026, 3, 8), date(2026, 11, 1)])
 def test_each_day_has_one_run_an_organisation_across_clock_changes(
-    tmp_path: Path, change: date, time_of_day: str
+    tmp_path: Path, change: date, time_of_day: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("email_scheduler.orchestration.jobs.today", lambda: change - timedelta(days=2))
     config = write_configuration(tmp_path, orchestration=f'  daily_plan_time: "{time_of_day}"\n')
-    schedule = build_definitions(config).resolve_schedule_def(SCHEDULE_NAME)
+    definitions = build_definitions(config)
     start = datetime.combine(change - timedelta(days=2), datetime.min.time(), TIME_ZONE)
-    ticks = ticks_of(schedule, start, days=5)
+    ticks = ticks_of(definitions, start, days=5)
     requests = [(request.partition_key, request.tags["organization"]) for tick in ticks for request in tick]
     expected = [
         (Partition(change + timedelta(days=offset), name).key, name)
@@ -48,7 +49,9 @@ def test_each_day_has_one_run_an_organisation_across_clock_changes(
     assert requests == expected
 
 
-def ticks_of(schedule: dg.ScheduleDefinition, start: datetime, days: int) -> Iterator[list[dg.RunRequest]]:
+def ticks_of(definitions: dg.Definitions, start: datetime, days: int) -> Iterator[list[dg.RunRequest]]:
+    schedule = definitions.resolve_schedule_def(SCHEDULE_NAME)
+    repository = definitions.get_repository_def()
     times = schedule_execution_time_iterator(
         start.timestamp(), schedule.cron_schedule, schedule.execution_timezone, ascending=True
     )
@@ -56,7 +59,7 @@ def ticks_of(schedule: dg.ScheduleDefinition, start: datetime, days: int) -> Ite
         if moment.astimezone(TIME_ZONE).date() >= start.date() + timedelta(days=days):
             return
         with dg.DagsterInstance.ephemeral() as instance:
-            context = dg.build_schedule_context(instance, scheduled_execution_time=moment)
+            context = dg.build_schedule_context(instance, moment, repository_def=repository)
             yield list(schedule.evaluate_tick(context).run_requests or [])
 
 

@@ -96,6 +96,37 @@ def test_a_truncated_file_is_refused_by_the_name_of_its_frame(keep: int) -> None
         read_frame(BytesIO(data[:keep]), LABELS)
 
 
+def test_no_flipped_bit_gives_another_frame() -> None:
+    """The footer, which page checksums do not cover, holds the number of rows and the categories."""
+    frame = labels_frame(["b", "a", None, "b"], ["b", "a", "unused"])
+    data = written(frame, LABELS)
+    refused = 0
+    for position in range(0, len(data), 3):
+        damaged = bytearray(data)
+        damaged[position] ^= 1 << position % 8
+        try:
+            found = read_frame(BytesIO(damaged), LABELS)
+        except InputDataError:
+            refused += 1
+        else:
+            pd.testing.assert_frame_equal(found, frame)
+    assert refused > len(data) // 6
+
+
+def test_a_file_of_the_time_before_there_was_a_checksum_is_read() -> None:
+    frame = labels_frame(["b", "a"], ["b", "a"])
+    older = BytesIO()
+    pq.write_table(pq.read_table(BytesIO(written(frame, LABELS))).replace_schema_metadata(None), older)
+    pd.testing.assert_frame_equal(read_frame(older, LABELS), frame)
+
+
+def test_a_file_that_another_program_wrote_is_refused() -> None:
+    other = BytesIO()
+    pd.read_parquet(BytesIO(written(labels_frame(["b", "a"], ["b", "a"]), LABELS))).to_parquet(other)
+    with pytest.raises(InputDataError, match="frame labels"):
+        read_frame(other, LABELS)
+
+
 def test_the_file_of_another_frame_is_refused() -> None:
     data = written(TARGET_STATUSES.empty(), TARGET_STATUSES)
     with pytest.raises(InputDataError, match="frame email schedules: holds id int64, status"):
