@@ -32,6 +32,7 @@ from email_scheduler.planning.frames import (
     Frame,
     PlanInputs,
 )
+from email_scheduler.planning.vocabulary import PRE_SCHEDULED, SKIPPED
 from email_scheduler.storage.arrow import append_rows, from_arrow, read_frame, read_frames
 from email_scheduler.storage.compare import EXISTING_ROWS, PLANNER_ROWS, existing_rows
 from email_scheduler.storage.connection import Connection
@@ -80,6 +81,10 @@ ReadPlannerRows = Callable[[], pd.DataFrame]
 
 # Of a moment only the day counts (section 1), and days repeat, which makes them fast to read.
 HISTORY_SQL = {"actual_send_datetime": "substr(CAST(actual_send_datetime AS TEXT), 1, 10)"}
+# A status that only looks like one of the planner's, since SQLite holds it as bytes, is the sender's.
+_SENDERS_STATUS = (
+    f"CASE WHEN CAST(status AS TEXT) IN ('{PRE_SCHEDULED}', '{SKIPPED}') THEN NULL ELSE status END"
+)
 
 
 def read_inputs(url: str, as_of: date, config: SchedulerConfig) -> PlanInputs:
@@ -124,7 +129,7 @@ def read_plan_inputs(connection: Connection, as_of: date, config: SchedulerConfi
     return PlanInputs(
         as_of=as_of,
         contacts=read_frame(
-            connection, CONTACTS_TABLE, "contacts WHERE id IS NOT NULL", distinct=("email", "phone_number")
+            connection, CONTACTS_TABLE, "contacts", distinct=("email", "phone_number")
         ),
         suppressions=read_frame(
             connection, SUPPRESSIONS_TABLE, "contact_suppressions WHERE contact_id IS NOT NULL"
@@ -142,7 +147,10 @@ def read_history_table(connection: Connection) -> pd.DataFrame:
     """Read the sender's rows, and the pre-scheduled rows of types that are not the planner's."""
     index = connection.indexed_by(SENDER_ROWS_INDEX)
     senders = read_frame(
-        connection, HISTORY_TABLE, f"email_schedules{index} WHERE {SENDER_ROW_SQL}", sql=HISTORY_SQL
+        connection,
+        HISTORY_TABLE,
+        f"email_schedules{index} WHERE {SENDER_ROW_SQL}",
+        sql=HISTORY_SQL | {"status": _SENDERS_STATUS},
     )
     index = connection.indexed_by(FOREIGN_ROWS_INDEX)
     foreign = read_frame(

@@ -103,7 +103,7 @@ def read_event_data(text: str | None) -> dict[str, object] | None:
         return {}
     try:
         data = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return data if isinstance(data, dict) else None
 
