@@ -1,8 +1,6 @@
 """Keeps the values of the assets: one Parquet file for each frame, in one directory for each partition."""
 
-import os
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +8,12 @@ import dagster as dg
 from upath import UPath
 
 from email_scheduler.errors import InputDataError
+from email_scheduler.files import make_private_directory, open_private
 from email_scheduler.orchestration.failures import refusal
 from email_scheduler.orchestration.parquet import read_frame, write_frame
 from email_scheduler.orchestration.values import ASSET_FRAMES, Frames
 
 _LOCAL_PROTOCOLS = {"", "file", "local"}
-_PRIVATE_DIRECTORY = 0o700
-_PRIVATE_FILE = 0o600
 _SECONDS = "seconds: IO manager"
 
 
@@ -78,10 +75,7 @@ class FramesIOManager(dg.UPathIOManager):
         if local is None:
             path.mkdir(parents=True, exist_ok=True)
             return
-        missing = [p for p in (local, *local.parents) if not p.exists()]
-        for directory in reversed(missing):
-            with suppress(FileExistsError):
-                directory.mkdir(mode=_PRIVATE_DIRECTORY)
+        make_private_directory(local)
 
 
 def frames_io_manager(storage_url: str) -> FramesIOManager:
@@ -110,8 +104,7 @@ def _open_for_writing(place: UPath) -> Any:
     local = _local(place)
     if local is None:
         return place.open("wb")
-    descriptor = os.open(local, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _PRIVATE_FILE)
-    return os.fdopen(descriptor, "wb")
+    return open(local, "wb", opener=open_private)
 
 
 def _finish(path: UPath, name: str) -> None:

@@ -169,7 +169,7 @@ def _text(value: Any) -> str | None:
 
 def _refused(row: dict[str, Any], column: str, value: Any, accepted: str) -> InputDataError:
     # what is nested may be so deep that showing it fails
-    found = {dict: "an object", list: "a list"}.get(type(value)) or shown(value)
+    found = "an object" if isinstance(value, dict) else "a list" if isinstance(value, list) else shown(value)
     return InputDataError(f"{_name(row)}: {column} is {found}; accepted is {accepted}")
 
 

@@ -161,7 +161,8 @@ def trigger_days(targets: pd.DataFrame, instances: dict[int, CampaignInstance]) 
 
 
 def _is_at_an_end_of_the_calendar(days: Days) -> Flags:
-    return ((days < FIRST_DAY + MOST_DAYS) & (days != NO_DATE)) | (days > LAST_DAY - MOST_DAYS)
+    is_near: Flags = ((days < FIRST_DAY + MOST_DAYS) & (days != NO_DATE)) | (days > LAST_DAY - MOST_DAYS)
+    return is_near
 
 
 def _explicit_targets(listed: ListedTargets, planned: list[CampaignInstance]) -> tuple[_Targets, Rows]:

@@ -20,7 +20,7 @@ from tenacity import (
 )
 
 from email_scheduler.config.schema import SchedulerConfig
-from email_scheduler.errors import DatabaseError
+from email_scheduler.errors import DatabaseError, EmailSchedulerError
 from email_scheduler.storage.urls import display_url
 
 DRIVER_ERRORS: Final = (DBAPIError, sqlite3.Error, adbc_driver_manager.Error, psycopg.Error, OSError)
@@ -55,6 +55,15 @@ def describe(error: BaseException) -> str:
             primary = _QUOTED.sub('"..."', primary)
         text = "; ".join(filter(None, (primary, None if family in _STATES_ABOUT_ROWS else detail)))
     return " ".join(text.split())
+
+
+def told(error: BaseException) -> str:
+    """Return the message of an error if it holds no personal data for certain, else its type."""
+    if is_from_driver(error):
+        return describe(error)
+    if isinstance(error, EmailSchedulerError):
+        return " ".join(str(error).split())
+    return type(error).__name__
 
 
 def is_locked(error: BaseException) -> bool:

@@ -128,9 +128,7 @@ def read_plan_inputs(connection: Connection, as_of: date, config: SchedulerConfi
     earliest = as_of - timedelta(days=config.timing_constants.followup_lookback_days)
     return PlanInputs(
         as_of=as_of,
-        contacts=read_frame(
-            connection, CONTACTS_TABLE, "contacts", distinct=("email", "phone_number")
-        ),
+        contacts=read_frame(connection, CONTACTS_TABLE, "contacts", distinct=("email", "phone_number")),
         suppressions=read_frame(
             connection, SUPPRESSIONS_TABLE, "contact_suppressions WHERE contact_id IS NOT NULL"
         ),

@@ -49,9 +49,30 @@ BROKEN_TEXTS = (
     RawText(b"\x001950-03-10"),
 )
 TEXTS = (
-    *("", " ", "\t\n", "\u3000", "\u200b", "\ufeff", "NULL", "nan", "None", "0", "-1", "1e3", "0x10", "1_000"),
+    *(
+        "",
+        " ",
+        "\t\n",
+        "\u3000",
+        "\u200b",
+        "\ufeff",
+        "NULL",
+        "nan",
+        "None",
+        "0",
+        "-1",
+        "1e3",
+        "0x10",
+        "1_000",
+    ),
     *("\u0667\u0665\u0660\u0660\u0661", "\uff17\uff15\uff10\uff10\uff11", "75001\u200b", "\u00b2134"),
-    *("\ufffd", "a@b.\ufffd", "\ud55c\uae00@\ub3c4\uba54\uc778.\ud55c\uad6d", "\U0001f600@b.co", "\u0130@b.co"),
+    *(
+        "\ufffd",
+        "a@b.\ufffd",
+        "\ud55c\uae00@\ub3c4\uba54\uc778.\ud55c\uad6d",
+        "\U0001f600@b.co",
+        "\u0130@b.co",
+    ),
     *("a@b.co\u3000", "\u200ba@b.co", "a@b.co,c@d.co", "'; DROP TABLE contacts; --@b.co", "<b>@b.co"),
     *("\u202ea@b.co", "\u0391\u03a3@b.co", "\u03b1\u03c2@b.co", "\u1e9e@b.co", "stra\u00dfe@b.co"),
 )
@@ -154,7 +175,11 @@ def malformed(seed: int, contacts: int, *, only_texts: bool = False) -> Malforme
         rows[table] = [worst.spoilt(row, share, table) for row in rows[table]]
     more = rows["contacts"] or [dict.fromkeys(("id", "email", "zip_code", "birth_date", "effective_date"))]
     for _ in range(contacts):
-        row = {**rng.choice(more), "id": worst.new_contact_id(), "email": rng.choice([f"c{rng.random()}@x.org", "a@b.co"])}
+        row = {
+            **rng.choice(more),
+            "id": worst.new_contact_id(),
+            "email": rng.choice([f"c{rng.random()}@x.org", "a@b.co"]),
+        }
         rows["contacts"].append(worst.spoilt(row, 0.3, "contacts", at_least_one=True))
     rows["contacts"] = _with_one_id_each(rows["contacts"])
     return Malformed(seed, organisation, config, rows, is_campaign_broken)
@@ -188,7 +213,11 @@ class _Cells:
         self._next_id += 1
         if self._rng.random() < 0.9:
             return self._next_id
-        none = [0, None] if self._only_texts else [0, None, "", "abc", b"7", 1.5, "12abc", float("inf"), "9" * 30]
+        none = (
+            [0, None]
+            if self._only_texts
+            else [0, None, "", "abc", b"7", 1.5, "12abc", float("inf"), "9" * 30]
+        )
         return self._rng.choice(none)
 
     def spoilt(self, row: Row, share: float, table: str, *, at_least_one: bool = False) -> Row:
@@ -218,7 +247,9 @@ class _Cells:
             self._has_huge = True
             return HUGE
         special = _POOLS.get(name, TEXTS)
-        return rng.choice([None, *rng.choice([INTEGERS, REALS, BLOBS, BROKEN_TEXTS, TEXTS, special, special])])
+        return rng.choice(
+            [None, *rng.choice([INTEGERS, REALS, BLOBS, BROKEN_TEXTS, TEXTS, special, special])]
+        )
 
 
 def as_replaced(one: Malformed, rows: Rows) -> Malformed:

@@ -9,36 +9,110 @@ import yaml
 
 CONFIG = Path(__file__).parents[2] / "config"
 FILES = ("scheduler.yaml", "state_rules.yaml", "campaigns.yaml", "organizations.yaml")
-BOMB = (
-    "a: &a [x, x, x, x, x, x, x, x, x]\n"
-    + "".join(f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n" for old, new in zip("abcdefgh", "bcdefghi", strict=True))
+BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n" for old, new in zip("abcdefgh", "bcdefghi", strict=True)
 )
 VALUES: tuple[object, ...] = (
     *(None, True, False, "", " ", 0, -1, 1, 7, 1.5, -0.0, 1e308, float("inf"), float("nan"), 10**17, 10**18),
     *(2**31, -(2**63), 10**30, "14", "08:30", "08:30:00", "2026-02-30", "0000-00-00", "9999-99-99", "NaN"),
-    *([], {}, [[]], [None], {"": ""}, {"a": {"b": []}}, [1, "a", {}], "\u0667", "CA", ["CA", "CA"], "x" * 5000),
-    *("postgresql+psycopg://user:secret@host/db", "sqlite:///../x", "../x", "/etc/passwd", "a\x07b", "\u202e"),
-    *({"CA": {}}, {"CA": [{}]}, {"XX": None}, [{"month": 2, "day": 30}], {"month": True, "day": "1"}, "%(x)s"),
+    *(
+        [],
+        {},
+        [[]],
+        [None],
+        {"": ""},
+        {"a": {"b": []}},
+        [1, "a", {}],
+        "\u0667",
+        "CA",
+        ["CA", "CA"],
+        "x" * 5000,
+    ),
+    *(
+        "postgresql+psycopg://user:secret@host/db",
+        "sqlite:///../x",
+        "../x",
+        "/etc/passwd",
+        "a\x07b",
+        "\u202e",
+    ),
+    *(
+        {"CA": {}},
+        {"CA": [{}]},
+        {"XX": None},
+        [{"month": 2, "day": 30}],
+        {"month": True, "day": "1"},
+        "%(x)s",
+    ),
 )
 LINES = (
     *("\t", "\tkey: 1", "- a", "  - a", "]", "}", "{", "key", ": 1", "? a", "? [a]\n: 1", "<<: *nothing"),
-    *("<<: {timing_constants: {send_time: 1}}", "<<: [1]", "!!python/object/apply:os.system [ls]", "!!set {a}"),
+    *(
+        "<<: {timing_constants: {send_time: 1}}",
+        "<<: [1]",
+        "!!python/object/apply:os.system [ls]",
+        "!!set {a}",
+    ),
     *("a: !!binary aGVsbG8=", "---", "...", "--- a", "%YAML 2.0", "%TAG ! x", "# only a comment", "&a", "*a"),
-    *("a: |\n  text", "a: >", "a: 'open", 'a: "open', 'a: "\\x"', "a: @b", "a: `b`", "a: [1, 2", "NO: 1", "y: 1"),
+    *(
+        "a: |\n  text",
+        "a: >",
+        "a: 'open",
+        'a: "open',
+        'a: "\\x"',
+        "a: @b",
+        "a: `b`",
+        "a: [1, 2",
+        "NO: 1",
+        "y: 1",
+    ),
     *("1: 2", "1.5: 2", "null: 3", "~: 4", "true: 5", "2026-01-01: 6", "[]: 7", "{}: 8", "a b c: 9"),
     *("timing_constants: {}", "state_rules:", "organizations: []", "load_balancing: 5", "features: *f"),
     *("a: &x [*x]", "a: &x {b: *x}", "timing_constants: &t {send_time: *t}", "\u2028", "\u0085", "\ufeff"),
 )
 RAW = (
-    *(b"\x00", b"\xff", b"\xff\xfe", b"\xed\xa0\x80", b"\xc0\x80", b"\x1b[31m", b"\x07", b"\r", b"\xef\xbb\xbf"),
+    *(
+        b"\x00",
+        b"\xff",
+        b"\xff\xfe",
+        b"\xed\xa0\x80",
+        b"\xc0\x80",
+        b"\x1b[31m",
+        b"\x07",
+        b"\r",
+        b"\xef\xbb\xbf",
+    ),
     *(b"\xef\xbf\xbf", b"\xf4\x90\x80\x80", b"\x85", b"\xe2\x80\xa8"),
 )
 WHOLE = (
-    *(b"", b"\n\n", b"# nothing\n", b"\x00" * 100, b"\xff\xfe" + "a: 1".encode("utf-16-le"), b"~", b"[]", b"1"),
+    *(
+        b"",
+        b"\n\n",
+        b"# nothing\n",
+        b"\x00" * 100,
+        b"\xff\xfe" + "a: 1".encode("utf-16-le"),
+        b"~",
+        b"[]",
+        b"1",
+    ),
     *(b"text", b"- a\n- b\n", b"[" * 5000, b"{" * 5000, b"{a: " * 2000 + b"1" + b"}" * 2000, b"- " * 3000),
     *(b"a:\n" + b"".join(b" " * i + b"a:\n" for i in range(1, 400)), BOMB.encode(), b"a: " + b"9" * 100_000),
-    *(b"a: " + b"x" * 3_000_000, b"".join(b"k%d: 1\n" % i for i in range(20_000)), b"a: &a\n  <<: *a\n", b"&a [*a]"),
-    *(b"a: 1\n" * 5000, b"\xef\xbb\xbf", b"---\n---\n", b"a: 1\n---\nb: 2\n", b"\t", b"{}", b"!!map {}", b'{"a": 1}'),
+    *(
+        b"a: " + b"x" * 3_000_000,
+        b"".join(b"k%d: 1\n" % i for i in range(20_000)),
+        b"a: &a\n  <<: *a\n",
+        b"&a [*a]",
+    ),
+    *(
+        b"a: 1\n" * 5000,
+        b"\xef\xbb\xbf",
+        b"---\n---\n",
+        b"a: 1\n---\nb: 2\n",
+        b"\t",
+        b"{}",
+        b"!!map {}",
+        b'{"a": 1}',
+    ),
 )
 
 
@@ -100,7 +174,9 @@ def _changed_lines(rng: random.Random, content: bytes) -> bytes:
     lines = content.decode().splitlines()
     for _ in range(rng.choice([1, 1, 2, 4])):
         at = rng.randrange(len(lines))
-        change = rng.choice(["remove", "repeat", "indent", "tab", "cut", "insert", "insert", "insert", "value"])
+        change = rng.choice(
+            ["remove", "repeat", "indent", "tab", "cut", "insert", "insert", "insert", "value"]
+        )
         if change == "remove":
             del lines[at : at + rng.choice([1, 1, 3])]
         elif change == "repeat":

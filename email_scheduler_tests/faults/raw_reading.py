@@ -44,7 +44,9 @@ class Value:
         number: int | None = None
         if self.kind == "integer" or re.fullmatch(r"[ \t\n\v\f\r]*[-+]?[0-9]+[ \t\n\v\f\r]*", text):
             number = int(text)
-        elif re.fullmatch(r"[ \t\n\v\f\r]*[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?[ \t\n\v\f\r]*", text):
+        elif re.fullmatch(
+            r"[ \t\n\v\f\r]*[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?[ \t\n\v\f\r]*", text
+        ):
             real = float(text)
             number = int(real) if math.isfinite(real) and real == int(real) else None
         return number if number is not None and -(2**63) <= number < 2**63 else None

@@ -55,7 +55,13 @@ def test_what_names_no_contact_counts_for_none(database: Database) -> None:
     database.insert("contact_campaigns", {"id": 1, "contact_id": None, "campaign_instance_id": 1})
     database.insert(
         "email_schedules",
-        {"id": 1, "contact_id": None, "email_type": "birthday", "status": "sent", "actual_send_datetime": "2026-11-20"},
+        {
+            "id": 1,
+            "contact_id": None,
+            "email_type": "birthday",
+            "status": "sent",
+            "actual_send_datetime": "2026-11-20",
+        },
     )
     publish(database)
     assert database.query("SELECT id FROM email_schedules") == [(1,)]
@@ -80,7 +86,13 @@ def test_a_click_of_the_contact_12abc_is_not_one_of_contact_12(sqlite_database: 
     sqlite_database.insert("contacts", {**TEXAN, "id": 12, "email": "a@b.co"})
     sqlite_database.insert(
         "email_schedules",
-        {"id": 1, "contact_id": 12, "email_type": "aep", "status": "sent", "actual_send_datetime": "2026-11-20"},
+        {
+            "id": 1,
+            "contact_id": 12,
+            "email_type": "aep",
+            "status": "sent",
+            "actual_send_datetime": "2026-11-20",
+        },
     )
     sqlite_database.insert("tracking_clicks", {"contact_id": "12abc", "clicked_at": "2026-11-21"})
     publish(sqlite_database)
@@ -105,8 +117,14 @@ def test_a_status_in_bytes_is_the_senders(sqlite_database: SqliteDatabase) -> No
     sqlite_database.insert(
         "email_schedules",
         {
-            **{"id": 5, "contact_id": 1, "email_type": "birthday", "status": b"pre-scheduled"},
-            **{"event_year": 2027, "event_month": 3, "event_day": 10, "ideal_send_date": "2027-02-24"},
+            "id": 5,
+            "contact_id": 1,
+            "email_type": "birthday",
+            "status": b"pre-scheduled",
+            "event_year": 2027,
+            "event_month": 3,
+            "event_day": 10,
+            "ideal_send_date": "2027-02-24",
         },
     )
     publish(sqlite_database)
@@ -115,7 +133,9 @@ def test_a_status_in_bytes_is_the_senders(sqlite_database: SqliteDatabase) -> No
 
 def with_campaign(database: Database, trigger_date: str | None, **instance: object) -> None:
     """Write one contact that is a target of one campaign, seven days before its trigger date."""
-    database.insert("campaign_types", {"name": "promo", "days_before_event": 7, "respect_exclusion_windows": False})
+    database.insert(
+        "campaign_types", {"name": "promo", "days_before_event": 7, "respect_exclusion_windows": False}
+    )
     database.insert(
         "campaign_instances", {"id": 4, "campaign_type": "promo", "instance_name": "spring", **instance}
     )
@@ -157,9 +177,15 @@ def test_a_trigger_date_at_the_ends_of_the_calendar_is_planned(database: Databas
         ('{"days_before_event": 2147483648}', "is 2147483648; accepted is a whole number from -3660 to 3660"),
         ('{"priority": 1.5}', "is 1.5; accepted is a whole number from -1000000000 to 1000000000"),
         ('{"trigger_date": ["2026-01-01"]}', "is a list; accepted is a date YYYY-MM-DD or nothing"),
-        ('{"trigger_date": "\\ud800"}', "is '\\\\ud800'; accepted is a date YYYY-MM-DD or nothing"),
-        ('{"trigger_date": "0001-01-01"}', "its default trigger date is 7 days from a date that does not exist"),
-        ('{"followup_templates": {"cold": 5}}', "metadata.followup_templates.'cold' is 5; accepted is the name"),
+        ('{"trigger_date": "\\ud800"}', "is '\\ud800'; accepted is a date YYYY-MM-DD or nothing"),
+        (
+            '{"trigger_date": "0001-01-01"}',
+            "its default trigger date is 7 days from a date that does not exist",
+        ),
+        (
+            '{"followup_templates": {"cold": 5}}',
+            "metadata.followup_templates.'cold' is 5; accepted is the name",
+        ),
         ('{"followup_templates": {"cold": "\\u0000"}}', "accepted is the name of a template"),
         ('{"enable_followups": "no"}', "metadata.enable_followups is 'no'; accepted is true or false"),
     ],
@@ -176,7 +202,9 @@ def test_campaign_metadata_that_cannot_be_read_is_one_clear_line(
     assert len(str(error.value)) < 300
 
 
-def test_a_campaign_type_with_a_number_that_is_none_is_one_clear_line(sqlite_database: SqliteDatabase) -> None:
+def test_a_campaign_type_with_a_number_that_is_none_is_one_clear_line(
+    sqlite_database: SqliteDatabase,
+) -> None:
     with_campaign(sqlite_database, "2026-12-24")
     sqlite_database.write("UPDATE campaign_types SET priority = 'first'")
     with pytest.raises(InputDataError, match=r"campaign type 'promo': priority is no whole number; accepted"):
@@ -189,8 +217,12 @@ def test_the_metadata_of_a_follow_up_is_json_whatever_its_campaign_is_called(dat
     database.insert(
         "email_schedules",
         {
-            **{"id": 9, "contact_id": 1, "email_type": 'campaign_"promo', "campaign_instance_id": 4},
-            **{"status": "sent", "actual_send_datetime": "2026-11-20"},
+            "id": 9,
+            "contact_id": 1,
+            "email_type": 'campaign_"promo',
+            "campaign_instance_id": 4,
+            "status": "sent",
+            "actual_send_datetime": "2026-11-20",
         },
     )
     publish(database)

@@ -10,7 +10,7 @@ ANNIVERSARY_TYPES = {"birthday", "effective_date", "aep", "post_window"}
 
 
 def plus(day: date, days: int) -> date:
-    """Return the day that many days later, or the first or last day of the calendar where it has no such day."""
+    """Return the day that many days later; the first or last one of the calendar where there is none."""
     return date.fromordinal(min(max(day.toordinal() + days, 1), date.max.toordinal()))
 
 

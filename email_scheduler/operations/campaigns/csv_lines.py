@@ -225,7 +225,11 @@ def _positions(heading: list[str], source: str) -> Mapping[str, int]:
         if not name:
             raise UsageError(f"{source}: line 1: column {at + 1} has no name; accepted is a name for each")
         if name in heading[:at]:
-            raise UsageError(f"{source}: line 1: two columns are called {name!r}; accepted is one")
+            # the name may be somebody's data, where the heading is missing
+            raise UsageError(
+                f"{source}: line 1: columns {heading.index(name) + 1} and {at + 1} have the same name;"
+                " accepted is a name of its own for each"
+            )
     if CONTACT_ID not in heading and EMAIL not in heading:
         raise UsageError(
             f"{source}: line 1: none of the {len(heading)} columns is contact_id or email; accepted is one of"

@@ -44,7 +44,8 @@ def date_of(number: int) -> date:
 
 def is_date(days: Days) -> Flags:
     """Return which numbers are dates of the years 1 to 9999."""
-    return (days >= _MONTH_STARTS[0]) & (days <= number_of(date.max))
+    found: Flags = (days >= _MONTH_STARTS[0]) & (days <= number_of(date.max))
+    return found
 
 
 def texts_of(days: Days, before: str = "") -> npt.NDArray[np.object_]:
