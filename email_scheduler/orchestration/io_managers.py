@@ -1,5 +1,6 @@
 """Keeps the values of the assets: one Parquet file for each frame, in one directory for each partition."""
 
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 import dagster as dg
 from upath import UPath
 
+from email_scheduler.config.organizations import is_organization_name
+from email_scheduler.config.problems import shown
 from email_scheduler.errors import InputDataError
 from email_scheduler.files import make_private_directory, open_private
 from email_scheduler.orchestration.failures import refusal
@@ -15,6 +18,7 @@ from email_scheduler.orchestration.values import ASSET_FRAMES, Frames
 
 _LOCAL_PROTOCOLS = {"", "file", "local"}
 _SECONDS = "seconds: IO manager"
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 class FramesIOManager(dg.UPathIOManager):
@@ -23,6 +27,17 @@ class FramesIOManager(dg.UPathIOManager):
     On a local disk files and directories are the owner's alone, and a value that is written anew replaces
     the old one only when all of its frames are there.
     """
+
+    def make_safe_partition_path(self, base_path: UPath, partition: str) -> UPath:
+        """Return the directory of a partition, written ``<date>/<organization>``.
+
+        Raises:
+            Failure: It is no date and name of an organisation, and might lead anywhere.
+        """
+        day, _, organization = partition.partition("/")
+        if not (_DAY.fullmatch(day) and is_organization_name(organization)):
+            raise refusal(f"partition {shown(partition)}: accepted is a date and the name of an organisation")
+        return base_path / day / organization
 
     def load_input(self, context: dg.InputContext) -> Any:
         """Return the value of an upstream asset.

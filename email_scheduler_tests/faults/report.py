@@ -1,20 +1,24 @@
-"""How often a fault is provoked, and the rows of the table of faults."""
+"""How often the fault tests repeat a fault, and where they say what they saw.
+
+The ordinary test run repeats each fault a few times. ``make faults`` repeats it often, and collects a row of
+the table of docs/reliability.md from each test.
+"""
 
 import os
 from pathlib import Path
 
-_ALL = "EMAIL_SCHEDULER_FAULTS"
-_REPORT = "EMAIL_SCHEDULER_FAULTS_REPORT"
+FULL_VARIABLE = "EMAIL_SCHEDULER_FAULTS"
+REPORT_VARIABLE = "EMAIL_SCHEDULER_FAULTS_REPORT"
 
 
 def repetitions(full: int, short: int) -> int:
-    """Return how often to try: ``full`` where ``make faults`` asks for it, else ``short``."""
-    return full if os.environ.get(_ALL) else short
+    """Return how often a fault is repeated: ``full`` times with ``make faults``, else ``short`` times."""
+    return full if os.environ.get(FULL_VARIABLE) else short
 
 
 def record(fault: str, promise: str, what: str, seen: str) -> None:
-    """Add a row to the table of faults, if a file is to hold it."""
-    file = os.environ.get(_REPORT)
-    if file:
-        with Path(file).open("a", encoding="utf-8") as table:
-            table.write(f"| {fault} | {promise} | {what} | {seen} |\n")
+    """Add a row to the table of faults, if one is asked for."""
+    path = os.environ.get(REPORT_VARIABLE)
+    if path:
+        with Path(path).open("a") as report:
+            report.write(f"| {fault} | {promise} | {what} | {seen} |\n")
