@@ -49,6 +49,7 @@ from email_scheduler.errors import EmailSchedulerError, UsageError
 from email_scheduler.operations.planning_run import PlanRun, plan_and_publish, preview_plan, warnings
 from email_scheduler.operations.sample_data import generate_sample
 from email_scheduler.operations.summary import changes_table, effects_table, plan_summary
+from email_scheduler.storage.faults import told
 from email_scheduler.storage.holds import current_hold
 from email_scheduler.storage.schema import initialise_database
 
@@ -230,7 +231,9 @@ def main() -> None:
     except Exception as error:
         if is_debug:
             raise
-        _fail(f"{type(error).__name__}: {error} (--debug shows where)", 1)
+        # nobody knows what its message holds; whoever asks for --debug gets it
+        name, said = type(error).__name__, told(error)
+        _fail(f"{name if said == name else f'{name}: {said}'} (--debug shows what and where)", 1)
 
 
 def _fail(message: str, code: int) -> None:

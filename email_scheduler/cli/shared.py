@@ -16,6 +16,7 @@ from email_scheduler.config.loader import load_config, load_organizations, organ
 from email_scheduler.config.organizations import Organization
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.errors import UsageError
+from email_scheduler.files import make_private_directory, make_private_file
 from email_scheduler.operations.csv_files.bad_lines import BadLines
 
 log: Final = logging.getLogger("email_scheduler")
@@ -123,7 +124,8 @@ def _set_up_logging(settings: SchedulerConfig) -> logging.Handler:
     """Make logging as the configuration says: to the file if there is one, else to stderr."""
     handler: logging.Handler
     if settings.logging.file is not None:
-        settings.logging.file.parent.mkdir(parents=True, exist_ok=True)
+        make_private_directory(settings.logging.file.parent)
+        make_private_file(settings.logging.file)
         handler = logging.FileHandler(settings.logging.file)
     elif not err.is_terminal:
         handler = logging.StreamHandler()

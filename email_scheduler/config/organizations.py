@@ -17,6 +17,11 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 
 
+def is_organization_name(text: str) -> bool:
+    """Tell whether a text may be the name of an organisation, which is also a partition and a directory."""
+    return bool(_NAME.fullmatch(text))
+
+
 @dataclass(frozen=True)
 class Organization:
     """One tenant.

@@ -19,6 +19,7 @@ FileOfKey = Callable[[Key], tuple[str, Key]]
 
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]{1,80}")
 _MOST_CHARACTERS = 80
+_MOST_PROBLEMS = 100
 _CREDENTIALS = re.compile(r"://\S*@")
 _OF_THE_KEY = "[key]"
 _ACCEPTED_BY_TYPE = {
@@ -51,10 +52,14 @@ def refuse(problems: Sequence[Problem]) -> None:
     """Do nothing if there are no problems.
 
     Raises:
-        ConfigurationError: There are; one line each, none twice.
+        ConfigurationError: There are; one line each, none twice, and no more than anybody reads.
     """
     if problems:
-        raise ConfigurationError("\n".join(dict.fromkeys(map(str, problems))))
+        lines = list(dict.fromkeys(map(str, problems)))
+        more = len(lines) - _MOST_PROBLEMS
+        if more > 0:
+            lines[_MOST_PROBLEMS:] = [f"{problems[-1].file}: and {more:,} more problems"]
+        raise ConfigurationError("\n".join(lines))
 
 
 def shown(value: object) -> str:

@@ -18,6 +18,7 @@ from email_scheduler.errors import ConfigurationError
 
 MOST_LEVELS = 30
 MOST_VALUES = 100_000
+MOST_BYTES = 2_000_000
 
 _NULL = re.compile(r"~|null|Null|NULL|")
 _TRUE = re.compile(r"true|True|TRUE")
@@ -70,7 +71,11 @@ def _read(text: str, path: Path) -> tuple[dict[str, Any], list[Problem]]:
 
 def _read_text(path: Path) -> str:
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+        if len(content) > MOST_BYTES:
+            raise ConfigurationError(f"{path}: too large: accepted are {MOST_BYTES:,} bytes")
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConfigurationError(
             f"{path}: byte {error.start} is not UTF-8: accepted is a text file in UTF-8"

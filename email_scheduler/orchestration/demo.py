@@ -13,6 +13,7 @@ import dagster as dg
 
 from email_scheduler.clock import today
 from email_scheduler.errors import PlanningError
+from email_scheduler.files import make_private_directory
 from email_scheduler.monitoring.sizes import DAGSTER_HOME, HOME_VARIABLE
 from email_scheduler.orchestration import values
 from email_scheduler.orchestration.jobs import JOB_NAME
@@ -44,7 +45,7 @@ def lasting_instance(
     home: Path = DAGSTER_HOME, settings: Path = INSTANCE_SETTINGS
 ) -> Iterator[dg.DagsterInstance]:
     """Open the instance that is kept under ``home``; it is created the first time, private to its owner."""
-    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_private_directory(home)
     shutil.copyfile(settings, home / "dagster.yaml")
     before = os.environ.get(HOME_VARIABLE)
     os.environ[HOME_VARIABLE] = str(home.resolve())

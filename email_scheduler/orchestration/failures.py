@@ -1,6 +1,7 @@
 """What becomes of the errors of the package in a run: some pass if one waits, the others need a person."""
 
 import errno
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -18,6 +19,7 @@ _NEEDS_A_PERSON: Final = {
     errno.EPERM: "give the user of Dagster the right to it",
     errno.EROFS: "make it writable",
 }
+_PACKAGE: Final = "email_scheduler/"
 
 
 @contextmanager
@@ -27,13 +29,29 @@ def failures() -> Iterator[None]:
     A database that cannot be reached or written just now, and a planner that holds the database, are tried
     again by the retry policy. A plan that breaks a rule, a plan that is older than the published one, and a
     configuration or table that is not accepted, would fail in the same way every time.
+
+    What Dagster keeps of an error is what this package says of it: not what a driver said, whose message may
+    show rows and parameters, and of an error that nobody expected its type and place.
     """
     try:
         yield
     except EmailSchedulerError as error:
         if _may_pass(error):
-            raise
-        raise refusal(f"{type(error).__name__}: {error}") from error
+            raise error from None
+        raise refusal(f"{type(error).__name__}: {error}") from None
+    except (dg.DagsterError, dg.Failure):
+        raise
+    except Exception as error:
+        raise dg.Failure(description=_place(error)) from None
+
+
+def _place(error: Exception) -> str:
+    from email_scheduler.storage.faults import told  # noqa: PLC0415 - see below
+
+    steps = [step for step in traceback.extract_tb(error.__traceback__) if _PACKAGE in step.filename]
+    places = [f"{step.filename[step.filename.rindex(_PACKAGE) :]}:{step.lineno}" for step in steps]
+    name, said = type(error).__name__, told(error)
+    return f"{name if said == name else f'{name}: {said}'}, at {' > '.join(places)}"
 
 
 def refusal(message: str) -> dg.Failure:

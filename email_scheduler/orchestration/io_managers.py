@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -11,15 +12,17 @@ from typing import Any
 import dagster as dg
 from upath import UPath
 
+from email_scheduler.config.organizations import is_organization_name
+from email_scheduler.config.problems import shown
 from email_scheduler.errors import InputDataError
+from email_scheduler.files import make_private_directory, open_private
 from email_scheduler.orchestration.failures import failure_of_disk, refusal
 from email_scheduler.orchestration.parquet import read_frame, write_frame
 from email_scheduler.orchestration.values import ASSET_FRAMES, Frames
 
 _LOCAL_PROTOCOLS = {"", "file", "local"}
-_PRIVATE_DIRECTORY = 0o700
-_PRIVATE_FILE = 0o600
 _SECONDS = "seconds: IO manager"
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 class FramesIOManager(dg.UPathIOManager):
@@ -29,6 +32,17 @@ class FramesIOManager(dg.UPathIOManager):
     the old one only when all of its frames are there. Whoever reads it, at whatever moment, gets all frames
     of one value or is told that there is none; so does whoever reads it after its writer was killed.
     """
+
+    def make_safe_partition_path(self, base_path: UPath, partition: str) -> UPath:
+        """Return the directory of a partition, written ``<date>/<organization>``.
+
+        Raises:
+            Failure: It is no date and name of an organisation, and might lead anywhere.
+        """
+        day, _, organization = partition.partition("/")
+        if not (_DAY.fullmatch(day) and is_organization_name(organization)):
+            raise refusal(f"partition {shown(partition)}: accepted is a date and the name of an organisation")
+        return base_path / day / organization
 
     def load_input(self, context: dg.InputContext) -> Any:
         """Return the value of an upstream asset.
@@ -96,10 +110,7 @@ class FramesIOManager(dg.UPathIOManager):
         if local is None:
             path.mkdir(parents=True, exist_ok=True)
             return
-        missing = [p for p in (local, *local.parents) if not p.exists()]
-        for directory in reversed(missing):
-            with suppress(FileExistsError):
-                directory.mkdir(mode=_PRIVATE_DIRECTORY)
+        make_private_directory(local)
 
 
 def frames_io_manager(storage_url: str) -> FramesIOManager:
@@ -128,8 +139,7 @@ def _open_for_writing(place: UPath) -> Any:
     local = _local(place)
     if local is None:
         return place.open("wb")
-    descriptor = os.open(local, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _PRIVATE_FILE)
-    return os.fdopen(descriptor, "wb")
+    return open(local, "wb", opener=open_private)
 
 
 def _finish(path: UPath, names: list[str]) -> None:

@@ -9,11 +9,12 @@ from pydantic import ValidationError
 
 from email_scheduler.config.audiences import Audience
 from email_scheduler.config.campaigns import Variant
-from email_scheduler.config.problems import problems_of
+from email_scheduler.config.problems import problems_of, shown
+from email_scheduler.config.values import MOST, MOST_DAYS
 from email_scheduler.errors import InputDataError
-from email_scheduler.planning.dates import parse_dates
+from email_scheduler.planning.dates import is_in_calendar, parse_dates
 from email_scheduler.planning.exclusions import FOREVER
-from email_scheduler.planning.frames import NO_DATE
+from email_scheduler.planning.frames import NO_DATE, NO_NUMBER
 from email_scheduler.planning.variants import read_variants
 from email_scheduler.planning.vocabulary import CAMPAIGN_PREFIX
 
@@ -43,7 +44,7 @@ class CampaignInstance:
     default_trigger: int
     start: int
     end: int
-    name: str
+    name: str | None
     email_template: str | None
     sms_template: str | None
     followup_templates: dict[str, str]
@@ -62,7 +63,8 @@ def read_instances(types: pd.DataFrame, instances: pd.DataFrame) -> dict[int, Ca
     """Return the campaign instances by id, each with the settings that count.
 
     Raises:
-        InputDataError: A date, the metadata or one of its overrides cannot be read, or a type is unknown.
+        InputDataError: A date, the metadata, one of its overrides or a number of a type cannot be read or
+            leads out of the calendar, or a type is unknown.
     """
     by_name = {row["name"]: row for row in _records(types)}
     read = {}
@@ -80,30 +82,33 @@ def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 def _read_instance(row: dict[str, Any], campaign_type: dict[str, Any]) -> CampaignInstance:
     metadata = _metadata(row)
     start, end = (_day(row, column) for column in ("active_start_date", "active_end_date"))
-    days_before = _override(row, metadata, campaign_type, "days_before_event", int)
+    days_before = _number(row, metadata, campaign_type, "days_before_event", MOST_DAYS)
     trigger = _day({**row, "metadata.trigger_date": metadata.get("trigger_date")}, "metadata.trigger_date")
     if trigger is None and start is not None:
         trigger = start + max(days_before, 0)
-    templates = {key: metadata.get(key) or {} for key in _TEMPLATE_KEYS}
-    for key, value in templates.items():
-        if not isinstance(value, dict):
-            raise _refused(row, f"metadata.{key}", value, "an object of template names")
+    start = -FOREVER if start is None else start
+    if trigger is not None and not is_in_calendar(max(trigger - days_before, start)):
+        raise InputDataError(
+            f"{_name(row)}: its default trigger date is {days_before} days from a date that does not exist;"
+            " accepted is one whose email goes out in the years 1 to 9999"
+        )
+    templates = {key: _templates(row, metadata, key) for key in _TEMPLATE_KEYS}
     variants, refusal = read_variants(metadata.get("variants"))
     if refusal is not None:
-        raise InputDataError(f"campaign instance {row['id']}: metadata.{refusal}")
+        raise InputDataError(f"{_name(row)}: metadata.{refusal}")
     return CampaignInstance(
         id=int(row["id"]),
         email_type=CAMPAIGN_PREFIX + row["campaign_type"],
         is_active=bool(row["active"] and campaign_type["active"]),
-        respects_windows=_override(row, metadata, campaign_type, "respect_exclusion_windows", bool),
-        enables_follow_ups=_override(row, metadata, campaign_type, "enable_followups", bool),
+        respects_windows=_flag(row, metadata, campaign_type, "respect_exclusion_windows"),
+        enables_follow_ups=_flag(row, metadata, campaign_type, "enable_followups"),
         days_before_event=days_before,
         targets_all_contacts=bool(campaign_type["target_all_contacts"]),
-        priority=_override(row, metadata, campaign_type, "priority", int),
+        priority=_number(row, metadata, campaign_type, "priority", MOST),
         default_trigger=NO_DATE if trigger is None else trigger,
-        start=-FOREVER if start is None else start,
+        start=start,
         end=FOREVER if end is None else end,
-        name=row["instance_name"],
+        name=None if pd.isna(row["instance_name"]) else row["instance_name"],
         email_template=_text(row["email_template"]),
         sms_template=_text(row["sms_template"]),
         variants=variants,
@@ -132,31 +137,62 @@ def _metadata(row: dict[str, Any]) -> dict[str, Any]:
         return {}
     try:
         metadata = json.loads(text)
-    except ValueError as error:
-        raise _refused(row, "metadata", text, "a JSON object") from error
+    except (ValueError, RecursionError):
+        # not from the error: it holds the text, which nobody can tell the content of
+        raise InputDataError(f"{_name(row)}: metadata is no JSON; accepted is a JSON object") from None
     if metadata is None:
         return {}
     if not isinstance(metadata, dict):
-        raise _refused(row, "metadata", text, "a JSON object")
+        raise _refused(row, "metadata", metadata, "a JSON object")
     return metadata
 
 
-def _override(
-    row: dict[str, Any], metadata: dict[str, Any], campaign_type: dict[str, Any], key: str, kind: type[Any]
-) -> Any:
+def _flag(row: dict[str, Any], metadata: dict[str, Any], campaign_type: dict[str, Any], key: str) -> bool:
     value = metadata.get(key)
     if value is None:
-        return kind(campaign_type[key])
-    if type(value) is not kind:
-        raise _refused(row, f"metadata.{key}", value, "true or false" if kind is bool else "a whole number")
+        return bool(campaign_type[key])
+    if not isinstance(value, bool):
+        raise _refused(row, f"metadata.{key}", value, "true or false")
+    return value
+
+
+def _number(
+    row: dict[str, Any], metadata: dict[str, Any], campaign_type: dict[str, Any], key: str, most: int
+) -> int:
+    accepted = f"a whole number from {-most} to {most}"
+    value = metadata.get(key)
+    if value is None:
+        value = int(campaign_type[key])
+        if not -most <= value <= most:
+            found = "no whole number" if value == NO_NUMBER else value
+            raise InputDataError(
+                f"campaign type {shown(campaign_type['name'])}: {key} is {found}; accepted is {accepted}"
+            )
+        return value
+    if type(value) is not int or not -most <= value <= most:
+        raise _refused(row, f"metadata.{key}", value, accepted)
+    return value
+
+
+def _templates(row: dict[str, Any], metadata: dict[str, Any], key: str) -> dict[str, str]:
+    value = metadata.get(key) or {}
+    if not isinstance(value, dict):
+        raise _refused(row, f"metadata.{key}", value, "an object of template names")
+    for name, template in value.items():
+        # JSON writes characters that no text of a database holds
+        if template is not None and not (isinstance(template, str) and template.isprintable()):
+            raise _refused(row, f"metadata.{key}.{shown(name)}", template, "the name of a template")
     return value
 
 
 def _day(row: dict[str, Any], column: str) -> int | None:
-    text = _text(row[column])
-    days, is_unreadable = parse_dates(pd.Series([text], dtype="str"))
+    value = row[column]
+    text = _text(value) if isinstance(value, str) or pd.api.types.is_scalar(value) else "no text"
+    # JSON writes characters that no text holds
+    readable = None if text is None else text.encode(errors="replace").decode()
+    days, is_unreadable = parse_dates(pd.Series([readable], dtype="str"))
     if is_unreadable[0]:
-        raise _refused(row, column, text, "a date YYYY-MM-DD or nothing")
+        raise _refused(row, column, value, "a date YYYY-MM-DD or nothing")
     return None if days[0] == NO_DATE else int(days[0])
 
 
@@ -165,4 +201,10 @@ def _text(value: Any) -> str | None:
 
 
 def _refused(row: dict[str, Any], column: str, value: Any, accepted: str) -> InputDataError:
-    return InputDataError(f"campaign instance {row['id']}: {column} is {value!r}; accepted is {accepted}")
+    # what is nested may be so deep that showing it fails
+    found = "an object" if isinstance(value, dict) else "a list" if isinstance(value, list) else shown(value)
+    return InputDataError(f"{_name(row)}: {column} is {found}; accepted is {accepted}")
+
+
+def _name(row: dict[str, Any]) -> str:
+    return f"campaign instance {row['id']}"

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from email_scheduler.config.values import MOST_DAYS
 from email_scheduler.planning.audiences import (
     Members,
     catch_up_days_of_anniversary,
@@ -15,7 +16,7 @@ from email_scheduler.planning.audiences import (
 )
 from email_scheduler.planning.basis import PlanningBasis
 from email_scheduler.planning.campaign_instances import CampaignInstance
-from email_scheduler.planning.dates import Days, Flags, parse_dates
+from email_scheduler.planning.dates import FIRST_DAY, LAST_DAY, Days, Flags, is_in_calendar, parse_dates
 from email_scheduler.planning.exclusions import Rows
 from email_scheduler.planning.frames import NO_DATE, OCCURRENCES
 from email_scheduler.planning.handled import ANY_DAY, THAT_DAY, THAT_YEAR
@@ -158,12 +159,23 @@ def resolve_conflicts(schedules: pd.DataFrame) -> pd.DataFrame:
 def trigger_days(targets: pd.DataFrame, instances: dict[int, CampaignInstance]) -> tuple[Days, Flags]:
     """Return the trigger day of each ``CONTACT_CAMPAIGNS_TABLE`` row, and which are unreadable.
 
-    A row without a date has its instance's default; ``NO_DATE`` where there is none or it is unreadable.
+    A row without a date has its instance's default; ``NO_DATE`` where there is none or it is unreadable. A
+    date whose email would go out on a day that does not exist is as unreadable as one that does not exist.
     """
     trigger, is_unreadable = parse_dates(targets["trigger_date"])
+    ids = targets["campaign_instance_id"].to_numpy()
+    for row in np.flatnonzero(_is_at_an_end_of_the_calendar(trigger)):
+        instance = instances.get(int(ids[row]))
+        if instance and not is_in_calendar(max(trigger[row] - instance.days_before_event, instance.start)):
+            trigger[row], is_unreadable[row] = NO_DATE, True
     defaults = targets["campaign_instance_id"].map({i.id: i.default_trigger for i in instances.values()})
     default = defaults.fillna(NO_DATE).to_numpy().astype(np.int32)
     return np.where((trigger == NO_DATE) & ~is_unreadable, default, trigger).astype(np.int32), is_unreadable
+
+
+def _is_at_an_end_of_the_calendar(days: Days) -> Flags:
+    is_near: Flags = ((days < FIRST_DAY + MOST_DAYS) & (days != NO_DATE)) | (days > LAST_DAY - MOST_DAYS)
+    return is_near
 
 
 def _explicit_targets(listed: ListedTargets, planned: list[CampaignInstance]) -> tuple[_Targets, Rows]:

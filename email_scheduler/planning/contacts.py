@@ -24,8 +24,9 @@ from email_scheduler.planning.zip_codes import STATE_DTYPE, STATES, state_codes_
 FIRST_DATE: Final = date(1900, 1, 1)
 LAST_EFFECTIVE_DATE: Final = date(2100, 12, 31)
 
-# Each issue with the column it is about. The first five make a contact invalid, in this order.
+# Each issue with the column it is about. The first six make a contact invalid, in this order.
 ISSUE_FIELDS: Final = {
+    "invalid_id": "id",
     "missing_email": "email",
     "invalid_email": "email",
     "missing_zip_code": "zip_code",
@@ -38,10 +39,14 @@ ISSUE_FIELDS: Final = {
     "invalid_trigger_date": "trigger_date",
     "unreadable_event_data": "event_data",
 }
-INVALIDATING_ISSUES: Final = tuple(ISSUE_FIELDS)[:5]
+INVALIDATING_ISSUES: Final = tuple(ISSUE_FIELDS)[:6]
 _FIELD_DTYPE: Final = pd.CategoricalDtype(pd.Index(list(dict.fromkeys(ISSUE_FIELDS.values())), dtype="str"))
 _ISSUE_DTYPE: Final = pd.CategoricalDtype(pd.Index(list(ISSUE_FIELDS), dtype="str"))
-_EMAIL: Final = "^[^@{0}]+@[^@{0}]+\\.[^@{0}]+\\z".format("".join(f"\\x{{{ord(c):x}}}" for c in WHITESPACE))
+# What stands for bytes that are no text, and what ends a text for most programs.
+_NO_TEXT: Final = "\ufffd\0"
+_EMAIL: Final = "^[^@{0}]+@[^@{0}]+\\.[^@{0}]+\\z".format(
+    "".join(f"\\x{{{ord(c):x}}}" for c in WHITESPACE + _NO_TEXT)
+)
 _NO_STATE: Final = -1
 _BLANK_STATE: Final = -2
 _OTHER_STATE: Final = -3
@@ -79,20 +84,23 @@ def validate_contacts(
     Raises:
         InputDataError: Two contacts have the same id.
     """
-    table = CONTACTS_TABLE.check_key(CONTACTS_TABLE.check(table)).sort_values("id", ignore_index=True)
+    table = CONTACTS_TABLE.check(table).sort_values("id", ignore_index=True)
     ids = table["id"].to_numpy()
+    has_no_id = ids == 0
+    CONTACTS_TABLE.check_key(table[~has_no_id] if has_no_id.any() else table)
     address = pc.utf8_lower(trim(to_arrow(table["email"])))
     state, is_missing_zip, is_mismatch = _states(table["zip_code"], table["state"])
     is_missing_email = _flags(pc.fill_null(pc.equal(address, ""), True))
     reasons = np.select(
         [
+            has_no_id,
             is_missing_email,
             ~_flags(pc.fill_null(pc.match_substring_regex(address, _EMAIL), False)),
             is_missing_zip,
             state == _NO_STATE,
             _is_suppressed(ids, address, SUPPRESSIONS_TABLE.check(suppressions), as_of),
         ],
-        range(5),
+        range(len(INVALIDATING_ISSUES)),
         -1,
     )
     is_valid = reasons < 0

@@ -18,6 +18,8 @@ Flags = npt.NDArray[np.bool_]
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 
 _EPOCH_ORDINAL: Final = date(1970, 1, 1).toordinal()
+FIRST_DAY: Final = date.min.toordinal() - _EPOCH_ORDINAL
+LAST_DAY: Final = date.max.toordinal() - _EPOCH_ORDINAL
 _LAST_YEAR: Final = 12_000
 _YEARS: Final = np.arange(_LAST_YEAR + 2)
 _IS_LEAP: Final = (_YEARS % 4 == 0) & ((_YEARS % 100 != 0) | (_YEARS % 400 == 0))
@@ -54,6 +56,11 @@ _DAYS_OF_COMMON_YEAR: Final = 365
 def to_day(value: date) -> int:
     """Return the day number of a date: days since 1970-01-01."""
     return value.toordinal() - _EPOCH_ORDINAL
+
+
+def is_in_calendar(day: int) -> bool:
+    """Tell whether a day number is a date of the years 1 to 9999."""
+    return FIRST_DAY <= day <= LAST_DAY
 
 
 def from_day(day: int) -> date:

@@ -187,9 +187,9 @@ def _metadata(
     texts = (
         '{"initial_email_id": '
         + initial["id"].astype("str")
-        + ', "initial_email_type": "'
-        + initial["email_type"].astype("str")
-        + '", "behavior": {"clicked": '
+        + ', "initial_email_type": '
+        + initial["email_type"].astype("str").map(json.dumps)
+        + ', "behavior": {"clicked": '
         + words(is_clicked)
         + ', "answered": '
         + words(is_answered)

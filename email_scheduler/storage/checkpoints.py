@@ -5,9 +5,8 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Final
 
-from email_scheduler.errors import EmailSchedulerError
 from email_scheduler.storage.connection import Connection
-from email_scheduler.storage.faults import describe, is_from_driver
+from email_scheduler.storage.faults import told
 
 STARTED: Final = "started"
 IN_PROGRESS: Final = "in_progress"
@@ -120,17 +119,8 @@ def fail_checkpoint(connection: Connection, run_id: str, error: BaseException, n
     connection.execute(
         f"UPDATE scheduler_checkpoints SET status = '{FAILED}', error_message = ?, completed_at = ? "  # noqa: S608
         f"WHERE scheduler_run_id = ? AND {_OPEN_SQL}",
-        (_describe(error), now, run_id),
+        (told(error), now, run_id),
     )
-
-
-def _describe(error: BaseException) -> str:
-    """Return the message of an error if it holds no personal data for certain, else its type."""
-    if is_from_driver(error):
-        return describe(error)
-    if isinstance(error, EmailSchedulerError):
-        return " ".join(str(error).split())
-    return type(error).__name__
 
 
 def _json(summary: Mapping[str, object]) -> str:

@@ -13,6 +13,7 @@ from sqlalchemy.pool import NullPool
 
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.config.sections import Database
+from email_scheduler.files import make_private_directory, make_private_file
 from email_scheduler.storage.connection import Connection
 from email_scheduler.storage.faults import database_errors
 from email_scheduler.storage.postgresql import connect_postgresql, load_as_text, session_options
@@ -101,7 +102,9 @@ def _sqlite_engine(url: str, database: Database, *, create: bool, foreign_keys: 
         if path.exists():
             check_is_file(path, display_url(url))
         with database_errors(url):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_private_directory(path.parent)
+            # SQLite gives its log the rights of the database
+            make_private_file(path)
     else:
         path = existing_database(url)
     file = f"{path.as_uri()}?mode={'rwc' if create else 'rw'}"

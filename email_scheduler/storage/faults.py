@@ -1,6 +1,7 @@
 """Errors of databases: which are ours to report, which pass, and trying again."""
 
 import logging
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from tenacity import (
 )
 
 from email_scheduler.config.schema import SchedulerConfig
-from email_scheduler.errors import DatabaseError
+from email_scheduler.errors import DatabaseError, EmailSchedulerError
 from email_scheduler.storage.urls import display_url
 
 DRIVER_ERRORS: Final = (DBAPIError, sqlite3.Error, adbc_driver_manager.Error, psycopg.Error, OSError)
@@ -32,7 +33,9 @@ _CONNECTION_STATES: Final = "08"
 _REFUSAL: Final = "FATAL:"
 _PASSING_REFUSALS: Final = ("starting up", "shutting down", "recovery mode", "too many clients")
 # PostgreSQL: data that do not fit, and broken constraints; the details show whole rows.
-_STATES_ABOUT_ROWS: Final = {"22", "23"}
+_DATA_DO_NOT_FIT: Final = "22"
+_STATES_ABOUT_ROWS: Final = {_DATA_DO_NOT_FIT, "23"}
+_QUOTED: Final = re.compile('".*"', re.DOTALL)
 _LONGEST_WAIT_SECONDS: Final = 60
 
 _logger = logging.getLogger(__name__)
@@ -52,10 +55,21 @@ def describe(error: BaseException) -> str:
     cause = error.orig if isinstance(error, DBAPIError) else error
     text = str(cause)
     if isinstance(cause, psycopg.Error) and cause.diag.message_primary is not None:
-        says_rows = (cause.sqlstate or "")[:2] in _STATES_ABOUT_ROWS
-        details = (cause.diag.message_primary, None if says_rows else cause.diag.message_detail)
-        text = "; ".join(filter(None, details))
+        family = (cause.sqlstate or "")[:2]
+        primary, detail = cause.diag.message_primary, cause.diag.message_detail
+        if family == _DATA_DO_NOT_FIT:
+            primary = _QUOTED.sub('"..."', primary)
+        text = "; ".join(filter(None, (primary, None if family in _STATES_ABOUT_ROWS else detail)))
     return " ".join(text.split())
+
+
+def told(error: BaseException) -> str:
+    """Return the message of an error if it holds no personal data for certain, else its type."""
+    if is_from_driver(error):
+        return describe(error)
+    if isinstance(error, EmailSchedulerError):
+        return " ".join(str(error).split())
+    return type(error).__name__
 
 
 def is_locked(error: BaseException) -> bool:

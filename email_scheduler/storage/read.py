@@ -33,6 +33,7 @@ from email_scheduler.planning.frames import (
     Frame,
     PlanInputs,
 )
+from email_scheduler.planning.vocabulary import PRE_SCHEDULED, SKIPPED
 from email_scheduler.storage.arrow import append_rows, from_arrow, read_frame, read_frames
 from email_scheduler.storage.attributes import read_attributes
 from email_scheduler.storage.compare import EXISTING_ROWS, PLANNER_ROWS, existing_rows
@@ -86,6 +87,10 @@ HISTORY_SQL = {
     "actual_send_datetime": "substr(CAST(actual_send_datetime AS TEXT), 1, 10)",
     "metadata": "CASE WHEN substr(email_type, 1, 9) = 'campaign_' THEN CAST(metadata AS TEXT) END",
 }
+# A status that only looks like one of the planner's, since SQLite holds it as bytes, is the sender's.
+_SENDERS_STATUS = (
+    f"CASE WHEN CAST(status AS TEXT) IN ('{PRE_SCHEDULED}', '{SKIPPED}') THEN NULL ELSE status END"
+)
 
 
 def read_inputs(url: str, as_of: date, config: SchedulerConfig, values: Collection[str] = ()) -> PlanInputs:
@@ -136,9 +141,7 @@ def read_plan_inputs(
     name their email. Of further columns of the contacts, those that audiences of planned instances name.
     """
     earliest = as_of - timedelta(days=config.timing_constants.followup_lookback_days)
-    contacts = read_frame(
-        connection, CONTACTS_TABLE, "contacts WHERE id IS NOT NULL", distinct=("email", "phone_number")
-    )
+    contacts = read_frame(connection, CONTACTS_TABLE, "contacts", distinct=("email", "phone_number"))
     types, instances = _read_campaign_types(connection), _read_campaign_instances(connection)
     names = named_values(types, instances, as_of, config).union(values)
     return PlanInputs(
@@ -161,7 +164,10 @@ def read_history_table(connection: Connection) -> pd.DataFrame:
     """Read the sender's rows, and the pre-scheduled rows of types that are not the planner's."""
     index = connection.indexed_by(SENDER_ROWS_INDEX)
     senders = read_frame(
-        connection, HISTORY_TABLE, f"email_schedules{index} WHERE {SENDER_ROW_SQL}", sql=HISTORY_SQL
+        connection,
+        HISTORY_TABLE,
+        f"email_schedules{index} WHERE {SENDER_ROW_SQL}",
+        sql=HISTORY_SQL | {"status": _SENDERS_STATUS},
     )
     index = connection.indexed_by(FOREIGN_ROWS_INDEX)
     foreign = read_frame(

@@ -268,10 +268,19 @@ def unregister(path: Path, kind: str) -> None:
 
 def _cast(cell: Cell) -> str:
     if cell.kind == ID:
-        return f"coalesce(CAST({cell.expression} AS INTEGER), 0)"
+        return f"coalesce({_whole_number(cell.expression)}, 0)"
     if cell.kind == NUMBER:
-        return cast_number(f"CAST({cell.expression} AS INTEGER)", "max", "min")
+        return cast_number(_whole_number(cell.expression), "max", "min")
     return cast_flag(cell.expression) if is_number(cell.kind) else f"CAST({cell.expression} AS TEXT)"
+
+
+def _whole_number(expression: str) -> str:
+    """Return SQL of the whole number that a value is; null where it is none.
+
+    A cast alone makes 12 of the text 12abc, and 1 of 1.5.
+    """
+    cast = f"CAST({expression} AS INTEGER)"
+    return f"CASE WHEN {cast} = {expression} THEN {cast} END"
 
 
 def _encoded(values: pa.Array, cell: Cell) -> pa.Array:

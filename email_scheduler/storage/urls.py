@@ -85,7 +85,8 @@ def server_address(url: str) -> str:
     parsed = _parse(url)
     if parsed.get_backend_name() != POSTGRESQL:
         raise DatabaseError(f"database {display_url(parsed)}: not on a PostgreSQL server")
-    return parsed.set(drivername=POSTGRESQL).render_as_string(hide_password=False)
+    # SQLAlchemy leaves blanks in a password as they are, which the library refuses
+    return parsed.set(drivername=POSTGRESQL).render_as_string(hide_password=False).replace(" ", "%20")
 
 
 def display_url(url: str | URL) -> str:

@@ -38,8 +38,18 @@ def trigger_date_of(target: Target, instance: Instance) -> tuple[date | None, st
     """Section 8: the trigger date of an explicit target, or the issue why it has none."""
     if not is_blank(target.trigger_date):
         day = read_date(target.trigger_date)
+        if day is not None and goes_out_on_no_date(day, instance):
+            day = None
         return day, None if day is not None else "invalid_trigger_date"
     return default_trigger_date_or_issue(instance)
+
+
+def goes_out_on_no_date(trigger_date: date, instance: Instance) -> bool:
+    """Section 8: the ideal date lies outside of the years 1 to 9999."""
+    number = trigger_date.toordinal() - instance.days_before_event
+    if instance.active_start_date is not None:
+        number = max(number, instance.active_start_date.toordinal())
+    return not 1 <= number <= date.max.toordinal()
 
 
 def default_trigger_date_or_issue(instance: Instance) -> tuple[date | None, str | None]:

@@ -62,8 +62,12 @@ def suppressed_addresses(book: Book) -> set[str]:
 
 def what_makes_invalid(row: dict[str, object], suppressed: set[str]) -> tuple[str, str] | None:
     """Section 4: the field and the issue, the first that applies."""
+    if row["id"] == 0:
+        return "id", "invalid_id"
     if is_blank(row["email"]):
         return "email", "missing_email"
+    if any(character in row["email"].strip() for character in "\ufffd\0"):
+        return "email", "invalid_email"
     if re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", row["email"].strip()) is None:
         return "email", "invalid_email"
     if is_blank(row["zip_code"]):

@@ -104,7 +104,7 @@ def read_event_data(text: str | None) -> dict[str, object] | None:
         return {}
     try:
         data = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return data if isinstance(data, dict) else None
 

@@ -87,6 +87,7 @@ def nearest_aep_date(day: date, config: SchedulerConfig) -> date:
         {
             aep_date
             for year in (day.year - 1, day.year, day.year + 1)
+            if date.min.year <= year <= date.max.year
             for aep_date in aep_dates_of(year, config)
         }
     )

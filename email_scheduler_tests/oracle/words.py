@@ -10,8 +10,8 @@ ANNIVERSARY_TYPES = {"birthday", "effective_date", "aep", "post_window"}
 
 
 def plus(day: date, days: int) -> date:
-    """Return the day that many days later."""
-    return day + timedelta(days=days)
+    """Return the day that many days later; the first or last one of the calendar where there is none."""
+    return date.fromordinal(min(max(day.toordinal() + days, 1), date.max.toordinal()))
 
 
 def anniversary(day: date, year: int) -> date:

@@ -596,10 +596,24 @@ def test_the_url_of_a_database_is_not_part_of_an_organisations_text(tmp_path: Pa
     assert "hunter2" not in repr(found)
 
 
-@pytest.mark.parametrize("name", ["A", "_a", "-a", "a b", "ä", "''", "a" * 64, "a.b", "../a"])
+@pytest.mark.parametrize("name", ["A", "_a", "-a", "a b", "ä", "''", "a" * 64, "a.b", "../a", "/a", "a/b"])
 def test_an_organisations_name_is_lower_case_letters_digits_and_dashes(tmp_path: Path, name: str) -> None:
     [line] = organization_problems(tmp_path, f"organizations: {{{name}: {{database: 'sqlite:///a.db'}}}}")
     assert "accepted is a name of at most 63 lower-case letters" in line
+
+
+@pytest.mark.parametrize("name", ["a\\0", "a\\n", "\\u212a", "con\\ufe0f", "..", "a" * 5000])
+def test_a_name_that_might_lead_to_another_file_is_refused(tmp_path: Path, name: str) -> None:
+    [line] = organization_problems(tmp_path, f'organizations: {{"{name}": {{database: "sqlite:///a.db"}}}}')
+    assert "accepted is a name of at most 63 lower-case letters" in line
+    assert line.isprintable()
+    assert len(line) < 300
+
+
+def test_no_two_names_differ_by_large_and_small_letters_only(tmp_path: Path) -> None:
+    entries = "  acme: {database: 'sqlite:///a.db'}\n  Acme: {database: 'sqlite:///b.db'}\n"
+    [line] = organization_problems(tmp_path, f"organizations:\n{entries}")
+    assert line.startswith("organizations.yaml: organizations.Acme: ")
 
 
 @pytest.mark.parametrize("name", ["a", "0", "a" * 63, "a-b_c"])

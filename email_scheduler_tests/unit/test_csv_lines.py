@@ -135,7 +135,7 @@ def test_a_quotation_mark_that_is_never_closed_is_told_where_it_begins_and_takes
         ("\n1", "no heading in line 1"),
         ("id,trigger_date", "none of the 2 columns is contact_id or email"),
         ("contact_id,,x", "column 2 has no name"),
-        ("contact_id,note,Note", "two columns are called 'note'"),
+        ("contact_id,note,Note", "columns 2 and 3 have the same name"),
         ('contact_id,"x', "line 1: quotation marks do not match"),
         ("contact_id,\udce9", "line 1: not text in UTF-8"),
     ],

@@ -9,6 +9,7 @@ from sqlalchemy.engine import Connection
 
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.errors import UsageError
+from email_scheduler.files import open_private
 from email_scheduler.operations.campaigns import (
     campaign_instances,
     campaign_types,
@@ -186,7 +187,8 @@ class Campaigns:
         with self._reading() as connection:
             rows = results.target_rows(connection, instance)
             try:
-                with path.open("w", encoding="utf-8", newline="") as file:
+                # Path.open takes no opener
+                with open(path, "w", encoding="utf-8", newline="", opener=open_private) as file:
                     return write_csv(file, (CONTACT_ID, TRIGGER_DATE, "status", "metadata"), rows)
             except OSError as error:
                 raise UsageError(f"{path}: cannot be written: {error.strerror}") from error

@@ -51,7 +51,11 @@ def read_records(
         if not name:
             raise UsageError(f"{source}: line 1: column {at + 1} has no name; accepted is a name for each")
         if name in heading[:at]:
-            raise UsageError(f"{source}: line 1: two columns are called {name!r}; accepted is one")
+            # the name may be somebody's data, where the heading is missing
+            raise UsageError(
+                f"{source}: line 1: columns {heading.index(name) + 1} and {at + 1} have the same name;"
+                " accepted is a name of its own for each"
+            )
     return heading, _whole_records(records, len(heading), bad_lines)
 
 

@@ -24,6 +24,7 @@ from email_scheduler.planning.compliance.days import (
     Flags,
     Ids,
     is_among,
+    is_date,
     number_of,
     pack,
     unpack,
@@ -132,7 +133,9 @@ def _explicit_targets(
     own_trigger, has_none = days_of_dates(trigger)[chosen], is_blank(trigger)[chosen]
     default = np.append(book.default_trigger, np.int32(NO_DATE))[at[chosen]]
     event = np.where(has_none, default, own_trigger)
-    dated = event != NO_DATE
+    # an email whose day does not exist is none
+    ideal, _ = book.dates(at[chosen], event, 0, implicit=False)
+    dated = (event != NO_DATE) & is_date(ideal)
     return _Emails(who[chosen][dated], at[chosen][dated], event[dated])
 
 

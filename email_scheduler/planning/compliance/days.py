@@ -42,6 +42,12 @@ def date_of(number: int) -> date:
     return date.fromordinal(number + _UNIX_EPOCH_ORDINAL)
 
 
+def is_date(days: Days) -> Flags:
+    """Return which numbers are dates of the years 1 to 9999."""
+    found: Flags = (days >= _MONTH_STARTS[0]) & (days <= number_of(date.max))
+    return found
+
+
 def texts_of(days: Days, before: str = "") -> npt.NDArray[np.object_]:
     """Return each day as ``before`` and its ISO date, for the details of violations."""
     distinct, index = np.unique(days, return_inverse=True)
