@@ -57,7 +57,8 @@ class Project:
         return self.directory / "processes.log"
 
     def url(self, organization: str) -> str:
-        return settings_of(self.config, organization)[0]
+        """Return the database of an organisation, whatever has become of the configuration."""
+        return f"sqlite:///{self.directory / organization}.db"
 
     def create_run(self, organization: str, as_of: date) -> dg.DagsterRun:
         """Put a run of the job on record that a process of its own is to execute."""
