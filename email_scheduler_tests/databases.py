@@ -164,7 +164,7 @@ class PostgresqlDatabase(Database):
         if sequence is not None:
             connection.execute(
                 f"SELECT setval('{sequence}', max(id)) FROM {table}"
-                f" HAVING max(id) > (SELECT last_value FROM {sequence})"
+                f" HAVING max(id) >= (SELECT last_value FROM {sequence})"
             )
 
 

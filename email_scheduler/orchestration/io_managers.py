@@ -34,15 +34,15 @@ class FramesIOManager(dg.UPathIOManager):
     """
 
     def make_safe_partition_path(self, base_path: UPath, partition: str) -> UPath:
-        """Return the directory of a partition, written ``<date>/<organization>``.
+        """Return the directory of a partition: ``<date>/<organization>``, or as Dagster once wrote it.
 
         Raises:
             Failure: It is no date and name of an organisation, and might lead anywhere.
         """
-        day, _, organization = partition.partition("/")
+        day, _, organization = partition.replace("|", "/").partition("/")
         if not (_DAY.fullmatch(day) and is_organization_name(organization)):
             raise refusal(f"partition {shown(partition)}: accepted is a date and the name of an organisation")
-        return base_path / day / organization
+        return base_path / partition
 
     def load_input(self, context: dg.InputContext) -> Any:
         """Return the value of an upstream asset.

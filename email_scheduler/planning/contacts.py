@@ -15,6 +15,7 @@ from email_scheduler.planning.frames import (
     CONTACT_ISSUES,
     CONTACTS,
     CONTACTS_TABLE,
+    NO_CONTACT,
     NO_DATE,
     SUPPRESSIONS_TABLE,
 )
@@ -86,7 +87,7 @@ def validate_contacts(
     """
     table = CONTACTS_TABLE.check(table).sort_values("id", ignore_index=True)
     ids = table["id"].to_numpy()
-    has_no_id = ids == 0
+    has_no_id = ids == NO_CONTACT
     CONTACTS_TABLE.check_key(table[~has_no_id] if has_no_id.any() else table)
     address = pc.utf8_lower(trim(to_arrow(table["email"])))
     state, is_missing_zip, is_mismatch = _states(table["zip_code"], table["state"])

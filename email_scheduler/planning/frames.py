@@ -1,9 +1,9 @@
 """Every frame that passes between rooms: its columns, their types, its key and its order.
 
 A *date* column is ``int32``: days since 1970-01-01, ``NO_DATE`` where there is none. An *id* column is
-``int64``, 0 where there is none. A *text* column is pandas' ``str`` or a category of it, with missing
-values; a *label* column is a category, a *hash* column ``uint64``. Frames named ``..._TABLE`` hold what the
-database holds, unread dates and all: what a text means is a planning rule.
+``int64``, 0 where there is none; one of contacts ``NO_CONTACT``. A *text* column is pandas' ``str`` or a
+category of it, with missing values; a *label* column is a category, a *hash* column ``uint64``. Frames named
+``..._TABLE`` hold what the database holds, unread dates and all: what a text means is a planning rule.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,6 +17,8 @@ import pyarrow as pa
 
 from email_scheduler.errors import InputDataError
 
+# Contacts may have the id 0: what names no contact says so with an id that no contact has.
+NO_CONTACT = int(np.iinfo(np.int64).min)
 NO_DATE = int(np.iinfo(np.int32).min)
 NO_NUMBER = int(np.iinfo(np.int32).min)
 

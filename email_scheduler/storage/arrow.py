@@ -10,7 +10,16 @@ import pyarrow.compute as pc
 from pandas.api.types import union_categoricals
 
 from email_scheduler.planning.dates import date_parts
-from email_scheduler.planning.frames import DATE, FLAG, HASH, ID, NUMBER, Frame
+from email_scheduler.planning.frames import (
+    CONTACTS_TABLE,
+    DATE,
+    FLAG,
+    HASH,
+    ID,
+    NO_CONTACT,
+    NUMBER,
+    Frame,
+)
 from email_scheduler.storage.connection import Cell, Connection
 
 _CATEGORY: Final = pa.dictionary(pa.int32(), pa.string())
@@ -26,8 +35,8 @@ def read_frame(
 ) -> pd.DataFrame:
     """Return the rows of a query as a frame; each column by the kind that its contract says.
 
-    Ids are 0 and numbers ``NO_NUMBER`` where there is none, numbers beyond int32 the nearest within it.
-    Dates are the date part of their text, ``NO_DATE`` where that is no date. A flag is true where it is a
+    Ids are 0 (of contacts ``NO_CONTACT``) and numbers ``NO_NUMBER`` where there is none, numbers beyond
+    int32 the nearest within it. Dates are the date part of their text, ``NO_DATE`` where that is no date. A flag is true where it is a
     number 1 or a word like true; null is false. Text and label columns become categories.
 
     Args:
@@ -63,8 +72,14 @@ def append_rows(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 def _cells(frame: Frame, sql: Mapping[str, str] | None, distinct: Collection[str]) -> dict[str, Cell]:
     expressions = sql or {}
+    of_contacts = {"contact_id", "id"} if frame is CONTACTS_TABLE else {"contact_id"}
     return {
-        name: Cell(expressions.get(name, name), kind, is_encoded=name not in distinct)
+        name: Cell(
+            expressions.get(name, name),
+            kind,
+            is_encoded=name not in distinct,
+            nothing=NO_CONTACT if name in of_contacts else 0,
+        )
         for name, kind in frame.columns.items()
     }
 

@@ -25,11 +25,13 @@ class Cell:
         expression: SQL.
         kind: As in ``frames``: ``ID``, ``DATE``, ``NUMBER``, ``FLAG``, ``TEXT`` or ``LABEL``.
         is_encoded: Whether texts become codes of a dictionary.
+        nothing: What stands for an id that is none.
     """
 
     expression: str
     kind: str
     is_encoded: bool = True
+    nothing: int = 0
 
 
 @dataclass(frozen=True)
@@ -143,6 +145,12 @@ class Connection(ABC):
     def indexed_by(self, _index: str) -> str:
         """Return SQL after a table's name that makes the database use an index, where it needs to be told."""
         return ""
+
+
+def or_nothing(expression: str, cell: Cell) -> str:
+    """Return SQL of an id, or of what stands for none."""
+    # the lowest number has no literal of its own: its digits alone are beyond the highest
+    return f"coalesce({expression}, ({cell.nothing + 1} - 1))"
 
 
 def cast_number(expression: str, greatest: str, least: str) -> str:

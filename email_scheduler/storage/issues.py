@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from email_scheduler.planning.frames import CONTACT_ISSUES
+from email_scheduler.planning.frames import CONTACT_ISSUES, NO_CONTACT
 from email_scheduler.storage.arrow import read_frame
 from email_scheduler.storage.compare import common_codes, pack_keys
 from email_scheduler.storage.connection import Connection
@@ -47,8 +47,8 @@ def replace_issues(run: PublishRun, *, batch_rows: int = 50_000) -> bool:
 
 def _replace_range(connection: Connection, first: int, last: int, rows: pa.Table) -> None:
     connection.execute(
-        "DELETE FROM contact_issues WHERE coalesce(contact_id, 0) BETWEEN ? AND ?",
-        (first, last),
+        "DELETE FROM contact_issues WHERE coalesce(contact_id, ?) BETWEEN ? AND ?",
+        (NO_CONTACT, first, last),
     )
     connection.append("contact_issues", rows)
 
@@ -63,9 +63,10 @@ def _is_same(issues: pd.DataFrame, existing: pd.DataFrame) -> bool:
 
 
 def _encode(issues: pd.DataFrame, run_id: str) -> pa.Table:
+    contact_ids = issues["contact_id"].to_numpy()
     return pa.table(
         {
-            "contact_id": pa.array(issues["contact_id"].to_numpy()),
+            "contact_id": pa.array(contact_ids, mask=contact_ids == NO_CONTACT),
             "field": label_column(issues["field"]),
             "issue": label_column(issues["issue"]),
             "scheduler_run_id": constant(run_id, len(issues)),

@@ -28,6 +28,7 @@ from email_scheduler.storage.connection import (
     cast_flag,
     cast_number,
     is_number,
+    or_nothing,
 )
 from email_scheduler.storage.urls import server_address
 
@@ -220,7 +221,7 @@ class PostgresqlConnection(Connection):
         if sequence is not None:
             self.execute(
                 f"SELECT setval('{sequence}', max(id)) FROM {table_name}"  # noqa: S608
-                f" HAVING max(id) > (SELECT last_value FROM {sequence})"
+                f" HAVING max(id) >= (SELECT last_value FROM {sequence})"
             )
 
     def _begin_reading(self) -> None:
@@ -241,7 +242,7 @@ def _placeholders(statement: str) -> str:
 
 def _cast(cell: Cell) -> str:
     if cell.kind == ID:
-        return f"coalesce(CAST({cell.expression} AS BIGINT), 0)"
+        return or_nothing(f"CAST({cell.expression} AS BIGINT)", cell)
     if cell.kind == NUMBER:
         number = cast_number(f"CAST({cell.expression} AS BIGINT)", "greatest", "least")
         # greatest and least leave nulls out

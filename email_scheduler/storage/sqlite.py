@@ -32,6 +32,7 @@ from email_scheduler.storage.connection import (
     cast_flag,
     cast_number,
     is_number,
+    or_nothing,
 )
 from email_scheduler.storage.urls import existing_database
 
@@ -268,7 +269,7 @@ def unregister(path: Path, kind: str) -> None:
 
 def _cast(cell: Cell) -> str:
     if cell.kind == ID:
-        return f"coalesce({_whole_number(cell.expression)}, 0)"
+        return or_nothing(_whole_number(cell.expression), cell)
     if cell.kind == NUMBER:
         return cast_number(_whole_number(cell.expression), "max", "min")
     return cast_flag(cell.expression) if is_number(cell.kind) else f"CAST({cell.expression} AS TEXT)"

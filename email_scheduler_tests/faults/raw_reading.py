@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from email_scheduler.config.schema import SchedulerConfig
-from email_scheduler.planning.frames import PlanInputs
+from email_scheduler.planning.frames import NO_CONTACT, PlanInputs
 from email_scheduler_tests.builders import inputs
 
 Row = dict[str, object]
@@ -54,6 +54,10 @@ class Value:
     def id(self) -> int:
         return self.whole_number() or 0
 
+    def contact(self) -> int:
+        number = self.whole_number()
+        return NO_CONTACT if number is None else number
+
     def number(self) -> int | None:
         number = self.whole_number()
         return None if number is None else max(-_MOST_NUMBER, min(_MOST_NUMBER, number))
@@ -77,7 +81,7 @@ def raw_inputs(path: Path, as_of: date, config: SchedulerConfig) -> PlanInputs:
             as_of,
             contacts=[_contact(row) for row in book.rows("contacts")],
             suppressions=[
-                {"contact_id": row["contact_id"].id(), "suppressed_at": row["suppressed_at"].text()}
+                {"contact_id": row["contact_id"].contact(), "suppressed_at": row["suppressed_at"].text()}
                 for row in book.rows("contact_suppressions")
             ],
             campaign_types=[_type(row) for row in book.rows("campaign_types")],
@@ -123,12 +127,13 @@ class _Tables:
 
 
 def _row(row: dict[str, Value], ids: Iterable[str], texts: Iterable[str]) -> Row:
-    return {name: row[name].id() for name in ids} | {name: row[name].text() for name in texts}
+    numbers = {name: row[name].contact() if name == "contact_id" else row[name].id() for name in ids}
+    return numbers | {name: row[name].text() for name in texts}
 
 
 def _contact(row: dict[str, Value]) -> Row:
     texts = ("email", "zip_code", "state", "birth_date", "effective_date", "phone_number")
-    return _row(row, ids=("id",), texts=texts)
+    return {"id": row["id"].contact()} | _row(row, ids=(), texts=texts)
 
 
 def _type(row: dict[str, Value]) -> Row:

@@ -39,10 +39,23 @@ def other_contacts(database: SqliteDatabase, declaration: str) -> None:
     database.run(f"DROP VIEW due_emails; DROP TABLE contacts; CREATE TABLE contacts ({declaration}); {view};")
 
 
-def test_a_contact_with_the_id_0_is_recorded_and_gets_nothing(database: Database) -> None:
-    database.insert("contacts", {**TEXAN, "id": 0, "email": "a@b.co"}, {**TEXAN, "id": 1, "email": "c@d.co"})
-    publish(database)
-    assert issues(database) == [(0, "id", "invalid_id")]
+@pytest.mark.parametrize("contact_id", [0, -1, 2**63 - 1, 1 - 2**63])
+def test_any_whole_number_is_an_id(database: Database, contact_id: int) -> None:
+    database.insert("contacts", {**TEXAN, "id": contact_id, "email": "a@b.co"})
+    database.insert("contact_suppressions", {"contact_id": contact_id, "suppressed_at": "2026-12-01"})
+    for _ in range(2):
+        publish(database)
+        assert emails(database, "birthday") == [(contact_id, "pre-scheduled", "2027-02-24")]
+        assert issues(database) == []
+
+
+def test_the_lowest_number_stands_for_no_id(database: Database) -> None:
+    database.insert(
+        "contacts", {**TEXAN, "id": -(2**63), "email": "a@b.co"}, {**TEXAN, "id": 1, "email": "c@d.co"}
+    )
+    for _ in range(2):
+        publish(database)
+        assert issues(database) == [(None, "id", "invalid_id")]
     assert emails(database, "birthday") == [(1, "pre-scheduled", "2027-02-24")]
 
 
@@ -64,7 +77,8 @@ def test_what_names_no_contact_counts_for_none(database: Database) -> None:
         },
     )
     publish(database)
-    assert database.query("SELECT id FROM email_schedules") == [(1,)]
+    assert emails(database, "birthday") == [(0, "pre-scheduled", "2027-02-24")]
+    assert emails(database, "campaign_promo") == []
 
 
 def test_an_id_that_is_no_whole_number_is_no_id(sqlite_database: SqliteDatabase) -> None:
@@ -78,7 +92,7 @@ def test_an_id_that_is_no_whole_number_is_no_id(sqlite_database: SqliteDatabase)
         "contacts", *({**TEXAN, "id": one, "email": f"c{place}@b.co"} for place, one in enumerate(ids))
     )
     publish(sqlite_database)
-    assert issues(sqlite_database) == [(0, "id", "invalid_id")] * 6
+    assert issues(sqlite_database) == [(None, "id", "invalid_id")] * 6
     assert [row[0] for row in emails(sqlite_database, "birthday")] == [8, 9, 10]
 
 

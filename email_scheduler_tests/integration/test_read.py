@@ -11,7 +11,7 @@ import pytest
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.errors import DatabaseError
 from email_scheduler.planning.dates import to_day
-from email_scheduler.planning.frames import NO_DATE, NO_NUMBER, PlanInputs
+from email_scheduler.planning.frames import NO_CONTACT, NO_DATE, NO_NUMBER, PlanInputs
 from email_scheduler.storage import read, sqlite
 from email_scheduler.storage.compare import EXISTING_ROWS, PLANNER_ROWS, existing_rows
 from email_scheduler.storage.engine import connect
@@ -223,7 +223,7 @@ def test_history_keeps_what_is_missing_apart_from_zero(organisation: Organisatio
         *("event_day", "campaign_instance_id", "priority", "initial_email_id"),
     )
     assert _values(organisation.read().history, *columns) == [
-        (1, 0, "2026-01-05", None, NO_NUMBER, NO_NUMBER, NO_NUMBER, 0, NO_NUMBER, 0),
+        (1, NO_CONTACT, "2026-01-05", None, NO_NUMBER, NO_NUMBER, NO_NUMBER, 0, NO_NUMBER, 0),
         (2, 1, None, "2026-01-06", 2026, 1, 20, 7, 0, 1),
     ]
 

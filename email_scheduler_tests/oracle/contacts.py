@@ -7,6 +7,7 @@ from datetime import date
 
 import zipcodes
 
+from email_scheduler.planning.frames import NO_CONTACT
 from email_scheduler_tests.oracle.book import Book
 from email_scheduler_tests.oracle.words import date_part, is_blank, read_date
 
@@ -62,7 +63,7 @@ def suppressed_addresses(book: Book) -> set[str]:
 
 def what_makes_invalid(row: dict[str, object], suppressed: set[str]) -> tuple[str, str] | None:
     """Section 4: the field and the issue, the first that applies."""
-    if row["id"] == 0:
+    if row["id"] == NO_CONTACT:
         return "id", "invalid_id"
     if is_blank(row["email"]):
         return "email", "missing_email"

@@ -602,7 +602,7 @@ def test_an_organisations_name_is_lower_case_letters_digits_and_dashes(tmp_path:
     assert "accepted is a name of at most 63 lower-case letters" in line
 
 
-@pytest.mark.parametrize("name", ["a\\0", "a\\n", "\\u212a", "con\\ufe0f", "..", "a" * 5000])
+@pytest.mark.parametrize("name", ["a\\0", "a\\n", "\\u212a", "con\\ufe0f", "..", "a" * 500])
 def test_a_name_that_might_lead_to_another_file_is_refused(tmp_path: Path, name: str) -> None:
     [line] = organization_problems(tmp_path, f'organizations: {{"{name}": {{database: "sqlite:///a.db"}}}}')
     assert "accepted is a name of at most 63 lower-case letters" in line
