@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from email_scheduler.config.strict_yaml import compose, read_text
+from email_scheduler.config.strict_yaml import compose, is_text_without_quotes, read_text
 
 _Pair = tuple[yaml.Node, yaml.Node]
 
@@ -27,7 +27,13 @@ def _represent_decimal(dumper: _Dumper, value: Decimal) -> yaml.Node:
     return dumper.represent_scalar(f"tag:yaml.org,2002:{kind}", text)
 
 
+def _represent_text(dumper: _Dumper, value: str) -> yaml.Node:
+    style = None if is_text_without_quotes(value) else '"'
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style)
+
+
 _Dumper.add_representer(Decimal, _represent_decimal)
+_Dumper.add_representer(str, _represent_text)
 
 
 def with_value(text: str, key: tuple[str, ...], value: Any) -> str:

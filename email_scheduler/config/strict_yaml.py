@@ -184,6 +184,11 @@ class _NodeReader:
         self.problems.append(Problem(str(self.path), at, text))
 
 
+def is_text_without_quotes(text: str) -> bool:
+    """Tell whether a text that stands in a file without quotation marks is read as that text."""
+    return _scalar(yaml.ScalarNode("", text)) == text
+
+
 def _scalar(node: yaml.Node) -> str | int | bool | Decimal | None:
     text: str = node.value
     if not isinstance(node, yaml.ScalarNode) or node.style is not None:

@@ -162,6 +162,11 @@ def fill_alike(postgresql: PostgresqlDatabase, sqlite: SqliteDatabase, one: Malf
                 except (psycopg.Error, UnicodeEncodeError):
                     continue
                 written[table] += 1
+        # new rows are numbered after those, as SQLite does it by itself
+        connection.execute(
+            "SELECT setval(pg_get_serial_sequence('email_schedules', 'id'), max(id)) FROM email_schedules"
+            " WHERE id > 0 HAVING max(id) < 1 << 30"
+        )
     for table in TABLES:
         sqlite.insert(table, *postgresql.rows(f"SELECT * FROM {table}"))
     return written

@@ -42,6 +42,10 @@ def test_a_value_is_replaced_and_every_other_line_stays() -> None:
     assert changed == FILE.replace("  days: 14", "  days: 21")
 
 
+def test_a_text_that_looks_like_a_number_has_quotation_marks() -> None:
+    assert read(with_value("a: x\n", ("a",), "1e3")) == {"a": "1e3"}
+
+
 def test_a_list_over_several_lines_is_replaced_as_a_whole() -> None:
     changed = with_value(FILE, ("windows", "CA"), [{"before": 1}])
     assert changed == FILE.replace("  CA:\n    - {before: 30,\n       after: 60}\n", "  CA:\n  - before: 1\n")
