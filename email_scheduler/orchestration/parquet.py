@@ -27,6 +27,8 @@ _CATEGORIES: Final = b"categories"
 _AS_FOUND: Final = b"as found"
 # Parquet protects the pages of a file by checksums of their own, and nothing protects its footer.
 _FOOTER_CHECKSUM: Final = b"checksum of rows, columns and categories"
+# Where Arrow keeps the types of columns that Parquet does not know.
+_ARROW_SCHEMA: Final = b"ARROW:schema"
 
 
 def write_frame(frame: pd.DataFrame, contract: Frame, file: BinaryIO) -> None:
@@ -53,11 +55,13 @@ def read_frame(file: BinaryIO, contract: Frame) -> pd.DataFrame:
         InputDataError: The file holds something else, is truncated or is damaged.
     """
     try:
-        table = pq.read_table(file, page_checksum_verification=True)
+        source = pq.ParquetFile(file, page_checksum_verification=True)
+        table = source.read()
         table.validate(full=True)
         found = dict(zip(table.schema.names, table.schema.types, strict=True))
+        beside = source.metadata.metadata or {}
         # files that were written before there was a checksum have none
-        is_sound = (table.schema.metadata or {}).get(_FOOTER_CHECKSUM) in {
+        is_sound = _ARROW_SCHEMA in beside and beside.get(_FOOTER_CHECKSUM) in {
             None,
             _footer_checksum(table.schema, len(table)),
         }

@@ -26,6 +26,7 @@ from email_scheduler.orchestration.partitions import Partition
 from email_scheduler.planning.plan import make_plan
 from email_scheduler.storage.read import read_inputs_and_changes
 from email_scheduler.storage.verify import differences_from_plan
+from email_scheduler_tests.faults.report import repetitions
 from email_scheduler_tests.integration.dagster_organizations import (
     database,
     generate_organizations,
@@ -37,6 +38,11 @@ REPOSITORY = Path(__file__).parents[2]
 PROGRAMS = Path(sys.executable).parent
 # As seen on a busy machine with two cores; nothing waits longer than it has to.
 PATIENCE_SECONDS = 240
+
+
+def only_by_make_faults(test: Callable[..., None]) -> Callable[..., None] | None:
+    """Leave a test that takes minutes out of the ordinary suite, where it is not even one that is skipped."""
+    return test if repetitions(1, 0) else None
 
 
 @dataclass

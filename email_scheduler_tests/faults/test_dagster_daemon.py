@@ -15,7 +15,7 @@ from dagster._core.scheduler.instigation import InstigatorTick
 from email_scheduler.clock import today
 from email_scheduler.operations.planning_run import plan_and_publish
 from email_scheduler.orchestration.sensors import CHANGES_SENSOR, MISSED_SENSOR
-from email_scheduler_tests.faults.dagster_project import Project, project, wait
+from email_scheduler_tests.faults.dagster_project import Project, only_by_make_faults, project, wait
 from email_scheduler_tests.faults.report import record, repetitions
 from email_scheduler_tests.integration.dagster_organizations import ORGANIZATIONS, settings_of
 
@@ -29,13 +29,14 @@ SOONER = {
 }
 
 
+@only_by_make_faults
 def test_after_everything_was_killed_a_run_under_way_is_ended_and_the_plan_is_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
     seconds: list[float] = []
     with planned_project(tmp_path) as made:
-        for attempt in range(1, 1 + repetitions(3, 0)):
+        for attempt in range(1, 1 + repetitions(3, 1)):
             made.start_daemon()
             start_ui(made)
             for name in ORGANIZATIONS:
@@ -65,24 +66,22 @@ def test_after_everything_was_killed_a_run_under_way_is_ended_and_the_plan_is_ma
             assert answers(ui)
             assert made.differences(NORTH, today())[0] == made.differences(SOUTH, today())[0] == 0
             made.kill()
-    if seconds:
-        record(
-            "daemon, UI, code server and run worker killed (`kill -9`) and started again",
-            "a run that was under way is marked as failed with the reason, a queued one is made, and the"
-            " sensor asks for what is missing: the plan is made, cursors survive",
-            f"{len(seconds)} times: campaigns of two organisations changed, everything killed while a run was"
-            " under way, started again (run monitoring every 5 seconds, 60 seconds to start a run)",
-            f"{len(seconds)} of {len(seconds)} times both tables were the plan made afresh, at the latest"
-            f" {max(seconds):.0f} seconds after the start; no run left open",
-        )
+    record(
+        "daemon, UI, code server and run worker killed (`kill -9`) and started again",
+        "a run that was under way is marked as failed with the reason, a queued one is made, and the"
+        " sensor asks for what is missing: the plan is made, cursors survive",
+        f"{len(seconds)} times: campaigns of two organisations changed, everything killed while a run was"
+        " under way, started again (run monitoring every 5 seconds, 60 seconds to start a run)",
+        f"{len(seconds)} of {len(seconds)} times both tables were the plan made afresh, at the latest"
+        f" {max(seconds):.0f} seconds after the start; no run left open",
+    )
 
 
+@only_by_make_faults
 def test_the_daemon_killed_while_a_missed_plan_is_made_makes_it_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
-    if not repetitions(1, 0):
-        return
     with project(tmp_path, orchestration='  daily_plan_time: "00:00"\n') as made:
         daemon = made.start_daemon()
         wait(lambda: under_way(made, set()), "the missed plan is under way")
@@ -105,12 +104,11 @@ def test_the_daemon_killed_while_a_missed_plan_is_made_makes_it_once(
     )
 
 
+@only_by_make_faults
 def test_a_configuration_broken_under_a_running_daemon_is_named_and_its_repair_taken_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
-    if not repetitions(1, 0):
-        return
     breakages = {
         "invalid YAML": ("scheduler.yaml", lambda text: text + "features: [\n", "not valid YAML"),
         "an unknown key": ("scheduler.yaml", lambda text: text + "featurs: {}\n", "featurs"),
