@@ -36,8 +36,9 @@ def read_frame(
     """Return the rows of a query as a frame; each column by the kind that its contract says.
 
     Ids are 0 (of contacts ``NO_CONTACT``) and numbers ``NO_NUMBER`` where there is none, numbers beyond
-    int32 the nearest within it. Dates are the date part of their text, ``NO_DATE`` where that is no date. A flag is true where it is a
-    number 1 or a word like true; null is false. Text and label columns become categories.
+    int32 the nearest within it. Dates are the date part of their text, ``NO_DATE`` where that is no date. A
+    flag is true where it is a number 1 or a word like true; null is false. Text and label columns become
+    categories.
 
     Args:
         connection: Where to read.
