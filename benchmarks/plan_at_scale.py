@@ -76,13 +76,18 @@ def main() -> None:
     DIRECTORY.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=DIRECTORY) as directory:
         place = _place(arguments, Path(directory))
+        options = []
+        if arguments.without_backup:
+            config = Path(directory) / "scheduler.yaml"
+            config.write_text("audit: {enable_pit_backups: false}\n")
+            options = ["--config", str(config)]
         profile = Path(directory) / "profile" if arguments.profile else None
-        first = _plan(place, "first plan", AS_OF, profile)
+        first = _plan(place, "first plan", AS_OF, profile, *options)
         size = place.path.stat().st_size if place.path else 0
         checksum = _send_what_is_due(place)
         tomorrow = AS_OF + timedelta(days=1)
-        dry_run = _plan(place, "dry run", tomorrow, profile, "--dry-run")
-        measurements = [first, _plan(place, "next day", tomorrow, profile), dry_run]
+        dry_run = _plan(place, "dry run", tomorrow, profile, *options, "--dry-run")
+        measurements = [first, _plan(place, "next day", tomorrow, profile, *options), dry_run]
         floor = _run("floor", [*FLOOR, place.url, str(Path(directory) / "floor.db")], place)
     _print(arguments.contacts, make_url(place.url).get_backend_name(), measurements, floor, place, size)
     print(f"Checksum of the rows of the first plan: {checksum}")
@@ -93,6 +98,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--contacts", type=int, default=300_000)
     parser.add_argument("--database", help="a PostgreSQL database to measure in; default: a SQLite file")
     parser.add_argument("--fresh", action="store_true", help="generate the sample anew")
+    parser.add_argument("--without-backup", action="store_true", help="the next day's plan makes no backup")
     parser.add_argument("--profile", action="store_true", help="show which functions take the time")
     return parser.parse_args()
 

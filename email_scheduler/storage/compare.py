@@ -19,6 +19,8 @@ from email_scheduler.planning.packing import SortedIds
 from email_scheduler.storage.checksums import row_hashes
 
 Positions = npt.NDArray[np.intp]
+# Of half the size, where there are many of them.
+_SmallPositions = npt.NDArray[np.int32]
 Flags = npt.NDArray[np.bool_]
 Keys = npt.NDArray[np.uint64]
 Hashes = npt.NDArray[np.uint64]
@@ -129,7 +131,7 @@ def compare(planned: pd.DataFrame, existing: pd.DataFrame, content: Hashes | Non
     EXISTING_ROWS.check(existing)
     matches = np.full(len(planned), -1, np.intp)
 
-    def match(part: tuple[Positions, Positions]) -> None:
+    def match(part: tuple[_SmallPositions, _SmallPositions]) -> None:
         in_plan, in_table = part
         found = _find(planned, in_plan, existing, in_table)
         is_found = found >= 0
@@ -229,7 +231,9 @@ def _ranks(left: Keys, right: Keys) -> tuple[Keys, Keys, int]:
     return ranks[0], ranks[1], max(len(values) - 1, 0).bit_length()
 
 
-def _parts(planned: pd.DataFrame, existing: pd.DataFrame) -> Iterator[tuple[Positions, Positions]]:
+def _parts(
+    planned: pd.DataFrame, existing: pd.DataFrame
+) -> Iterator[tuple[_SmallPositions, _SmallPositions]]:
     """Return positions in the plan and in the table so that rows of one occurrence are in one pair.
 
     Follow-ups are a pair of their own, since they are found by their initial email; the other rows are in
@@ -237,31 +241,35 @@ def _parts(planned: pd.DataFrame, existing: pd.DataFrame) -> Iterator[tuple[Posi
     """
     (in_plan, follow_ups), (in_table, existing_follow_ups) = _by_kind(planned), _by_kind(existing)
     yield follow_ups, existing_follow_ups
-    contacts = planned["contact_id"].to_numpy()[in_plan]
-    first_contacts = np.unique(contacts[_ROWS_AT_A_TIME::_ROWS_AT_A_TIME])
+    contacts = planned["contact_id"].to_numpy()
+    first_contacts = np.unique(contacts[in_plan[_ROWS_AT_A_TIME::_ROWS_AT_A_TIME]])
     yield from zip(
         _by_contact(in_plan, contacts, first_contacts),
-        _by_contact(in_table, existing["contact_id"].to_numpy()[in_table], first_contacts),
+        _by_contact(in_table, existing["contact_id"].to_numpy(), first_contacts),
         strict=True,
     )
 
 
-def _by_kind(rows: pd.DataFrame) -> tuple[Positions, Positions]:
+def _by_kind(rows: pd.DataFrame) -> tuple[_SmallPositions, _SmallPositions]:
     """Return the positions of the rows that are no follow-ups, and of those that are."""
     is_follow_up = rows["initial_email_id"].to_numpy() != 0
-    return np.flatnonzero(~is_follow_up), np.flatnonzero(is_follow_up)
+    rest, follow_ups = (np.flatnonzero(kind).astype(np.int32) for kind in (~is_follow_up, is_follow_up))
+    return rest, follow_ups
 
 
-def _by_contact(positions: Positions, contacts: Integers, first_contacts: Integers) -> list[Positions]:
+def _by_contact(
+    positions: _SmallPositions, contacts: Integers, first_contacts: Integers
+) -> list[_SmallPositions]:
     """Split positions by their contacts: those before the first of ``first_contacts``, and so on."""
     # small numbers are sorted by counting them
-    part = first_contacts.searchsorted(contacts, side="right").astype(np.uint16)
+    part = first_contacts.searchsorted(contacts, side="right").astype(np.uint16)[positions]
     ends = np.bincount(part, minlength=len(first_contacts) + 1).cumsum()
-    return np.split(positions[np.argsort(part, kind="stable")], ends[:-1])
+    parts: list[_SmallPositions] = np.split(positions[np.argsort(part, kind="stable")], ends[:-1])
+    return parts
 
 
 def _find(
-    planned: pd.DataFrame, in_plan: Positions, existing: pd.DataFrame, in_table: Positions
+    planned: pd.DataFrame, in_plan: _SmallPositions, existing: pd.DataFrame, in_table: _SmallPositions
 ) -> Positions:
     """Return for each row of ``in_plan`` the index in ``in_table`` of the row with its occurrence, or -1."""
     if len(in_plan) == 0 or len(in_table) == 0:
@@ -284,7 +292,7 @@ def _find(
 
 
 def _key_columns(
-    planned: pd.DataFrame, in_plan: Positions, existing: pd.DataFrame, in_table: Positions
+    planned: pd.DataFrame, in_plan: _SmallPositions, existing: pd.DataFrame, in_table: _SmallPositions
 ) -> list[tuple[Integers, Integers]]:
     is_follow_up = bool(planned["initial_email_id"].to_numpy()[in_plan[0]] != 0)
     names = ("initial_email_id",) if is_follow_up else ("contact_id", *_OCCURRENCE)

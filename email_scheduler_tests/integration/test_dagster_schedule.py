@@ -135,7 +135,8 @@ def test_a_tick_under_a_real_daemon_plans_every_organisation(
     shutil.copyfile(SETTINGS, home / "dagster.yaml")
     monkeypatch.setenv("DAGSTER_HOME", str(home))
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "DAGSTER_DISABLE_TELEMETRY": "yes"}
-    with (tmp_path / "daemon.log").open("w") as log:
+    # the storage is made before the daemon starts: two that make it at the same time stumble over each other
+    with dg.DagsterInstance.get() as instance, (tmp_path / "daemon.log").open("w") as log:
         daemon = subprocess.Popen(
             [str(Path(sys.executable).parent / "dagster-daemon"), "run", "-w", "workspace.yaml"],
             cwd=tmp_path,
@@ -144,8 +145,7 @@ def test_a_tick_under_a_real_daemon_plans_every_organisation(
             stderr=subprocess.STDOUT,
         )
         try:
-            with dg.DagsterInstance.get() as instance:
-                runs = wait_for_runs(instance, len(ORGANIZATIONS), seconds=400)
+            runs = wait_for_runs(instance, len(ORGANIZATIONS), seconds=400)
         finally:
             daemon.terminate()
             daemon.wait(60)

@@ -80,9 +80,12 @@ def test_shadow_prints_tables_or_json_and_writes_the_differences(
 
 
 def test_a_password_in_the_url_of_the_older_database_is_not_shown(
-    own: SqliteDatabase, command: Command
+    own: SqliteDatabase, command: Command, tmp_path: Path
 ) -> None:
+    config = tmp_path / "impatient.yaml"
+    config.write_text("processing: {max_retry_attempts: 0}\n")
     beside = "postgresql+psycopg://planner:secret@127.0.0.1:1/older"
-    code, out, err = command("shadow", "--database", own.url, "--beside", beside)
+    options = ("--database", own.url, "--beside", beside, "--config", str(config))
+    code, out, err = command("shadow", *options)
     assert code == 2
     assert "secret" not in out + err
