@@ -19,6 +19,7 @@ FileOfKey = Callable[[Key], tuple[str, Key]]
 
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]{1,80}")
 _MOST_CHARACTERS = 80
+_MOST_LEVELS = 5
 _MOST_PROBLEMS = 100
 _CREDENTIALS = re.compile(r"://\S*@")
 _OF_THE_KEY = "[key]"
@@ -62,9 +63,13 @@ def refuse(problems: Sequence[Problem]) -> None:
         raise ConfigurationError("\n".join(lines))
 
 
-def shown(value: object) -> str:
-    """Return the value on one line, as YAML would write it, cut where it is long."""
+def shown(value: object, levels: int = _MOST_LEVELS) -> str:
+    """Return the value on one line, as YAML would write it, cut where it is long or nested deeply."""
     match value:
+        case Mapping() if not levels:
+            text = "{...}"
+        case list() | tuple() if not levels:
+            text = "[...]"
         case None:
             text = "null"
         case bool():
@@ -72,9 +77,13 @@ def shown(value: object) -> str:
         case Decimal():
             text = str(value)
         case Mapping():
-            text = "{" + ", ".join(f"{key}: {shown(item)}" for key, item in list(value.items())[:10]) + "}"
+            text = (
+                "{"
+                + ", ".join(f"{key}: {shown(item, levels - 1)}" for key, item in list(value.items())[:10])
+                + "}"
+            )
         case list() | tuple():
-            text = "[" + ", ".join(shown(item) for item in value[:10]) + "]"
+            text = "[" + ", ".join(shown(item, levels - 1) for item in value[:10]) + "]"
         case _:
             text = repr(value)
     text = "".join(character if character.isprintable() else "?" for character in text)

@@ -57,4 +57,5 @@ def variant_in(metadata: str) -> str | None:
     except (ValueError, RecursionError):
         return None
     name = said.get("variant") if isinstance(said, dict) else None
-    return name if isinstance(name, str) else None
+    # JSON writes characters that no text of a database holds
+    return name if isinstance(name, str) and name.isprintable() else None

@@ -278,10 +278,12 @@ def _cast(cell: Cell) -> str:
 def _whole_number(expression: str) -> str:
     """Return SQL of the whole number that a value is; null where it is none.
 
-    A cast alone makes 12 of the text 12abc, and 1 of 1.5.
+    A cast alone makes 12 of the text 12abc, and 1 of 1.5. Whether a text with a NUL behind its digits is a
+    number differs between versions of SQLite: here it is none.
     """
     cast = f"CAST({expression} AS INTEGER)"
-    return f"CASE WHEN {cast} = {expression} THEN {cast} END"
+    is_whole = f"{cast} = {expression} AND instr(CAST({expression} AS BLOB), x'00') = 0"
+    return f"CASE WHEN typeof({expression}) = 'integer' THEN {expression} WHEN {is_whole} THEN {cast} END"
 
 
 def _encoded(values: pa.Array, cell: Cell) -> pa.Array:

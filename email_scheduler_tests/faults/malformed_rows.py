@@ -1,5 +1,6 @@
 """Rows that no program should write and that a database holds all the same, from one ``random.Random``."""
 
+import json
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -102,6 +103,13 @@ CAMPAIGN_METADATA = (
     *('{"followup_templates": {"cold": 5, "hq_no_conditions": "a"}}', '{"followup_templates": "cold"}'),
     *('{"followup_templates": {"cold": "\\ud800"}}', '{"followup_templates": {"cold": "\\u0000"}}'),
     *('{"followup_sms_templates": {"cold": ["a"]}}', '{"enable_followups": 1}', '{"enable_followups": "no"}'),
+    *('{"variant": "\\ud800"}', '{"variant": 1}', '{"variant": "a\\u0000"}'),
+    *('{"variants": ' + "[" * 500 + "]" * 500 + "}", '{"audience": {"where": {"state": {"a": [[1]]}}}}'),
+    *(
+        '{"variants": [{"name": "a", "weight": 1e99}]}',
+        '{"audience": "all"}',
+        '{"audience": ' + "[" * 900 + "]" * 900 + "}",
+    ),
     *('{"respect_exclusion_windows": "false"}', '{"respect_exclusion_windows": null}'),
 )
 STATUSES = ("", " sent", "SENT", "Pre-Scheduled", "pre-scheduled ", "queued", "skipped", "pre-scheduled", "0")
@@ -166,6 +174,8 @@ def malformed(seed: int, contacts: int, *, only_texts: bool = False) -> Malforme
         row["event_type"] = "eligibility_answered"
     for row in rows["email_schedules"]:
         row["status"] = row["status"] or "unknown"
+    for row in rows["campaign_instances"]:
+        row["metadata"] = _without_audience(row["metadata"])
     is_campaign_broken = rng.random() < 0.3
     worst = _Cells(rng, [row["id"] for row in rows["contacts"]], only_texts=only_texts)
     for table in TABLES:
@@ -183,6 +193,13 @@ def malformed(seed: int, contacts: int, *, only_texts: bool = False) -> Malforme
         rows["contacts"].append(worst.spoilt(row, 0.3, "contacts", at_least_one=True))
     rows["contacts"] = _with_one_id_each(rows["contacts"])
     return Malformed(seed, organisation, config, rows, is_campaign_broken)
+
+
+def _without_audience(metadata: object) -> object:
+    """Leave out what asks for columns that the contacts of older programs do not have."""
+    if not isinstance(metadata, str) or "audience" not in metadata:
+        return metadata
+    return json.dumps({name: value for name, value in json.loads(metadata).items() if name != "audience"})
 
 
 def _frames(organisation: PlanInputs) -> Iterable[tuple[str, Any]]:

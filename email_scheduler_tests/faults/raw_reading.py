@@ -157,7 +157,7 @@ def _instance(row: dict[str, Value]) -> Row:
 
 
 def _email(row: dict[str, Value]) -> Row:
-    texts = ("email_type", "scheduled_send_date", "actual_send_datetime")
+    texts = ("email_type", "scheduled_send_date", "actual_send_datetime", "metadata")
     numbers = ("event_year", "event_month", "event_day", "priority")
     status = row["status"].text()
     if row["status"].kind != "text" and status in ("pre-scheduled", "skipped"):

@@ -87,12 +87,12 @@ def test_an_id_that_is_no_whole_number_is_no_id(sqlite_database: SqliteDatabase)
         "id INT PRIMARY KEY, first_name, last_name, email, zip_code, state, birth_date, effective_date,"
         " phone_number",
     )
-    ids = ["12abc", "abc", 1.5, b"7", None, "9" * 30, " 8 ", 9, "10.0"]
+    ids = ["12abc", "abc", 1.5, b"7", None, "9" * 30, "3\0", " 8 ", 9, "10.0"]
     sqlite_database.insert(
         "contacts", *({**TEXAN, "id": one, "email": f"c{place}@b.co"} for place, one in enumerate(ids))
     )
     publish(sqlite_database)
-    assert issues(sqlite_database) == [(None, "id", "invalid_id")] * 6
+    assert issues(sqlite_database) == [(None, "id", "invalid_id")] * 7
     assert [row[0] for row in emails(sqlite_database, "birthday")] == [8, 9, 10]
 
 
@@ -159,6 +159,26 @@ def with_campaign(database: Database, trigger_date: str | None, **instance: obje
     )
 
 
+@pytest.mark.parametrize("variant", ['"\\ud800"', '"a\\u0000"', "1", "[" * 100_000])
+def test_a_variant_that_is_no_text_is_none(sqlite_database: SqliteDatabase, variant: str) -> None:
+    with_campaign(sqlite_database, None, active_start_date="2026-11-01")
+    sqlite_database.insert(
+        "email_schedules",
+        {
+            "id": 9,
+            "contact_id": 1,
+            "email_type": "campaign_promo",
+            "campaign_instance_id": 4,
+            "status": "sent",
+            "actual_send_datetime": "2026-11-20",
+            "metadata": f'{{"variant": {variant}}}',
+        },
+    )
+    publish(sqlite_database)
+    [(metadata,)] = sqlite_database.query("SELECT metadata FROM email_schedules WHERE initial_email_id = 9")
+    assert "variant" not in json.loads(metadata)
+
+
 @pytest.mark.parametrize("trigger_date", ["0001-01-01", "0001-01-07"])
 def test_a_trigger_date_whose_email_would_go_out_before_the_year_1_is_recorded(
     database: Database, trigger_date: str
@@ -190,6 +210,11 @@ def test_a_trigger_date_at_the_ends_of_the_calendar_is_planned(database: Databas
         ("[1]", "metadata is a list; accepted is a JSON object"),
         ('{"days_before_event": 2147483648}', "is 2147483648; accepted is a whole number from -3660 to 3660"),
         ('{"priority": 1.5}', "is 1.5; accepted is a whole number from -1000000000 to 1000000000"),
+        (
+            '{"audience": ' + "[" * 900 + "]" * 900 + "}",
+            "metadata.audience: value [[[[[[...]]]]]]: accepted is",
+        ),
+        ('{"variants": ' + '{"a": ' * 900 + "1" + "}" * 900 + "}", "metadata.variants: value {a: {a: {a:"),
         ('{"trigger_date": ["2026-01-01"]}', "is a list; accepted is a date YYYY-MM-DD or nothing"),
         ('{"trigger_date": "\\ud800"}', "is '\\ud800'; accepted is a date YYYY-MM-DD or nothing"),
         (

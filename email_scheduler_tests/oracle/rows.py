@@ -135,10 +135,10 @@ def variant_sent(metadata: str | None) -> str | None:
     """Section 10: the text ``variant`` of a campaign email's own metadata."""
     try:
         said = json.loads(metadata or "null")
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     variant = said.get("variant") if isinstance(said, dict) else None
-    return variant if isinstance(variant, str) else None
+    return variant if isinstance(variant, str) and variant.isprintable() else None
 
 
 def follow_up_template(follow_up: FollowUp, book: Book) -> str:
