@@ -179,6 +179,30 @@ def test_a_variant_that_is_no_text_is_none(sqlite_database: SqliteDatabase, vari
     assert "variant" not in json.loads(metadata)
 
 
+def test_a_row_without_a_readable_date_answers_a_campaign_for_everybody(
+    sqlite_database: SqliteDatabase,
+) -> None:
+    sqlite_database.insert("campaign_types", {"name": "blast", "target_all_contacts": True})
+    sqlite_database.insert(
+        "campaign_instances", {"id": 4, "campaign_type": "blast", "active_start_date": "2026-12-01"}
+    )
+    sqlite_database.insert(
+        "contacts", {**TEXAN, "id": 1, "email": "a@b.co"}, {**TEXAN, "id": 2, "email": "c@d.co"}
+    )
+    sqlite_database.insert(
+        "email_schedules",
+        {
+            "contact_id": 1,
+            "email_type": "campaign_blast",
+            "campaign_instance_id": 4,
+            "status": "sent",
+            "scheduled_send_date": "some day",
+        },
+    )
+    publish(sqlite_database)
+    assert emails(sqlite_database, "campaign_blast") == [(2, "pre-scheduled", "2026-12-01")]
+
+
 @pytest.mark.parametrize("trigger_date", ["0001-01-01", "0001-01-07"])
 def test_a_trigger_date_whose_email_would_go_out_before_the_year_1_is_recorded(
     database: Database, trigger_date: str

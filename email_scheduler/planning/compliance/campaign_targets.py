@@ -111,6 +111,7 @@ def check_campaigns(
     rows.ends[of_kind] = np.append(book.ends, FOREVER)[at]
     at[rows.initial[of_kind] != 0] = -1
     planned = _Emails(rows.who[of_kind], at, rows.event[of_kind])
+    # a row without any date answers an email to a contact that is not listed all the same
     answers = senders.answering(CAMPAIGN)
     sent_at = book.find_typed(answers.instance, answers.type_codes, answers.type_names)
     sent = _Emails(answers.who, sent_at, answers.event)

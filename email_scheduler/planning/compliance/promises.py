@@ -38,7 +38,7 @@ def check_promises(
     """Settle the post-window rows; report those that nothing promised, and promises without a row."""
     grace_days = config.timing_constants.post_window_grace_days
     promises = _promises(as_of, series, windows, config)
-    is_handled = _are_handled(promises, senders.answering(POST_WINDOW))
+    is_handled = _are_handled(promises, senders.answering(POST_WINDOW).dated())
 
     of_kind = rows.of_kind(POST_WINDOW)
     keys = pack(rows.who[of_kind], rows.event[of_kind])

@@ -80,8 +80,12 @@ class SenderRows:
         ]
 
     def answering(self, kind: int) -> "SenderRows":
-        """Return the sender's rows of valid contacts of one kind that have any date."""
-        return self.where(self.is_senders & (self.who >= 0) & (self.kind == kind) & (self.event != NO_DATE))
+        """Return the sender's rows of valid contacts of one kind, also those without any date."""
+        return self.where(self.is_senders & (self.who >= 0) & (self.kind == kind))
+
+    def dated(self) -> "SenderRows":
+        """Return the rows that have any date."""
+        return self.where(self.event != NO_DATE)
 
     def ordered(self) -> "SenderRows":
         """Return the rows ascending by id."""

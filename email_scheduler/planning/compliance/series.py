@@ -70,10 +70,10 @@ def read_series(as_of: int, windows: Windows, senders: SenderRows, config: Sched
     )
     spread_days = config.load_balancing.catch_up_spread_days
     series = [
-        _anchored(as_of, kind, name, anchor, days_before, spread_days, senders.answering(kind))
+        _anchored(as_of, kind, name, anchor, days_before, spread_days, senders.answering(kind).dated())
         for kind, name, anchor, days_before in dated
     ]
-    return [*series, *_aep(as_of, len(windows.birth.year), senders.answering(AEP), config)]
+    return [*series, *_aep(as_of, len(windows.birth.year), senders.answering(AEP).dated(), config)]
 
 
 def _anchored(
