@@ -52,7 +52,8 @@ def test_a_change_by_the_command_line_and_one_by_plain_sql_each_lead_to_a_run_an
             for name in ORGANIZATIONS
         }
         wait(lambda: all(run.is_finished for run in instance.get_runs()), "the runs end")
-        runs = instance.get_runs()
+        # what looks after the health of the organisations may run at the same time
+        runs = [run for run in instance.get_runs() if "organization" in run.tags]
     print("seconds from the change to the plan:", json.dumps(seconds))
     assert {run.tags["organization"]: run.status for run in runs} == dict.fromkeys(
         ORGANIZATIONS, dg.DagsterRunStatus.SUCCESS
