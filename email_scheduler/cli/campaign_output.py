@@ -101,8 +101,8 @@ def types_table(types: list[TypeRow]) -> RenderableType:
         "days",
         "windows",
         "follow-ups",
-        "for all",
-        "in use",
+        "all",
+        "used",
     )
     table = plain_table("Campaign types", *headings)
     for each in types:
@@ -186,21 +186,20 @@ def _whom(report: InstanceReport) -> str:
 
 
 def changes_table(found: list[LogRow]) -> RenderableType:
-    """Return the list of changes."""
-    table = plain_table("Changes", "at (UTC)", "by", "what", "field", "old", "new", "in a plan")
+    """Return the list of changes; what changed stands below its name, since values may be long."""
+    table = plain_table("Changes", "at (UTC)", "by", "in a plan", "what")
     for column in table.columns:
         column.justify = "left"
-        column.no_wrap = column.header in {"at (UTC)", "by", "what", "in a plan"}
+        column.no_wrap = column.header != "what"
     for each in found:
         processed = "yes" if each.is_processed else "not yet" if each.requires_rescheduling else "no need"
+        name = each.instance or each.campaign_type or ""
+        values = (each.new or "") if each.old is None else f"{each.old} → {each.new or '(none)'}"
         table.add_row(
             (each.changed_at or "")[:19],
             Text(each.changed_by or ""),
-            each.instance or each.campaign_type or "",
-            each.field or "",
-            Text(each.old or ""),
-            Text(each.new or ""),
             processed,
+            Text(f"{name}\n{each.field or ''}: {values}"),
         )
     return table
 

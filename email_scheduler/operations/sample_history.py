@@ -120,7 +120,7 @@ def _initial_emails(
 
 def _is_allowed(basis: PlanningBasis, contact_ids: pd.Series, days: Days) -> Flags:
     """Tell whether each day lies outside the exclusion windows of its contact."""
-    allowed: Flags = basis.windows.reasons(basis.rows_of(contact_ids.to_numpy()), days) == ALLOWED
+    allowed: Flags = basis.windows.reasons(basis.positions(contact_ids.to_numpy()), days) == ALLOWED
     return allowed
 
 

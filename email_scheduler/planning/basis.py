@@ -111,10 +111,6 @@ class PlanningBasis:
         contact = self.positions(self.history["contact_id"].to_numpy())
         return SenderEvents.read(self.history, contact, self.config.aep_config.default_dates)
 
-    def rows_of(self, contact_ids: npt.NDArray[np.int64]) -> Rows:
-        """Return the positions of these contacts, all of which are among ``contacts``."""
-        return self.positions(contact_ids)
-
     def positions(self, contact_ids: npt.NDArray[np.int64]) -> Rows:
         """Return the positions of these contacts, -1 for those that are not among ``contacts``."""
         return self._index.positions(contact_ids)

@@ -151,10 +151,6 @@ def _part_of_dates(texts: pa.Array, part: str) -> npt.NDArray[np.int32]:
     return np.where(anchors.is_known, values.astype(np.int32), np.int32(NO_DATE))
 
 
-def _iso_texts(days: Days) -> pa.Array:
-    return pa.array(format_days(days).astype(object), pa.large_string())
-
-
 def _of_rows(of_text: pa.Array, codes: npt.NDArray[np.int64]) -> Flags:
     return np.append(_flags(of_text), False)[codes]
 

@@ -52,7 +52,7 @@ def plan_follow_ups(
 
     ideal = sent + np.int32(config.timing_constants.followup_days_after)
     day = basis.open_days.next_open(np.maximum(ideal, np.int32(basis.today)))
-    rows = basis.rows_of(initial["contact_id"].to_numpy())
+    rows = basis.positions(initial["contact_id"].to_numpy())
     codes = np.array([basis.email_types.categories.get_loc(name) for name in FOLLOW_UP_TYPES], np.int16)
     frame = FOLLOW_UPS.build(
         {

@@ -48,7 +48,7 @@ def assign_intervals(basis: PlanningBasis, occurrences: pd.DataFrame, crowded: D
     windows, open_days = basis.windows, basis.open_days
     codes = occurrences["skip_reason"].cat.codes.to_numpy().astype(np.int16)
     live = np.flatnonzero(codes == NOT_SKIPPED)
-    rows = basis.rows_of(occurrences["contact_id"].to_numpy()[live])
+    rows = basis.positions(occurrences["contact_id"].to_numpy()[live])
     is_bound = occurrences["is_window_bound"].to_numpy()[live]
     deadline = occurrences["deadline"].to_numpy()[live]
     base = _smoothed(basis, occurrences, live, rows, crowded)

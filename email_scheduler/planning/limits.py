@@ -71,7 +71,7 @@ def _could_break_a_limit(
         np.concatenate([balanced[name].to_numpy()[placed], live[name].to_numpy()[live_rows]])
         for name in ("contact_id", "send_date")
     )
-    contact = part.rows_of(ids)
+    contact = part.positions(ids)
     keys = np.sort((contact << _DAY_BITS) + (days.astype(np.int64) - NO_DATE))
     is_near = np.zeros(len(keys), np.bool_)
     for ahead, reach in ((limit, period - 1), (1, 0)):

@@ -94,5 +94,5 @@ def contacts_with_unknown_dates(contacts: pd.DataFrame, rules: StateRules) -> np
 
 def _moments(basis: PlanningBasis, contact_ids: pd.Series, days: Days) -> npt.NDArray[np.int64]:
     """Return numbers that compare by contact, then by day."""
-    moments: npt.NDArray[np.int64] = basis.rows_of(contact_ids.to_numpy()) * (1 << 32) + days
+    moments: npt.NDArray[np.int64] = basis.positions(contact_ids.to_numpy()) * (1 << 32) + days
     return moments

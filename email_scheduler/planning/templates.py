@@ -64,7 +64,7 @@ class Templates:
     def of_rows(self, basis: PlanningBasis, rows: pd.DataFrame) -> tuple[pd.Categorical, pd.Categorical]:
         """Return email and SMS template of each row; ``basis`` holds the contacts of the rows."""
         pair = self._pairs(rows)
-        has_phone = basis.contacts["has_phone"].to_numpy()[basis.rows_of(rows["contact_id"].to_numpy())]
+        has_phone = basis.contacts["has_phone"].to_numpy()[basis.positions(rows["contact_id"].to_numpy())]
         sms = np.where(has_phone & self._is_sms_enabled, self._sms.codes[pair], _NONE)
         return (
             pd.Categorical.from_codes(self._email.codes[pair], dtype=self._email.dtype),

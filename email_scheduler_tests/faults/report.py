@@ -5,6 +5,7 @@ the table of docs/reliability.md from each test.
 """
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 FULL_VARIABLE = "EMAIL_SCHEDULER_FAULTS"
@@ -22,3 +23,8 @@ def record(fault: str, promise: str, what: str, seen: str) -> None:
     if path:
         with Path(path).open("a") as report:
             report.write(f"| {fault} | {promise} | {what} | {seen} |\n")
+
+
+def only_by_make_faults(test: Callable[..., None]) -> Callable[..., None] | None:
+    """Leave a test that takes minutes out of the ordinary suite, where it is not even one that is skipped."""
+    return test if repetitions(1, 0) else None

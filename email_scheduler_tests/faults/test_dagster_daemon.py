@@ -15,8 +15,8 @@ from dagster._core.scheduler.instigation import InstigatorTick
 from email_scheduler.clock import today
 from email_scheduler.operations.planning_run import plan_and_publish
 from email_scheduler.orchestration.sensors import CHANGES_SENSOR, MISSED_SENSOR
-from email_scheduler_tests.faults.dagster_project import Project, only_by_make_faults, project, wait
-from email_scheduler_tests.faults.report import record, repetitions
+from email_scheduler_tests.dagster_project import Project, project, wait
+from email_scheduler_tests.faults.report import only_by_make_faults, record, repetitions
 from email_scheduler_tests.integration.dagster_organizations import ORGANIZATIONS, settings_of
 
 NORTH, SOUTH = ORGANIZATIONS
@@ -41,11 +41,11 @@ def test_after_everything_was_killed_a_run_under_way_is_ended_and_the_plan_is_ma
             start_ui(made)
             for name in ORGANIZATIONS:
                 change(made, name, f"template_{attempt}")
-            before = {run.run_id for run in made.instance.get_runs() if run.is_finished}
+            before = {run.run_id for run in made.plan_runs() if run.is_finished}
             wait(lambda before=before: under_way(made, before), "a run is under way")
             killed = made.kill()
             assert killed >= 4
-            stuck = [run for run in made.instance.get_runs() if not run.is_finished]
+            stuck = [run for run in made.plan_runs() if not run.is_finished]
             assert stuck
             cursor = remembered(made, CHANGES_SENSOR)
             made.start_daemon()
@@ -53,13 +53,13 @@ def test_after_everything_was_killed_a_run_under_way_is_ended_and_the_plan_is_ma
             seconds.append(
                 wait(lambda attempt=attempt: all(is_planned(made, name) for name in ORGANIZATIONS), "planned")
             )
-            wait(lambda: all(run.is_finished for run in made.instance.get_runs()), "the runs end")
+            wait(made.have_ended, "the runs end")
             # what was asked for is still known: each run of this attempt is another request
-            keys = [run.tags["dagster/run_key"] for run in made.instance.get_runs()]
+            keys = [run.tags["dagster/run_key"] for run in made.plan_runs()]
             assert len(set(keys)) == len(keys)
             asked = {str(each.get("requested")) for each in cursor["organizations"].values()}
             assert all(any(change in key for key in keys) for change in asked)
-            runs = {run.run_id: run for run in made.instance.get_runs()}
+            runs = {run.run_id: run for run in made.plan_runs()}
             for run in stuck:
                 if runs[run.run_id].status == dg.DagsterRunStatus.FAILURE:
                     assert any(reason in made.messages(run.run_id) for reason in WHY_IT_FAILED)
@@ -89,10 +89,10 @@ def test_the_daemon_killed_while_a_missed_plan_is_made_makes_it_once(
         daemon.wait(60)
         made.start_daemon()
         wait(lambda: all(made.checkpoints(name) for name in ORGANIZATIONS), "both are planned")
-        wait(lambda: all(run.is_finished for run in made.instance.get_runs()), "the runs end")
+        wait(made.have_ended, "the runs end")
         looks = len(ticks(made, MISSED_SENSOR))
         wait(lambda: len(ticks(made, MISSED_SENSOR)) > looks + 1, "the sensor looks twice more")
-        runs = [run for run in made.instance.get_runs() if "organization" in run.tags]
+        runs = made.plan_runs()
         assert sorted(run.tags["organization"] for run in runs) == sorted(ORGANIZATIONS)
         assert {run.status for run in runs} == {dg.DagsterRunStatus.SUCCESS}
         assert [len(made.checkpoints(name)) for name in ORGANIZATIONS] == [1, 1]
@@ -137,8 +137,8 @@ def test_a_configuration_broken_under_a_running_daemon_is_named_and_its_repair_t
             seconds.append(
                 wait(lambda: all(is_planned(made, name) for name in ORGANIZATIONS), f"{what} is mended")
             )
-            wait(lambda: all(run.is_finished for run in made.instance.get_runs()), "the runs end")
-        assert {run.status for run in made.instance.get_runs()} == {dg.DagsterRunStatus.SUCCESS}
+            wait(made.have_ended, "the runs end")
+        assert {run.status for run in made.plan_runs()} == {dg.DagsterRunStatus.SUCCESS}
         # a daemon that is started over a broken configuration takes the repair up as well
         made.kill()
         file = made.config / "scheduler.yaml"

@@ -23,8 +23,8 @@ from email_scheduler.orchestration.jobs import JOB_NAME, SCHEDULE_NAME
 from email_scheduler.orchestration.resources import SchedulerResource
 from email_scheduler.orchestration.sensors import MISSED_SENSOR
 from email_scheduler.storage.checkpoints import COMPLETED
-from email_scheduler_tests.faults.dagster_project import Project, only_by_make_faults, project
-from email_scheduler_tests.faults.report import record, repetitions
+from email_scheduler_tests.dagster_project import Project, project
+from email_scheduler_tests.faults.report import only_by_make_faults, record, repetitions
 from email_scheduler_tests.integration.dagster_organizations import (
     ORGANIZATIONS,
     failure_messages,
@@ -204,9 +204,7 @@ def look(context: IWorkspaceProcessContext, moment: datetime) -> None:
 
 
 def runs(made: Project) -> list[str]:
-    """Return the partitions that plans were asked for; what keeps the house has none."""
-    tags = [run.tags for run in made.instance.get_runs()]
-    return sorted(each["dagster/partition"] for each in tags if "dagster/partition" in each)
+    return sorted(run.tags["dagster/partition"] for run in made.plan_runs())
 
 
 def ticks(made: Project) -> list[InstigatorTick]:

@@ -18,7 +18,7 @@ from email_scheduler.errors import InputDataError
 from email_scheduler.orchestration.parquet import read_frame
 from email_scheduler.orchestration.values import ASSET_FRAMES
 from email_scheduler.planning.frames import Frame
-from email_scheduler_tests.faults.dagster_project import REPOSITORY, Project, project
+from email_scheduler_tests.dagster_project import REPOSITORY, Project, project
 from email_scheduler_tests.faults.report import record, repetitions
 from email_scheduler_tests.integration.dagster_organizations import (
     ORGANIZATIONS,

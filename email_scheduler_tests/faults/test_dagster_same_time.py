@@ -5,7 +5,7 @@ from pathlib import Path
 
 from email_scheduler.clock import today
 from email_scheduler.storage.checkpoints import COMPLETED, FAILED, STARTED
-from email_scheduler_tests.faults.dagster_project import project
+from email_scheduler_tests.dagster_project import project
 from email_scheduler_tests.faults.report import record, repetitions
 from email_scheduler_tests.integration.dagster_organizations import ORGANIZATIONS, database
 

@@ -9,7 +9,7 @@ import dagster as dg
 
 from email_scheduler.clock import today
 from email_scheduler.storage.checkpoints import COMPLETED, FAILED
-from email_scheduler_tests.faults.dagster_project import Project, project, wait
+from email_scheduler_tests.dagster_project import Project, project, wait
 from email_scheduler_tests.faults.report import record, repetitions
 from email_scheduler_tests.integration.dagster_organizations import ORGANIZATIONS, database
 

@@ -1,12 +1,7 @@
 """The daily schedule: its ticks across clock changes, and one tick under a real daemon."""
 
-import os
-import shutil
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -18,6 +13,7 @@ from email_scheduler.definitions import build_definitions
 from email_scheduler.orchestration.demo import INSTANCE_SETTINGS, lasting_instance, materialize_today
 from email_scheduler.orchestration.jobs import SCHEDULE_NAME
 from email_scheduler.orchestration.partitions import Partition
+from email_scheduler_tests.dagster_project import project, wait
 from email_scheduler_tests.integration.dagster_organizations import (
     ORGANIZATIONS,
     generate_organizations,
@@ -121,51 +117,21 @@ def test_planning_today_through_dagster_twice_changes_nothing_the_second_time(tm
 def test_a_tick_under_a_real_daemon_plans_every_organisation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
     due = datetime.now(TIME_ZONE) + timedelta(seconds=100)
-    config = write_configuration(tmp_path, orchestration=f'  daily_plan_time: "{due:%H:%M}"\n')
-    generate_organizations(config, due.date())
-    (tmp_path / "project.py").write_text(
-        "from pathlib import Path\n"
-        "from email_scheduler.definitions import build_definitions\n"
-        f"defs = build_definitions(Path({str(config)!r}))\n"
-    )
-    (tmp_path / "workspace.yaml").write_text("load_from:\n  - python_file: project.py\n")
-    home = tmp_path / "home"
-    home.mkdir()
-    shutil.copyfile(SETTINGS, home / "dagster.yaml")
-    monkeypatch.setenv("DAGSTER_HOME", str(home))
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "DAGSTER_DISABLE_TELEMETRY": "yes"}
-    # the storage is made before the daemon starts: two that make it at the same time stumble over each other
-    with dg.DagsterInstance.get() as instance, (tmp_path / "daemon.log").open("w") as log:
-        daemon = subprocess.Popen(
-            [str(Path(sys.executable).parent / "dagster-daemon"), "run", "-w", "workspace.yaml"],
-            cwd=tmp_path,
-            env=environment,
-            stdout=log,
-            stderr=subprocess.STDOUT,
+    plan_time = f'  daily_plan_time: "{due:%H:%M}"\n'
+    with project(tmp_path, orchestration=plan_time, as_of=due.date()) as made:
+        made.start_daemon()
+        wait(
+            lambda: len(made.plan_runs()) >= len(ORGANIZATIONS) and made.have_ended(),
+            "the organisations are planned",
+            patience=400,
         )
-        try:
-            runs = wait_for_runs(instance, len(ORGANIZATIONS), seconds=400)
-        finally:
-            daemon.terminate()
-            daemon.wait(60)
-    log_text = (tmp_path / "daemon.log").read_text()
-    assert {run.tags["organization"]: run.status for run in runs} == dict.fromkeys(
-        ORGANIZATIONS, dg.DagsterRunStatus.SUCCESS
-    ), log_text[-5000:]
-    assert {run.tags["dagster/schedule_name"] for run in runs} == {SCHEDULE_NAME}
-    assert {run.tags["dagster/partition/date"] for run in runs} == {due.date().isoformat()}
-    for name in ORGANIZATIONS:
-        assert any(row[9] == "pre-scheduled" for row in table_rows(settings_of(config, name)[0]))
-
-
-def wait_for_runs(instance: dg.DagsterInstance, count: int, seconds: float) -> list[dg.DagsterRun]:
-    """Wait for the plans of organisations; what looks after their health may run at the same time."""
-    give_up = datetime.now(UTC) + timedelta(seconds=seconds)
-    while True:
-        runs = [run for run in instance.get_runs() if "organization" in run.tags]
-        if len(runs) >= count and all(run.is_finished for run in runs):
-            return runs
-        if datetime.now(UTC) > give_up:
-            return runs
-        time.sleep(1)
+        runs = made.plan_runs()
+        assert {run.tags["organization"]: run.status for run in runs} == dict.fromkeys(
+            ORGANIZATIONS, dg.DagsterRunStatus.SUCCESS
+        )
+        assert {run.tags["dagster/schedule_name"] for run in runs} == {SCHEDULE_NAME}
+        assert {run.tags["dagster/partition/date"] for run in runs} == {due.date().isoformat()}
+        for name in ORGANIZATIONS:
+            assert any(row[9] == "pre-scheduled" for row in table_rows(settings_of(made.config, name)[0]))

@@ -26,7 +26,6 @@ from email_scheduler.orchestration.partitions import Partition
 from email_scheduler.planning.plan import make_plan
 from email_scheduler.storage.read import read_inputs_and_changes
 from email_scheduler.storage.verify import differences_from_plan
-from email_scheduler_tests.faults.report import repetitions
 from email_scheduler_tests.integration.dagster_organizations import (
     database,
     generate_organizations,
@@ -34,15 +33,10 @@ from email_scheduler_tests.integration.dagster_organizations import (
     write_configuration,
 )
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[1]
 PROGRAMS = Path(sys.executable).parent
 # As seen on a busy machine with two cores; nothing waits longer than it has to.
 PATIENCE_SECONDS = 240
-
-
-def only_by_make_faults(test: Callable[..., None]) -> Callable[..., None] | None:
-    """Leave a test that takes minutes out of the ordinary suite, where it is not even one that is skipped."""
-    return test if repetitions(1, 0) else None
 
 
 @dataclass
@@ -124,6 +118,14 @@ class Project:
             if not only:
                 started.wait(60)
         return killed
+
+    def plan_runs(self) -> list[dg.DagsterRun]:
+        """Return the runs that make plans; what looks after health and order may run at the same time."""
+        return [run for run in self.instance.get_runs() if "organization" in run.tags]
+
+    def have_ended(self) -> bool:
+        """Tell whether no plan is waiting or under way."""
+        return all(run.is_finished for run in self.plan_runs())
 
     def status(self, run: dg.DagsterRun) -> dg.DagsterRunStatus:
         found = self.instance.get_run_by_id(run.run_id)
