@@ -13,7 +13,6 @@ import dagster as dg
 import pandas as pd
 
 from email_scheduler.clock import new_run_id, today
-from email_scheduler.orchestration.charts import volume_chart
 from email_scheduler.orchestration.checks import (
     BREAKS_RULES_TAG,
     breaks_rules,
@@ -27,6 +26,7 @@ from email_scheduler.orchestration.metadata import (
     effect_counts,
     hold_metadata,
     issue_counts,
+    picture,
     plan_counts,
     row_counts,
     schedule_counts,
@@ -47,6 +47,7 @@ from email_scheduler.planning.contacts import validate_contacts
 from email_scheduler.planning.follow_ups import plan_follow_ups
 from email_scheduler.planning.plan import balance_plan, plan_anniversaries, plan_campaigns
 from email_scheduler.planning.stretches import exclusion_stretches
+from email_scheduler.reporting.charts import volume_chart
 
 
 class ReadConfig(dg.Config):
@@ -215,7 +216,10 @@ def balanced_schedules(
             )
         step.timer.begin("draw")
         frames = plan_frames(plan, step.config)
-        volume = {"daily cap": plan.daily_cap, "volume by day": volume_chart(plan)}
+        volume = {
+            "daily cap": plan.daily_cap,
+            "volume by day": picture(volume_chart(plan), "Emails by day, with daily cap and limit"),
+        }
         return step.result(frames, row_counts(frames) | plan_counts(plan.schedules) | volume, results)
 
 

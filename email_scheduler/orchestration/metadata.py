@@ -1,5 +1,6 @@
 """What operators see beside each materialisation: counts, tables, seconds. Counts and ids only."""
 
+import base64
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -114,6 +115,17 @@ def effect_counts(effects: pd.DataFrame) -> dict[str, Any]:
         "campaign changes": len(effects),
         "contacts and rows by campaign change": markdown_table(headings, rows),
     }
+
+
+def picture(png: bytes, text: str) -> dg.MarkdownMetadataValue:
+    """Return a picture that is there for as long as the run is remembered: it holds the PNG itself.
+
+    Args:
+        png: The picture.
+        text: What it shows, for those who do not see it.
+    """
+    encoded = base64.b64encode(png).decode("ascii")
+    return dg.MetadataValue.md(f"![{text}](data:image/png;base64,{encoded})")
 
 
 def hold_metadata(hold: object) -> dict[str, Any]:

@@ -32,7 +32,7 @@ WINDOW = {"width": 1400, "height": 900}
 PATIENCE_SECONDS = 180
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 # Chromium has business with the internet unless it is told not to.
-_QUIET = (
+QUIET = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-gpu",
@@ -248,7 +248,7 @@ class Operator:
 def operator(url: str, browser_path: str, screenshots: Path) -> Iterator[Operator]:
     """Start a browser; the last that it showed is kept if something goes wrong."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=browser_path, args=list(_QUIET))
+        browser = playwright.chromium.launch(executable_path=browser_path, args=list(QUIET))
         context = browser.new_context(
             viewport=WINDOW,  # type: ignore[arg-type]
             locale="en-US",

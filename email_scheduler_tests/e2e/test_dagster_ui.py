@@ -17,7 +17,6 @@ pytest.importorskip("playwright.sync_api", reason="playwright is not installed: 
 from email_scheduler_tests.e2e.dagster_ui import (
     REPOSITORY,
     Operator,
-    find_browser,
     operator,
     prepare_project,
     running_ui,
@@ -26,14 +25,6 @@ from email_scheduler_tests.e2e.dagster_ui import (
 CONTACT_COUNT = 300
 GROUPS = ("organization_database", "inputs", "planning", "publication", "upkeep")
 SCREENSHOTS = Path(os.environ.get("EMAIL_SCHEDULER_SCREENSHOTS", REPOSITORY / "data" / "screenshots"))
-
-
-@pytest.fixture
-def browser() -> str:
-    found = find_browser()
-    if found is None:
-        pytest.skip("Chromium is not installed; on Debian: apt-get install chromium")
-    return found
 
 
 def test_an_operator_plans_today_in_the_ui_and_sees_what_came_of_it(tmp_path: Path, browser: str) -> None:

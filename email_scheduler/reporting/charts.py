@@ -1,11 +1,8 @@
-"""The volume of the time ahead as a picture that a materialisation carries with it."""
+"""Charts, as PNG: light background, labelled axes."""
 
-import base64
 from datetime import timedelta
 from io import BytesIO
 from typing import Final
-
-import dagster as dg
 
 from email_scheduler.planning.dates import to_day
 from email_scheduler.planning.plan import Plan
@@ -16,11 +13,8 @@ _SIZE: Final = (11, 4.5)
 _BLUE, _ORANGE, _RED, _GREY = "#2f6db3", "#c77700", "#b3261e", "#d9d9d9"
 
 
-def volume_chart(plan: Plan) -> dg.MarkdownMetadataValue:
-    """Return the emails of each of the next ``DAYS_SHOWN`` days as bars, with daily cap and limit as lines.
-
-    It holds the picture itself, as PNG, so that it is there for as long as the run is remembered.
-    """
+def volume_chart(plan: Plan) -> bytes:
+    """Return the emails of each of the next ``DAYS_SHOWN`` days as bars, cap and limit as lines."""
     # drawing takes a second to load, which importing the definitions must not
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter  # noqa: PLC0415
     from matplotlib.figure import Figure  # noqa: PLC0415
@@ -48,5 +42,4 @@ def volume_chart(plan: Plan) -> dg.MarkdownMetadataValue:
     axes.legend(loc="upper right", ncols=3, frameon=False)
     picture = BytesIO()
     figure.savefig(picture, format="png")
-    encoded = base64.b64encode(picture.getvalue()).decode("ascii")
-    return dg.MetadataValue.md(f"![Emails by day, with daily cap and limit](data:image/png;base64,{encoded})")
+    return picture.getvalue()
