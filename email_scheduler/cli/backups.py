@@ -149,7 +149,7 @@ def restore(
         raise typer.Abort
     who = by or current_user()
     if replace_file:
-        replaced = put_in_place(url, directory, found, restored_by=who)
+        replaced = put_in_place(url, settings, directory, found, restored_by=who)
         if as_json:
             print_json(asdict(replaced))
         else:

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from email_scheduler.config.schema import SchedulerConfig
-from email_scheduler.errors import EmailSchedulerError, PlannerLockedError
+from email_scheduler.errors import DatabaseError, EmailSchedulerError, PlannerLockedError
 from email_scheduler.storage.connection import Connection
 from email_scheduler.storage.engine import announced, connect
 from email_scheduler.storage.faults import database_errors, retrying
@@ -124,6 +124,25 @@ def planner_lock(
             yield lock
         finally:
             _release(lock)
+
+
+def refuse_while_planning(url: str, config: SchedulerConfig) -> None:
+    """Refuse to go on while a planner works on a database; one that cannot be read has none.
+
+    Raises:
+        PlannerLockedError: A planner holds the lock, and nothing says that it is gone.
+    """
+    try:
+        with database_errors(url), connect(url, config, read_only=True) as connection:
+            holder = _read(connection)
+            if holder is None or holder.owner is None:
+                return
+            is_gone = connection.is_gone(holder.owner, holder.token)
+    except DatabaseError:
+        return
+    limit = config.processing.lock_stale_after_seconds
+    if _reason_to_take_over(holder, utc_now(), limit, is_gone=is_gone) is None:
+        raise PlannerLockedError(f"a planner holds the database {display_url(url)}: {_describe(holder)}")
 
 
 def _acquire(candidate: PlannerLock, presence: ExitStack, sleep: Callable[[float], None]) -> PlannerLock:

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Final
 
 from email_scheduler.clock import TIME_ZONE, today
+from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.errors import BackupError
 from email_scheduler.storage.backup_files import file_errors
 from email_scheduler.storage.backups import WHOLE_DATABASE, Backup, unpacked
+from email_scheduler.storage.lock import refuse_while_planning
 from email_scheduler.storage.moments import timestamp, utc_now
 from email_scheduler.storage.restore import RESTORED
 from email_scheduler.storage.sqlite import ADBC, SQLALCHEMY, register, unregister
@@ -44,7 +46,9 @@ class ReplacedFile:
     lost: list[str]
 
 
-def replace_file(url: str, directory: Path, backup: Backup, *, restored_by: str) -> ReplacedFile:
+def replace_file(
+    url: str, config: SchedulerConfig, directory: Path, backup: Backup, *, restored_by: str
+) -> ReplacedFile:
     """Check a backup and make it the database; the file that was there stays under another name.
 
     What can still be read of that file is carried over: the rows of the sending system, suppressions, clicks
@@ -53,12 +57,14 @@ def replace_file(url: str, directory: Path, backup: Backup, *, restored_by: str)
 
     Args:
         url: The database. No program may have it open.
+        config: The organisation's configuration.
         directory: Where the backup lies.
         backup: A backup of the whole database.
         restored_by: Who restores it.
 
     Raises:
         BackupError: The backup is damaged, or does not hold a whole SQLite database; nothing was changed.
+        PlannerLockedError: As far as the file can be read, a planner is at work on it; nothing was changed.
     """
     path = database_path(url)
     if backup.kind != SQLITE or backup.scope != WHOLE_DATABASE:
@@ -66,6 +72,7 @@ def replace_file(url: str, directory: Path, backup: Backup, *, restored_by: str)
             f"backup {backup.name}: it holds {backup.scope} of a {backup.kind} database; only a backup of a"
             " whole SQLite database can take the place of a file"
         )
+    refuse_while_planning(url, config)
     register(path, SQLALCHEMY, other=ADBC)
     try:
         with unpacked(directory, backup) as content, file_errors(path):

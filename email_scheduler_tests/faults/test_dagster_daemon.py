@@ -14,10 +14,12 @@ from dagster._core.scheduler.instigation import InstigatorTick
 
 from email_scheduler.clock import today
 from email_scheduler.operations.planning_run import plan_and_publish
+from email_scheduler.orchestration.alerts import ALERTS_SENSOR
 from email_scheduler.orchestration.sensors import CHANGES_SENSOR, MISSED_SENSOR
 from email_scheduler_tests.dagster_project import Project, project, wait
 from email_scheduler_tests.faults.report import only_by_make_faults, record, repetitions
 from email_scheduler_tests.integration.dagster_organizations import ORGANIZATIONS, settings_of
+from email_scheduler_tests.integration.test_delivery import WebServer
 
 NORTH, SOUTH = ORGANIZATIONS
 # Of a run that had begun, and of one that had not yet.
@@ -156,6 +158,55 @@ def test_a_configuration_broken_under_a_running_daemon_is_named_and_its_repair_t
         f"{len(breakages)} breakages under a real daemon, and a daemon started over a broken file",
         f"each named in the sensor's reason; planned at the latest {max(seconds[:-1]):.0f} seconds after the"
         f" repair, and {seconds[-1]:.0f} seconds after it when the daemon was started over the broken file",
+    )
+
+
+@only_by_make_faults
+def test_what_was_told_before_the_daemon_was_killed_is_not_told_again_and_what_was_not_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
+    server, kills = WebServer(status=500), 0
+    missed = {f"{name}: no plan of {today()} by 00:00" for name in ORGANIZATIONS}
+    # nothing is planned by itself, so that the plan of today is missed
+    with server.running() as hook, project(tmp_path, orchestration='  daily_plan_time: "23:59"\n') as made:
+        settings = made.config / "scheduler.yaml"
+        alerts = f'alerts:\n  plan_deadline: "00:00"\n  webhook:\n    url: {hook}\n'
+        settings.write_text(settings.read_text() + alerts)
+
+        def told() -> list[tuple[str, bool]]:
+            return [(each["title"], each["is_resolved"]) for post in server.posts for each in post["notices"]]
+
+        def kill_and_start() -> None:
+            nonlocal kills
+            if made.processes:
+                made.kill()
+                kills += 1
+            made.start_daemon()
+            looks = len(ticks(made, ALERTS_SENSOR))
+            wait(lambda: len(ticks(made, ALERTS_SENSOR)) > looks + 1, "the sensor looks twice")
+
+        kill_and_start()
+        assert set(told()) == {(title, False) for title in missed}
+        # nobody took it: a daemon that was started again tells it
+        server.posts.clear()
+        server.status = 200
+        kill_and_start()
+        assert sorted(told()) == sorted((title, False) for title in missed)
+        for _ in range(2):
+            kill_and_start()
+        assert sorted(told()) == sorted((title, False) for title in missed)
+        for name in ORGANIZATIONS:
+            plan_and_publish(*settings_of(made.config, name), today())
+        server.posts.clear()
+        for _ in range(2):
+            kill_and_start()
+        assert sorted(told()) == sorted((title, True) for title in missed)
+    record(
+        "the daemon killed and started again while incidents are open",
+        "each incident is told once, and told to be over once; what nobody took is told again",
+        f"{kills} kills between the looks of `alerts`, over a webhook that refused at first",
+        "two missed plans, each told once and resolved once",
     )
 
 

@@ -1,26 +1,21 @@
 """Databases that are full, damaged, locked or away: a clear error, and the next plan is whole."""
 
-import json
-import os
-import resource
 import sqlite3
 import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
 
 from email_scheduler.storage.urls import server_address
 from email_scheduler_tests.databases import PostgresqlDatabase, SqliteDatabase
+from email_scheduler_tests.faults.command import plan_by_command, planner
 from email_scheduler_tests.faults.organisation import DAY, Organisation, rng
 from email_scheduler_tests.faults.processes import REFUSED_EXIT_CODE, start_planner
 from email_scheduler_tests.faults.report import record, repetitions
 
-REPOSITORY = Path(__file__).parents[2]
-MAIN = "from email_scheduler.cli import main; main()"
 # Holds the write lock until it is told to let go.
 WRITER = """
 import sqlite3, sys
@@ -40,33 +35,6 @@ def sqlite_organisation(sqlite_database: SqliteDatabase, tmp_path: Path) -> Orga
 @pytest.fixture
 def postgresql_organisation(postgresql_database: PostgresqlDatabase, tmp_path: Path) -> Organisation:
     return Organisation(postgresql_database, tmp_path)
-
-
-def planner(organisation: Organisation, settings: dict[str, Any]) -> dict[str, Any]:
-    """Return what ``subprocess`` takes to plan from the command line."""
-    config = organisation.log.with_name("config.json")
-    # JSON is YAML
-    config.write_text(json.dumps(settings))
-    options = ("--database", organisation.database.url, "--as-of", DAY.isoformat(), "--config", str(config))
-    return {
-        "args": [sys.executable, "-c", MAIN, "plan", *options],
-        "env": {**os.environ, "PYTHONPATH": str(REPOSITORY)},
-        "stdout": subprocess.DEVNULL,
-        "stderr": subprocess.PIPE,
-        "text": True,
-    }
-
-
-def plan_by_command(
-    organisation: Organisation, settings: dict[str, Any], *, largest_file: int | None = None
-) -> "subprocess.CompletedProcess[str]":
-    """Plan from the command line; no file may grow beyond ``largest_file`` bytes."""
-
-    def limit() -> None:
-        if largest_file is not None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
-
-    return subprocess.run(**planner(organisation, settings), preexec_fn=limit, check=False, timeout=120)
 
 
 def test_a_full_disk_is_a_clear_error_and_the_next_plan_is_whole(

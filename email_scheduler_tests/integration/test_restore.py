@@ -369,7 +369,7 @@ def whole_backup(organisation: Organisation) -> Backup:
 
 def replaced(organisation: Organisation, backup: Backup) -> ReplacedFile:
     directory = backup_directory(organisation.url, CONFIG)
-    return replace_file(organisation.url, directory, backup, restored_by="somebody")
+    return replace_file(organisation.url, CONFIG, directory, backup, restored_by="somebody")
 
 
 @on_sqlite
@@ -414,6 +414,14 @@ def test_what_can_be_read_of_a_replaced_file_is_carried_over(organisation: Organ
     organisation.release()
     organisation.send(0)
     organisation.assert_nothing_went_out_twice()
+
+
+@on_sqlite
+def test_a_file_is_not_replaced_while_a_plan_is_made(organisation: Organisation) -> None:
+    backup = whole_backup(organisation)
+    with planner_lock(organisation.url, CONFIG, "run-1"), pytest.raises(PlannerLockedError, match="run-1"):
+        replaced(organisation, backup)
+    assert replaced(organisation, backup).carried_over == 0
 
 
 @on_sqlite
