@@ -1,7 +1,6 @@
 """Following a document literally: its commands are run as they stand there, and say what it says they say."""
 
 import itertools
-import os
 import re
 import shlex
 import shutil
@@ -64,7 +63,7 @@ def commands_of(block: str) -> Iterator[str]:
 
 
 def differences(printed: list[str], expected: list[str]) -> list[str]:
-    """Return the expected lines that do not stand in what was printed, in this order; ``...`` is any lines."""
+    """Return where what was printed is not what was expected; ``...`` stands for any lines."""
     lines = [line.rstrip() for line in printed]
     place, may_pass_over = 0, False
     for line in map(str.rstrip, expected):
@@ -86,7 +85,7 @@ class Reader:
     """Somebody who does what a document says, in a directory that is like a fresh clone.
 
     Attributes:
-        run_program: Runs ``email-scheduler`` with these arguments in this process and returns what it printed.
+        run_program: Runs ``email-scheduler`` with these arguments and returns what it printed.
         passed_over: Commands that are not run, such as the one that serves the UI until it is stopped.
     """
 
@@ -139,7 +138,7 @@ def set_clock(monkeypatch: pytest.MonkeyPatch, moment: datetime) -> None:
 def run_program(
     arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> str:
-    """Run ``email-scheduler`` as the shell would; ``health`` may say by its exit code that all is not well."""
+    """Run ``email-scheduler`` in this process; ``health`` may say by its exit code that not all is well."""
     monkeypatch.setattr("sys.argv", ["email-scheduler", *arguments])
     with pytest.raises(SystemExit) as ended:
         cli.main()

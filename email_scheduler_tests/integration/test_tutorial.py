@@ -16,9 +16,7 @@ THE_DAY = datetime(2026, 11, 26, 9, tzinfo=TIME_ZONE)
 
 
 @pytest.fixture
-def reader(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Reader:
+def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Reader:
     clone(tmp_path)
     monkeypatch.chdir(tmp_path)
     # Dagster's definitions are those of the clone
