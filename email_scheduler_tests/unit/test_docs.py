@@ -466,7 +466,7 @@ def test_every_sensor_is_described_where_operators_look_and_no_other() -> None:
 
 
 # at the beginning of a line of code or of inline code
-SHOWN_COMMAND = r"(?:^(?:\$ )?(?:\.venv/bin/)?|`)email-scheduler ([a-z-]+)(?: ([a-z-]+))?\b"
+SHOWN_COMMAND = r"(?:^(?:\$ )?(?:\.venv/bin/)?|`)email-scheduler ([a-z][a-z-]*)(?: ([a-z][a-z-]*))?\b"
 DOCUMENTS = sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md"))
 
 
