@@ -8,7 +8,7 @@ DAGSTER_HOME := $(CURDIR)/data/dagster_home
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo ui test faults screenshots check
+.PHONY: help setup demo ui test faults docs docs-site screenshots check
 
 help:
 	@echo 'make demo    plan today for a sample organisation, which is generated under data/'
@@ -16,6 +16,8 @@ help:
 	@echo 'make test    run the tests'
 	@echo 'make faults  repeat the fault tests often, which takes about half an hour, and print what was seen'
 	@echo 'make check   lint, types and import rules'
+	@echo 'make docs    read the documentation at http://127.0.0.1:8000; pages are renewed as they are edited'
+	@echo 'make docs-site   build it into data/site, and fail over a link that leads nowhere'
 	@echo 'make screenshots   renew the pictures of the README'
 	@echo 'make setup   create $(VENV) and install; the others do this by themselves'
 
@@ -67,6 +69,13 @@ faults: setup
 	EMAIL_SCHEDULER_FAULTS=1 EMAIL_SCHEDULER_FAULTS_REPORT='$(CURDIR)/data/faults.md' \
 		$(BIN)/pytest -n 2 --dist worksteal email_scheduler_tests/faults
 	@sort data/faults.md
+
+# The theme's news about its successor are not for readers of these pages.
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve --dev-addr 127.0.0.1:8000
+
+docs-site: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # Needs Chromium; on Debian: apt-get install chromium
 screenshots: setup

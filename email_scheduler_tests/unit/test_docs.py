@@ -1,20 +1,26 @@
 """The documentation describes what there is, and nothing else; names are taken from the code."""
 
 import csv
+import os
 import re
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from types import EllipsisType
 from typing import Annotated, Any, get_args, get_origin
 
+import dagster as dg
 import numpy as np
 import pandas as pd
 import pytest
 import typer
+import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
@@ -401,28 +407,137 @@ def test_every_reason_of_a_shadow_run_is_described_and_no_other() -> None:
     assert sorted(names) == sorted((IDEAL_DATE, BEYOND_THEIR_LAST_DAY, *ONLY_THERE_REASONS))
 
 
-# -- sensors ----------------------------------------------------------------------------------------------
+# -- Dagster ----------------------------------------------------------------------------------------------
 
 
-def test_every_sensor_is_described_and_no_other() -> None:
+@cache
+def definitions() -> dg.Definitions:
+    return build_definitions(REPOSITORY / "config")
+
+
+def specs() -> Iterator[dg.AssetSpec]:
+    for each in definitions().assets or ():
+        yield from each.specs if isinstance(each, dg.AssetsDefinition) else (each,)
+
+
+def check_specs() -> Iterator[dg.AssetCheckSpec]:
+    for each in definitions().assets or ():
+        yield from each.check_specs if isinstance(each, dg.AssetsDefinition) else ()
+
+
+def test_every_asset_is_described_and_no_other() -> None:
+    rows = described(section(text_of("assets.md"), "## Assets"), "asset")
+    assert set(rows) == {spec.key.to_user_string() for spec in specs()}
+
+
+def test_every_group_of_assets_is_explained() -> None:
+    for group in {spec.group_name for spec in specs()}:
+        assert f"`{group}`" in text_of("assets.md"), group
+        assert f"`{group}`" in text_of("operations.md"), group
+
+
+def test_every_check_is_described_with_its_asset_and_what_it_stops_and_no_other() -> None:
+    text = section(text_of("assets.md"), "## Checks")
+    rows = described(text, "check")
+    found = {spec.name: spec for spec in check_specs()}
+    assert set(rows) == set(found)
+    for name, row in rows.items():
+        if name in RULES:
+            assert found[name].blocking
+            assert found[name].asset_key.to_user_string() == "balanced_schedules"
+        else:
+            asset, effect, *_ = row.split(" | ")
+            assert asset == f"`{found[name].asset_key.to_user_string()}`", name
+            assert (effect == "stops the plan") == found[name].blocking, name
+
+
+@pytest.mark.parametrize("kind", ["job", "schedule", "sensor"])
+def test_every_job_schedule_and_sensor_is_described_and_no_other(kind: str) -> None:
+    rows = described(section(text_of("assets.md"), f"## {kind.capitalize()}s"), kind)
+    assert set(rows) == {each.name for each in getattr(definitions(), f"{kind}s") or ()}
+
+
+def test_every_sensor_is_described_where_operators_look_and_no_other() -> None:
     rows = described(section(text_of("operations.md"), "## Sensors"), "sensor")
-    assert set(rows) == {sensor.name for sensor in build_definitions(REPOSITORY / "config").sensors or ()}
+    assert set(rows) == {sensor.name for sensor in definitions().sensors or ()}
 
 
 # -- all --------------------------------------------------------------------------------------------------
 
 
-def anchors(document: str) -> set[str]:
-    headings = re.findall(r"^#+ (.*)$", text_of(document), re.MULTILINE)
+# at the beginning of a line of code or of inline code
+SHOWN_COMMAND = r"(?:^(?:\$ )?(?:\.venv/bin/)?|`)email-scheduler ([a-z][a-z-]*)(?: ([a-z][a-z-]*))?\b"
+DOCUMENTS = sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md"))
+
+
+def anchors(document: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.*)$", document.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("document", sorted(path.name for path in DOCS.glob("*.md")))
+@pytest.mark.parametrize("document", [*DOCUMENTS, "../README.md"])
 def test_links_between_documents_lead_somewhere(document: str) -> None:
-    for target in re.findall(r"\]\(([^)\s]+)\)", text_of(document)):
+    """As they are read in the repository; the site's own links are those of its strict build."""
+    page = DOCS / document
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
         if re.match(r"[a-z]+:", target):
             continue
         path, _, anchor = target.partition("#")
-        assert not path or (DOCS / path).exists(), target
-        if anchor and (not path or path.endswith(".md")):
-            assert anchor in anchors(path or document), target
+        other = page.parent / path if path else page
+        assert other.exists(), target
+        if anchor and other.suffix == ".md":
+            assert anchor in anchors(other), target
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_a_document_names_only_commands_and_keys_that_there_are(document: str) -> None:
+    text = text_of(document)
+    for command, inner in re.findall(SHOWN_COMMAND, text, re.MULTILINE):
+        assert command in COMMAND.commands, command
+        if inner and command in GROUPS:
+            assert inner in GROUPS[command].commands, f"{command} {inner}"
+    sections = set(SchedulerConfig.model_fields)
+    for name in re.findall(r"`([a-z_]+(?:\.[a-z_0-9]+)+)`", text):
+        if name.split(".")[0] in sections and not name.endswith((".py", ".yaml", ".md")):
+            assert name in KEYS or any(key.startswith(f"{name}.") for key in KEYS), name
+
+
+# -- the site ---------------------------------------------------------------------------------------------
+
+
+def test_the_site_can_be_built_with_every_page_and_link_and_without_the_internet(tmp_path: Path) -> None:
+    """``--strict``: a page that no navigation names, or a link or anchor that leads nowhere, is an error."""
+    built = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)],
+        cwd=REPOSITORY,
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert built.returncode == 0, built.stderr
+    pages = sorted(tmp_path.rglob("*.html"))
+    assert {page.relative_to(tmp_path).with_suffix(".md").as_posix() for page in pages} == {
+        *DOCUMENTS,
+        "404.md",
+    }
+    for page in pages:
+        tags = re.findall(r"<(?:script|link|img|iframe)\b[^>]*>", page.read_text(encoding="utf-8"))
+        assert [tag for tag in tags if re.search(r"""(?:src|href)=["']?(?:https?:)?//""", tag)] == [], page
+
+
+def test_the_site_has_a_beginning_and_four_parts() -> None:
+    site = yaml.safe_load((REPOSITORY / "mkdocs.yml").read_text(encoding="utf-8"))
+    assert [title for part in site["nav"] for title in part] == [
+        "Start",
+        "Tutorial",
+        "How-to guides",
+        "Reference",
+        "Explanation",
+    ]
+
+
+def test_git_ignores_the_built_site() -> None:
+    site = yaml.safe_load((REPOSITORY / "mkdocs.yml").read_text(encoding="utf-8"))
+    ignored = (REPOSITORY / ".gitignore").read_text(encoding="utf-8").splitlines()
+    assert f"{Path(site['site_dir']).parts[0]}/" in ignored
