@@ -32,9 +32,11 @@ from email_scheduler.cli.import_history import import_history
 from email_scheduler.cli.rate_increases import migrate_rate_increases
 from email_scheduler.cli.shadow import shadow
 from email_scheduler.cli.shared import (
+    AnyDatabase,
     AsJson,
     By,
     Config,
+    OrganizationName,
     database_and_config,
     err,
     load,
@@ -126,7 +128,8 @@ def generate(
 
 @app.command()
 def plan(
-    database: Database,
+    database: AnyDatabase = None,
+    organization: OrganizationName = None,
     config: Config = None,
     as_of: AsOf = None,
     dry_run: Annotated[
@@ -147,9 +150,9 @@ def plan(
     by: By = None,
 ) -> None:
     """Plan every email of an organisation, prove the plan, and publish it."""
-    settings = load(config)
+    url, settings = database_and_config(database, organization, config)
     run = _run(
-        database,
+        url,
         settings,
         as_of or today(),
         dry_run=dry_run,

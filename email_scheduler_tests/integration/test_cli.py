@@ -130,6 +130,21 @@ def test_the_summary_shows_what_an_operator_asks_for(command: Command, database:
     assert "@" not in outcome.out + outcome.err
 
 
+def test_an_organisation_that_is_named_is_planned_with_its_overrides(
+    command: Command, database: str, tmp_path: Path
+) -> None:
+    (tmp_path / "organizations.yaml").write_text(
+        f"organizations:\n  north:\n    database: {database}\n    overrides:\n"
+        "      load_balancing:\n        daily_send_percentage_cap: 0.01\n"
+    )
+    options = ("--as-of", AS_OF, "--config", str(tmp_path), "--dry-run", "--json")
+    assert "a day takes 2 emails" in command("plan", "--organization", "north", *options).err
+    assert "a day takes" not in command("plan", "--database", database, *options).err
+    neither = command("plan", *options)
+    assert neither.code == 2
+    assert "either --organization NAME or --database URL" in neither.err
+
+
 def test_a_plan_for_another_day_than_today_is_pointed_out(command: Command, database: str) -> None:
     yesterday = today() - timedelta(days=1)
     outcome = command("plan", "--database", database, "--as-of", yesterday.isoformat())
