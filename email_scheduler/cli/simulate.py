@@ -1,5 +1,6 @@
 """``email-scheduler simulate``: what contacts would get over the coming time."""
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from datetime import date
@@ -76,6 +77,8 @@ def simulate(
 ) -> None:
     """Plan every day, send what is due, let contacts react; all in memory, the database is only read."""
     reactions = Reactions(click_rate, answer_rate, condition_rate, seed)
+    for path in filter(None, (html, csv)):
+        _refuse_unwritable(path)
     url, settings = database_and_config(database, organization, config)
     require_current_schema(url, settings)
     with err.status("read") as status:
@@ -96,11 +99,18 @@ def simulate(
     else:
         for part in _parts(figures):
             out.print(part)
-        for path, what in ((html, "page"), (csv, f"counts, {lines:,} lines" if lines else "")):
-            if path is not None:
-                out.print(f"Written to {path}: {what}", markup=False, soft_wrap=True)
+        if html is not None:
+            out.print(f"Page with charts, written to {html}", markup=False, soft_wrap=True)
+        if lines is not None:
+            out.print(f"Counts, written to {csv}: {lines:,}", markup=False, soft_wrap=True)
     if figures.violations:
         raise typer.Exit(1)
+
+
+def _refuse_unwritable(path: Path) -> None:
+    # not after minutes of work
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise UsageError(f"{path}: cannot be written; accepted is a file in a directory that is there")
 
 
 def _write_page(path: Path, figures: SimulationFigures) -> None:

@@ -36,7 +36,7 @@ def figures_of(simulation: Simulation, reactions: Reactions, organization: str) 
     sent = emails[is_label(emails["outcome"], SENT_OUTCOMES)]
     late = sent["late_days"].to_numpy()[is_label(sent["outcome"], [LATE])]
     days, counts = np.unique(late, return_counts=True)
-    by_outcome = emails["outcome"].value_counts()
+    by_outcome = emails["outcome"].astype("str").value_counts()
     return SimulationFigures(
         organization=organization,
         days=_dates(simulation),
@@ -47,7 +47,7 @@ def figures_of(simulation: Simulation, reactions: Reactions, organization: str) 
         contacts_by_emails=_contacts_by_emails(simulation.contacts, sent),
         volume=_volume(simulation.days, sent),
         caps=simulation.days["daily_cap"].tolist(),
-        outcomes={name: int(by_outcome[name]) for name in OUTCOMES},
+        outcomes={name: int(by_outcome.get(name, 0)) for name in OUTCOMES},
         still_open=simulation.open_count,
         late_by_days=dict(zip(days.tolist(), counts.tolist(), strict=True)),
         lost_by_reason=_by_reason(emails, LOST),
