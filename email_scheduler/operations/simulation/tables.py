@@ -43,6 +43,7 @@ class Tables:
             answers=_encoded(inputs.answers, ANSWERS_TABLE),
         )
         self._reactions = reactions
+        self._reacting_today = CLICKS_TABLE.empty(), ANSWERS_TABLE.empty()
         ids = (inputs.history["id"], inputs.history["initial_email_id"], inputs.clicks["email_schedule_id"])
         self._last_email_id = max((int(column.max()) for column in ids if len(column)), default=0)
         self._last_answer_id = int(inputs.answers["id"].max()) if len(inputs.answers) else 0
@@ -61,21 +62,24 @@ class Tables:
             self._inputs = replace(self._inputs, contact_campaigns=targets)
 
     def send(self, emails: pd.DataFrame, day: date) -> None:
-        """Send emails (rows of ``EMAIL_SCHEDULES``) on a day, and let their contacts react the day after."""
-        if len(emails) == 0:
-            return
+        """Send emails (rows of ``EMAIL_SCHEDULES``) on a day; their contacts react in the course of the next.
+
+        A plan is made in the morning: what is done on its day, only the next plan knows.
+        """
+        before = self._inputs
+        clicks, answers = self._reacting_today
         ids = np.arange(1, len(emails) + 1) + self._last_email_id
         self._last_email_id += len(emails)
-        after = f"{day + timedelta(days=1)}{_REACTED_AT}"
         is_clicked = self._reactions.is_clicked(emails)
         clicked = emails[is_clicked]
         answered = clicked[self._reactions.is_answered(clicked)]
-        before = self._inputs
+        after = f"{day + timedelta(days=1)}{_REACTED_AT}"
+        self._reacting_today = _clicks(clicked, ids[is_clicked], after), self._answers(answered, after)
         self._inputs = replace(
             before,
-            history=append_rows([before.history, _history(emails, ids, day)]),
-            clicks=append_rows([before.clicks, _clicks(clicked, ids[is_clicked], after)]),
-            answers=append_rows([before.answers, self._answers(answered, after)]),
+            history=_longer(before.history, _history(emails, ids, day)),
+            clicks=_longer(before.clicks, clicks),
+            answers=_longer(before.answers, answers),
         )
 
     def _answers(self, answered: pd.DataFrame, after: str) -> pd.DataFrame:
@@ -111,6 +115,10 @@ def _history(emails: pd.DataFrame, ids: npt.NDArray[np.int64], day: date) -> pd.
 
 
 _KEPT: Final = ("contact_id", "campaign_instance_id", "priority", "initial_email_id")
+
+
+def _longer(table: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    return append_rows([table, rows]) if len(rows) else table
 
 
 def _clicks(clicked: pd.DataFrame, ids: npt.NDArray[np.int64], after: str) -> pd.DataFrame:
