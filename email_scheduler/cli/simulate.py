@@ -54,7 +54,7 @@ def simulate(
             help="The first day. [default: today in US Central time]",
         ),
     ] = None,
-    days: Annotated[int, typer.Option(min=1, max=3660, help="How many days.")] = _DAYS,
+    days: Annotated[int, typer.Option(metavar="N", min=1, max=3660, help="How many days.")] = _DAYS,
     click_rate: Annotated[
         float, typer.Option(metavar="RATE", help="The share of emails that are clicked on, 0 to 1.")
     ] = _DEFAULT.click_rate,
@@ -65,7 +65,9 @@ def simulate(
         float,
         typer.Option(metavar="RATE", help="The share of answers that tell of medical conditions, 0 to 1."),
     ] = _DEFAULT.condition_rate,
-    seed: Annotated[int, typer.Option(help="Another one: other contacts react.")] = _DEFAULT.seed,
+    seed: Annotated[
+        int, typer.Option(metavar="N", help="Another one: other contacts react.")
+    ] = _DEFAULT.seed,
     html: Annotated[
         Path | None, typer.Option("--html", metavar="FILE", help="Write a page with charts.")
     ] = None,
