@@ -45,6 +45,8 @@ from email_scheduler.cli.shared import (
     parse_date,
     print_json,
 )
+from email_scheduler.cli.simulate import simulate
+from email_scheduler.cli.what_if import what_if
 from email_scheduler.clock import today
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.errors import EmailSchedulerError, UsageError
@@ -199,6 +201,8 @@ app.command()(health)
 app.command("migrate-rate-increases")(migrate_rate_increases)
 app.command("import-history")(import_history)
 app.command()(shadow)
+app.command("what-if")(what_if)
+app.command()(simulate)
 
 
 def as_object(run: PlanRun) -> dict[str, Any]:

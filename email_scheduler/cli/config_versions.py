@@ -1,14 +1,13 @@
 """``email-scheduler config``: the versions of the configuration, their differences, and the way back."""
 
 from datetime import date
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 import yaml
-from rich.console import Group, RenderableType
-from rich.text import Text
 
-from email_scheduler.cli.campaign_output import counts_table, plain_table
+from email_scheduler.cli.campaign_output import plain_table
+from email_scheduler.cli.plan_difference import change_object, changes_table, effect_object, effect_tables
 from email_scheduler.cli.shared import (
     AnyDatabase,
     AsJson,
@@ -23,7 +22,7 @@ from email_scheduler.cli.shared import (
     print_json,
 )
 from email_scheduler.clock import TIME_ZONE, today
-from email_scheduler.config.documents import KeyDifference, differences
+from email_scheduler.config.documents import differences
 from email_scheduler.config.problems import shown
 from email_scheduler.operations.campaigns.session import current_user
 from email_scheduler.operations.config_versions import (
@@ -32,11 +31,7 @@ from email_scheduler.operations.config_versions import (
     prepare_rollback,
     roll_back,
 )
-from email_scheduler.operations.plan_difference import (
-    KINDS,
-    DifferenceOfPlans,
-    difference_of_configurations,
-)
+from email_scheduler.operations.plan_difference import difference_of_configurations, readable_for_all
 from email_scheduler.storage.config_versions import ConfigVersion, read_config_versions
 from email_scheduler.storage.moments import read_moment
 from email_scheduler.storage.read import read_inputs
@@ -46,7 +41,6 @@ config_commands = typer.Typer(
     help="List versions of the configuration, compare them, bring one back.", no_args_is_help=True
 )
 
-_SHOWN_STATES: Final = 20
 Number = Annotated[int, typer.Argument(metavar="N", help="As history shows it.", show_default=False)]
 
 
@@ -135,21 +129,23 @@ def diff(
     day = as_of or today()
     effect = None
     if changes and not no_plan:
-        effect = difference_of_configurations(read_inputs(url, day, settings), before, after)
+        effect = difference_of_configurations(
+            read_inputs(url, day, readable_for_all(settings, before, after)), before, after
+        )
     if as_json:
         print_json(
             {
                 "before": names[0],
                 "after": names[1],
-                "changes": [_change_object(each) for each in changes],
+                "changes": [change_object(each) for each in changes],
                 "as_of": day.isoformat(),
-                "plan": None if effect is None else _effect_object(effect),
+                "plan": None if effect is None else effect_object(effect),
             }
         )
         return
-    out.print(_changes_table(changes, names))
+    out.print(changes_table(changes, names))
     if effect is not None:
-        out.print(_effect_tables(effect, day))
+        out.print(effect_tables(effect, day))
 
 
 @config_commands.command()
@@ -169,7 +165,7 @@ def rollback(
     found = None if organization is None else find_organization(organization, config)
     prepared = prepare_rollback(version, config_path(config), found)
     if not as_json:
-        out.print(_changes_table(prepared.changes, ("the files now", f"version {number}")))
+        out.print(changes_table(prepared.changes, ("the files now", f"version {number}")))
         for each in prepared.left_alone:
             out.print(f"{each.path} counts for all organisations and stays {shown(each.before)}.")
     files = [str(file) for file in prepared.texts]
@@ -180,7 +176,7 @@ def rollback(
         who = by or current_user()
         copies = [str(copy) for copy in roll_back(url, settings, prepared, rolled_back_by=who)]
     if as_json:
-        changes = [_change_object(each) for each in prepared.changes]
+        changes = [change_object(each) for each in prepared.changes]
         print_json({"version": number, "changes": changes, "files": files, "copies": copies})
     elif copies:
         out.print(f"Written: {', '.join(files)}", f"Kept: {', '.join(copies)}", sep="\n", soft_wrap=True)
@@ -195,61 +191,6 @@ def _object(version: ConfigVersion, changed: list[str] | None) -> dict[str, Any]
         "created_by": version.created_by,
         "changed": changed,
     }
-
-
-def _change_object(change: KeyDifference) -> dict[str, Any]:
-    return {"key": change.path, "before": change.before, "after": change.after}
-
-
-def _effect_object(effect: DifferenceOfPlans) -> dict[str, Any]:
-    return {
-        "emails_before": effect.before,
-        "emails_after": effect.after,
-        **effect.totals,
-        "dropped_by_reason": effect.dropped_by_reason,
-        "by_state_and_type": effect.rows.to_dict("records"),
-    }
-
-
-def _changes_table(changes: list[KeyDifference], names: tuple[str, str]) -> RenderableType:
-    if not changes:
-        return Text(f"Nothing differs between {names[0]} and {names[1]}.")
-    table = plain_table("", "key", *names)
-    for column in table.columns:
-        column.justify, column.no_wrap, column.overflow = "left", False, "fold"
-    for each in changes:
-        table.add_row(Text(each.path), Text(shown(each.before)), Text(shown(each.after)))
-    return table
-
-
-def _effect_tables(effect: DifferenceOfPlans, day: date) -> RenderableType:
-    title = Text(f"The plan for {day:%A}, {day.isoformat()}", style="bold")
-    line = f"{effect.before:,} emails before, {effect.after:,} afterwards. Nothing was published."
-    if not len(effect.rows):
-        return Group("", title, Text("No email changes."), line)
-    return Group(
-        "",
-        title,
-        _effect_table(effect, "email_type", "email type"),
-        "",
-        _effect_table(effect, "state", "state"),
-        "",
-        counts_table("Why emails are dropped", "reason", "emails", effect.dropped_by_reason),
-        "",
-        line,
-    )
-
-
-def _effect_table(effect: DifferenceOfPlans, column: str, heading: str) -> RenderableType:
-    rows = effect.by(column)
-    order = rows[list(KINDS)].sum(axis="columns").sort_values(ascending=False, kind="stable").index
-    table = plain_table("", heading, *KINDS)
-    for row in rows.loc[order[:_SHOWN_STATES]].to_dict("records"):
-        table.add_row(row[column], *(f"{row[kind]:,}" for kind in KINDS))
-    if len(rows) > _SHOWN_STATES:
-        table.add_row(f"{len(rows) - _SHOWN_STATES} more")
-    table.add_row("all", *(f"{count:,}" for count in effect.totals.values()))
-    return table
 
 
 def _moment(text: str | None) -> str:

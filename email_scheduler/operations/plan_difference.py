@@ -1,6 +1,7 @@
 """What one plan does differently from another, email by email: two plans of the same organisation and day."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -8,33 +9,103 @@ import numpy.typing as npt
 import pandas as pd
 
 from email_scheduler.config.schema import SchedulerConfig
-from email_scheduler.planning.frames import PlanInputs
+from email_scheduler.planning.frames import (
+    DATE,
+    EMAIL_SCHEDULES,
+    ID,
+    LABEL,
+    NO_DATE,
+    NUMBER,
+    Frame,
+    PlanInputs,
+)
+from email_scheduler.planning.packing import SortedIds, pack
 from email_scheduler.planning.plan import Plan, make_plan
-from email_scheduler.planning.vocabulary import PRE_SCHEDULED
-from email_scheduler.storage.compare import PLANNER_ROWS, Positions, compare, existing_rows
+from email_scheduler.planning.vocabulary import PRE_SCHEDULED, is_label, labels
+from email_scheduler.storage.compare import PLANNER_ROWS, Positions, common_codes, compare, existing_rows
 
 # What becomes of an email: it goes out only with the new plan, on a later or an earlier day, not any more,
 # or on the same day with something else about it, such as another template or time.
 KINDS: Final = ("added", "later", "earlier", "dropped", "altered")
+# It goes out with neither plan, and they say different things about it.
+SKIPPED_OTHERWISE: Final = "skipped otherwise"
+NOT_PLANNED: Final = "not planned any more"
 UNKNOWN_STATE: Final = "unknown"
+
+# The emails that two plans treat differently. Where a plan has no row for one, its columns are NO_DATE or
+# missing.
+CHANGED_EMAILS: Final = Frame(
+    "changed emails",
+    {
+        "contact_id": ID,
+        "state": LABEL,
+        "email_type": LABEL,
+        "campaign_instance_id": ID,
+        "event_date": DATE,
+        "initial_email_id": ID,
+        "kind": LABEL,
+        "status_before": LABEL,
+        "date_before": DATE,
+        "skip_reason_before": LABEL,
+        "adjustment_before": LABEL,
+        "status_after": LABEL,
+        "date_after": DATE,
+        "skip_reason_after": LABEL,
+        "adjustment_after": LABEL,
+    },
+    key=EMAIL_SCHEDULES.key,
+    order=EMAIL_SCHEDULES.order,
+)
+# The planned emails of each day on which one of the plans has any, follow-ups included.
+VOLUME_BY_DAY: Final = Frame(
+    "volume by day", {"day": DATE, "before": NUMBER, "after": NUMBER}, key=("day",), order=("day",)
+)
+
+_TEXTS: Final = ("status", "skip_reason", "adjustment")
 
 
 @dataclass(frozen=True)
 class DifferenceOfPlans:
-    """What becomes of emails that go out; skipped rows are none.
+    """What becomes of emails.
 
     Attributes:
-        rows: One row for each state and email type in which something becomes of an email: ``state`` and
-            ``email_type`` (text), and the number of emails of each of ``KINDS`` (int), by state and type.
-        dropped_by_reason: The skip reasons of emails that go out no more; ``not planned any more`` where
-            there is no row.
-        before, after: Emails that go out with the one plan, and with the other.
+        emails: ``CHANGED_EMAILS``.
+        volume: ``VOLUME_BY_DAY``.
     """
 
-    rows: pd.DataFrame
-    dropped_by_reason: dict[str, int]
-    before: int
-    after: int
+    emails: pd.DataFrame
+    volume: pd.DataFrame
+
+    @cached_property
+    def rows(self) -> pd.DataFrame:
+        """The number of emails of each of ``KINDS`` (int) by ``state`` and ``email_type`` (text).
+
+        One row for each state and type in which something becomes of an email that goes out with a plan.
+        """
+        names = ["state", "email_type"]
+        sizes = self.emails.groupby([*names, "kind"], observed=True).size().reset_index(name="emails")
+        sizes = sizes[sizes["kind"] != SKIPPED_OTHERWISE].astype(dict.fromkeys((*names, "kind"), "str"))
+        counts = sizes.pivot_table("emails", names, "kind", aggfunc="sum", fill_value=0)
+        counts = counts.reindex(columns=list(KINDS), fill_value=0).reset_index()
+        counts.columns.name = None
+        return counts.astype(dict.fromkeys(names, "str") | dict.fromkeys(KINDS, "int64"))
+
+    @cached_property
+    def dropped_by_reason(self) -> dict[str, int]:
+        """The skip reasons of emails that go out no more; ``NOT_PLANNED`` where there is no row."""
+        dropped = self.emails[is_label(self.emails["kind"], ["dropped"])]
+        reasons = dropped["skip_reason_after"].astype("str").fillna(NOT_PLANNED).value_counts()
+        return {str(reason): int(count) for reason, count in reasons.items()}
+
+    @property
+    def before(self) -> int:
+        """Emails that go out with the one plan."""
+        return int(self.volume["before"].sum())
+
+    @property
+    def after(self) -> int:
+        """Emails that go out with the other."""
+        return int(self.volume["after"].sum())
 
     @property
     def totals(self) -> dict[str, int]:
@@ -44,6 +115,18 @@ class DifferenceOfPlans:
     def by(self, column: str) -> pd.DataFrame:
         """Return the same numbers by ``state`` or ``email_type`` only."""
         return self.rows.groupby(column, sort=True)[list(KINDS)].sum().reset_index()
+
+    def most_different_days(self, count: int) -> pd.DataFrame:
+        """Return ``VOLUME_BY_DAY`` of the days whose volumes differ most, the most different first."""
+        differs = (self.volume["after"] - self.volume["before"]).abs()
+        order = differs[differs > 0].sort_values(ascending=False, kind="stable").index
+        return self.volume.loc[order[:count]].reset_index(drop=True)
+
+    def days_from(self, first: int, count: int) -> pd.DataFrame:
+        """Return ``VOLUME_BY_DAY`` of ``count`` days from the day ``first`` on, empty ones included."""
+        days = pd.Index(np.arange(first, first + count, dtype=np.int32), name="day")
+        found = self.volume.set_index("day").reindex(days, fill_value=0).reset_index()
+        return VOLUME_BY_DAY.check(found.astype("int32"))
 
 
 def difference_of_configurations(
@@ -57,35 +140,30 @@ def difference_of_configurations(
     return difference_of_plans(make_plan(inputs, before), make_plan(inputs, after))
 
 
+def readable_for_all(config: SchedulerConfig, *others: SchedulerConfig) -> SchedulerConfig:
+    """Return ``config`` for reading inputs that the plans of others can be made from, too.
+
+    It looks back as far as the longest of them, and reads what campaigns need if one of them plans any. What
+    one of them does not need changes nothing in its plan.
+    """
+    both = (config, *others)
+    timing = max(both, key=lambda each: each.timing_constants.followup_lookback_days)
+    features = max(both, key=lambda each: each.features.enable_campaigns)
+    return config.model_copy(
+        update={"timing_constants": timing.timing_constants, "features": features.features}
+    )
+
+
 def difference_of_plans(before: Plan, after: Plan) -> DifferenceOfPlans:
     """Compare two plans of the same contacts and day."""
     old, new = before.schedules, after.schedules
     matches, is_altered = match_plans(new, old)
-    goes, went = _goes_out(new), _goes_out(old)
-    there = np.flatnonzero(matches >= 0)
-    other = matches[there]
-    days = new["scheduled_send_date"].to_numpy()[there] - old["scheduled_send_date"].to_numpy()[other]
-    both = goes[there] & went[other]
-    stopped = there[~goes[there] & went[other]]
-    gone = np.setdiff1d(np.flatnonzero(went), other)
-    added = np.concatenate([there[goes[there] & ~went[other]], np.flatnonzero(goes & (matches < 0))])
-    parts = {
-        "added": [(new, added)],
-        "later": [(new, there[both & (days > 0)])],
-        "earlier": [(new, there[both & (days < 0)])],
-        "dropped": [(new, stopped), (old, gone)],
-        "altered": [(new, there[both & (days == 0) & is_altered[there]])],
-    }
-    reasons = new["skip_reason"].iloc[stopped].astype("str").value_counts()
-    dropped = {str(reason): int(count) for reason, count in reasons.items()}
-    if len(gone):
-        dropped["not planned any more"] = len(gone)
-    return DifferenceOfPlans(
-        rows=_counted(parts, _states(before, after)),
-        dropped_by_reason=dropped,
-        before=int(np.count_nonzero(went)),
-        after=int(np.count_nonzero(goes)),
-    )
+    changed, added = np.flatnonzero(is_altered), np.flatnonzero(matches < 0)
+    gone = np.setdiff1d(np.arange(len(old)), matches)
+    nothing = np.full(max(len(added), len(gone)), -1, np.intp)
+    left = np.concatenate([matches[changed], nothing[: len(added)], gone])
+    right = np.concatenate([changed, added, nothing[: len(gone)]])
+    return DifferenceOfPlans(_changed_emails(before, after, left, right), _volume(old, new))
 
 
 def match_plans(planned: pd.DataFrame, other: pd.DataFrame) -> tuple[Positions, npt.NDArray[np.bool_]]:
@@ -100,38 +178,81 @@ def match_plans(planned: pd.DataFrame, other: pd.DataFrame) -> tuple[Positions, 
     return difference.matches, difference.is_changed
 
 
-def _goes_out(schedules: pd.DataFrame) -> npt.NDArray[np.bool_]:
-    result: npt.NDArray[np.bool_] = (schedules["status"] == PRE_SCHEDULED).to_numpy()
-    return result
+def _changed_emails(before: Plan, after: Plan, left: Positions, right: Positions) -> pd.DataFrame:
+    """Return ``CHANGED_EMAILS`` of pairs of rows, -1 where a plan has none."""
+    old, new = before.schedules, after.schedules
+    is_new = right >= 0
 
+    def of_either(name: str) -> npt.NDArray[np.int64]:
+        return np.where(is_new, _taken(new[name], right), _taken(old[name], left))
 
-def _states(*plans: Plan) -> pd.Series:
-    """Return the state of each contact, by its id."""
-    contacts = pd.concat([plan.contacts[["contact_id", "state"]].astype({"state": "str"}) for plan in plans])
-    return contacts.drop_duplicates("contact_id").set_index("contact_id")["state"]
-
-
-def _counted(parts: dict[str, list[tuple[pd.DataFrame, Positions]]], states: pd.Series) -> pd.DataFrame:
-    emails = pd.concat(
-        [
-            pd.DataFrame(
-                {
-                    "contact_id": rows["contact_id"].to_numpy()[positions],
-                    "email_type": rows["email_type"].iloc[positions].astype("str").to_numpy(),
-                    "kind": np.full(len(positions), KINDS.index(kind), np.int8),
-                }
-            )
-            for kind, each in parts.items()
-            for rows, positions in each
-        ],
-        ignore_index=True,
+    columns: dict[str, object] = {name: of_either(name) for name in ("contact_id", "campaign_instance_id")}
+    columns["state"] = _states(before, after, of_either("contact_id"))
+    columns["email_type"] = _labels_of_either(old["email_type"], new["email_type"], left, right)
+    columns["event_date"] = of_either("event_date").astype(np.int32)
+    columns["initial_email_id"] = of_either("initial_email_id")
+    for side, rows, positions in (("before", old, left), ("after", new, right)):
+        for name in _TEXTS:
+            column = rows[name].array
+            codes = _taken(pd.Series(column.codes), positions, -1)
+            columns[f"{name}_{side}"] = pd.Categorical.from_codes(codes, dtype=column.dtype)
+        columns[f"date_{side}"] = _taken(rows["scheduled_send_date"], positions, NO_DATE)
+    went, goes = (
+        is_label(pd.Series(columns[f"status_{side}"]), [PRE_SCHEDULED]) for side in ("before", "after")
     )
-    emails["state"] = emails["contact_id"].map(states).fillna(UNKNOWN_STATE)
-    names = ["state", "email_type"]
-    if emails.empty:
-        return pd.DataFrame(
-            {name: pd.Series(dtype="int64" if name in KINDS else "str") for name in (*names, *KINDS)}
-        )
-    counts = pd.crosstab([emails[name] for name in names], emails["kind"])
-    numbered = counts.reindex(columns=range(len(KINDS)), fill_value=0)
-    return numbered.set_axis(list(KINDS), axis="columns").reset_index()
+    days_later = _taken(new["scheduled_send_date"], right) - _taken(old["scheduled_send_date"], left)
+    columns["kind"] = _kinds(went, goes, days_later)
+    emails = CHANGED_EMAILS.build(columns)
+    keys = pack([_sortable(emails[name]) for name in CHANGED_EMAILS.order])
+    return emails.take(np.argsort(keys, kind="stable")).reset_index(drop=True)
+
+
+def _kinds(
+    went: npt.NDArray[np.bool_], goes: npt.NDArray[np.bool_], days_later: npt.NDArray[np.int64]
+) -> pd.Categorical:
+    """Return what becomes of emails, by whether they go out with each plan, and how much later."""
+    conditions = [~went & goes, went & ~goes, ~went, days_later > 0, days_later < 0]
+    names = ("added", "dropped", SKIPPED_OTHERWISE, "later", "earlier", "altered")
+    return labels(np.select(conditions, range(len(conditions)), len(conditions)), names)
+
+
+def _taken(column: pd.Series, positions: Positions, nothing: int = 0) -> npt.NDArray[np.int64]:
+    """Return values at positions; ``nothing`` at -1."""
+    values = column.to_numpy()
+    taken: npt.NDArray[np.int64] = np.append(values, np.array([nothing], values.dtype))[positions]
+    return taken
+
+
+def _labels_of_either(old: pd.Series, new: pd.Series, left: Positions, right: Positions) -> pd.Categorical:
+    names = old.cat.categories.union(new.cat.categories, sort=False)
+    known = pd.Series(pd.Categorical([], categories=names))
+    codes_old, codes_new = (common_codes(known, each)[1] for each in (old, new))
+    codes = np.where(
+        right >= 0, _taken(pd.Series(codes_new), right, -1), _taken(pd.Series(codes_old), left, -1)
+    )
+    return pd.Categorical.from_codes(codes, categories=names)
+
+
+def _states(before: Plan, after: Plan, contact_ids: npt.NDArray[np.int64]) -> pd.Categorical:
+    """Return the states of contacts; ``UNKNOWN_STATE`` of those that are valid in neither plan."""
+    names = [str(name) for name in before.contacts["state"].cat.categories]
+    codes = np.full(len(contact_ids), len(names))
+    for plan in (before, after):
+        position = SortedIds(plan.contacts["contact_id"].to_numpy()).positions(contact_ids)
+        found = _taken(pd.Series(plan.contacts["state"].cat.codes), position, -1)
+        codes = np.where(found >= 0, found, codes)
+    return pd.Categorical.from_codes(codes, categories=pd.Index([*names, UNKNOWN_STATE], dtype="str"))
+
+
+def _sortable(column: pd.Series) -> npt.NDArray[np.integer]:
+    values = column.array
+    return np.asarray(values.codes if isinstance(values, pd.Categorical) else values)
+
+
+def _volume(old: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
+    counts = {}
+    for side, rows in (("before", old), ("after", new)):
+        days = rows["scheduled_send_date"].to_numpy()[is_label(rows["status"], [PRE_SCHEDULED])]
+        counts[side] = pd.Series(*np.unique(days, return_counts=True)[::-1])
+    volume = pd.DataFrame(counts).fillna(0).sort_index().rename_axis("day").reset_index()
+    return VOLUME_BY_DAY.check(volume.astype("int32"))

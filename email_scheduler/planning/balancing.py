@@ -148,8 +148,9 @@ class _Sweep:
             # what a closed day was the base of waits like everything else that missed its day
             own_begin, own_end = _first_at_least(bases, opened), _first_at_least(bases, opened + 1)
             missed, own = by_base[begin:own_begin], by_base[own_begin:own_end]
-            self._prepare(missed)
-            waiting = np.concatenate([waiting, missed])
+            if len(missed):
+                self._prepare(missed)
+                waiting = np.concatenate([waiting, missed])
             self._fill(opened, own, waiting)
             waiting = np.concatenate([waiting, own])
             waiting = waiting[(self._placed[waiting] == NO_DATE) & (self._last[waiting] > opened)]

@@ -30,6 +30,9 @@ TEXT = "text"
 LABEL = "label"
 HASH = "hash"
 
+# To take a frame apart column by column takes longer than to join few rows.
+_ROWS_WORTH_LETTING_GO = 1 << 17
+
 _DTYPES = {ID: "int64", DATE: "int32", NUMBER: "int32", FLAG: "bool", HASH: "uint64"}
 
 
@@ -71,20 +74,22 @@ class Frame:
     def join(self, parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
         """Return the rows of all parts, one after the other; labels have the same categories in each.
 
-        The parts are used up: a column of theirs is let go of as soon as it is joined, so that there is never
-        room needed for all columns twice.
+        The parts are used up: where they are large, a column of theirs is let go of as soon as it is joined,
+        so that there is never room needed for all columns twice.
         """
         columns: dict[str, object] = {}
+        is_large = sum(map(len, parts)) >= _ROWS_WORTH_LETTING_GO
         for name, kind in self.columns.items():
-            taken = [part.pop(name).array for part in parts]
+            taken = [(part.pop(name) if is_large else part[name]).array for part in parts]
             if kind == LABEL:
                 codes = np.concatenate([column.codes for column in taken])
                 columns[name] = pd.Categorical.from_codes(codes, dtype=taken[0].dtype)
             else:
                 columns[name] = np.concatenate([column.to_numpy() for column in taken])
             del taken
-            # what is let go of goes back to the operating system, and not to a heap that nobody needs again
-            pa.system_memory_pool().release_unused()
+            if is_large:
+                # what is let go of goes back to the operating system, not to a heap that nobody needs again
+                pa.system_memory_pool().release_unused()
         return self.build(columns)
 
     def check(self, frame: pd.DataFrame) -> pd.DataFrame:

@@ -15,6 +15,8 @@ class OpenDays:
         """Read the closed weekdays and dates."""
         self._is_closed_weekday = np.array([name in calendar.no_send_weekdays for name in _WEEKDAYS])
         self._closed_days = np.array(sorted(map(to_day, calendar.no_send_dates)), dtype=np.int32)
+        self._weekdays: list[bool] = self._is_closed_weekday.tolist()
+        self._dates: set[int] = set(self._closed_days.tolist())
         self._is_always_open = not (calendar.no_send_weekdays or calendar.no_send_dates)
 
     def is_open(self, days: Days) -> Flags:
@@ -34,11 +36,17 @@ class OpenDays:
 
     def next_open_day(self, day: int) -> int:
         """Return the first open day on or after one day."""
-        return int(self.next_open(np.array([day], np.int32))[0])
+        return self._walk_from(day, 1)
 
     def previous_open_day(self, day: int) -> int:
         """Return the last open day on or before one day."""
-        return int(self.previous_open(np.array([day], np.int32))[0])
+        return self._walk_from(day, -1)
+
+    def _walk_from(self, day: int, step: int) -> int:
+        # the sweep asks for one day at a time, for which arrays are slow
+        while self._weekdays[(day + 3) % 7] or day in self._dates:
+            day += step
+        return day
 
     def _walk(self, days: Days, step: int) -> Days:
         if self._is_always_open:

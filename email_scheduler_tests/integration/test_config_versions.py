@@ -8,8 +8,6 @@ from typing import Any
 
 import pytest
 
-from email_scheduler import cli
-from email_scheduler.cli.shared import log
 from email_scheduler.config.loader import load_config, load_organizations, organization_config
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.operations.plan_difference import difference_of_configurations
@@ -61,24 +59,6 @@ def directory(database: Database, tmp_path: Path) -> Path:
         "contacts", {"id": 1, "email": "c1@example.com", "zip_code": "75001", "birth_date": "1950-12-20"}
     )
     return found
-
-
-@pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Run the command as the shell would, and return what it printed; an error fails with its message."""
-
-    def run(*arguments: str) -> str:
-        monkeypatch.setattr("sys.argv", ["email-scheduler", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        printed = capsys.readouterr()
-        # it would go on writing to what was captured
-        log.handlers = []
-        if ended.value.code:
-            raise RuntimeError(printed.err)
-        return printed.out
-
-    return run
 
 
 def publish(database: Database, directory: Path, by: str | None = None, name: str = "first") -> None:
