@@ -120,7 +120,7 @@ class FiguresOfPlan:
         """Return the emails of each day from the as-of date on, whosever they are."""
         totals = np.zeros(days, np.int64)
         for counts in (*self.volume.values(), self.taken):
-            shown = counts[:days]
+            shown = np.array(counts[:days], np.int64)
             totals[: len(shown)] += shown
         return totals.tolist()
 
