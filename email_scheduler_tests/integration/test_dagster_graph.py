@@ -1,5 +1,6 @@
 """The whole graph, materialised for two organisations with real partitions, databases and files."""
 
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -210,6 +211,15 @@ def test_a_planted_violation_stops_the_run_before_the_table_is_touched(project: 
     assert some_id in set(schedules.loc[planted, "contact_id"])
     assert found["excluded_day"].blocking
     assert found["excluded_day"].partition == Partition(today(), "northwind").key
+    (materialization,) = result.asset_materializations_for_node("balanced_schedules")
+    lines = materialization.metadata["broken rules"].value.splitlines()
+    assert lines[0] == "| rule | rows | ids of some contacts |"
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines[2:]]
+    assert {rule: int(rows.replace(",", "")) for rule, rows, _ in cells} == {
+        rule: check.metadata["violations"].value for rule, check in found.items()
+    }
+    assert all(re.fullmatch(r"\d+(, \d+)*(, \.\.\.)?", ids) for _, _, ids in cells)
+    assert f"| {some_id} | birthday |  |  |" in metadata["some rows"].splitlines()
     assert not result.asset_materializations_for_node("email_schedules")
     assert not retries(result)
     # what balanced_schedules wrote stays written; whoever publishes it all the same is stopped by the proof
