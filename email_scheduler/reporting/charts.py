@@ -121,8 +121,8 @@ def heat_map(figures: FiguresOfPlan, as_of: date) -> bytes:
     closed = {as_of + timedelta(days=day) for day in figures.closed}
     title = f"Emails by month and day{'; a dot is a closed day' if closed else ''}"
     figure, axes = new_figure(title, 5.4, right=0.75, top=0.6, bottom=0.7)
-    colours = LinearSegmentedColormap.from_list("volume", ["#f4f8fc", "#9cc6e4", "#2f78b5", "#0b3a66"])
-    colours = colours.with_extremes(bad="white")
+    scale = LinearSegmentedColormap.from_list("volume", ["#f4f8fc", "#9cc6e4", "#2f78b5", "#0b3a66"])
+    colours = scale.with_extremes(bad="white")
     image = axes.imshow(np.ma.masked_invalid(grid), cmap=colours, aspect="auto", vmin=0)
     for day in sorted(closed):
         row = (day.year - as_of.year) * 12 + day.month - as_of.month

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from email_scheduler.planning.figures import FiguresOfPlan
 from email_scheduler.reporting.chart_style import INK, LINE, QUIET, new_figure, png
 
-_MOST_STATES: Final = 24
+_MOST_STATES: Final = 20
 _OTHERS: Final = "others"
 
 
@@ -25,8 +25,8 @@ def state_matrix(figures: FiguresOfPlan) -> bytes:
         axes.text(0.5, 0.5, "No email is skipped.", ha="center", va="center", fontsize=13, color=QUIET)
         return png(figure)
     highest = grid.max()
-    colours = LinearSegmentedColormap.from_list("skipped", ["#fff7ec", "#fdc98b", "#e0742c", "#8c2d04"])
-    colours = colours.with_extremes(bad="white")
+    scale = LinearSegmentedColormap.from_list("skipped", ["#fff7ec", "#fdc98b", "#e0742c", "#8c2d04"])
+    colours = scale.with_extremes(bad="white")
     axes.imshow(
         np.ma.masked_equal(grid, 0),
         cmap=colours,

@@ -8,6 +8,7 @@ from email_scheduler.planning.compliance import RULES
 from email_scheduler.reporting.calendar import calendar_pictures
 from email_scheduler.reporting.pages import picture, render_page
 from email_scheduler.reporting.report import Report
+from email_scheduler.storage.holds import Hold
 
 _PARTS: Final[tuple[tuple[str, str], ...]] = (
     ("week", "Today and this week"),
@@ -39,6 +40,7 @@ def report_page(report: Report) -> str:
         "report.html.j2",
         report=report,
         published_at=_moment(run.completed_at),
+        held=_sentence(report.published.hold),
         headline=_headline(report),
         parts=[each for each in _PARTS if each[0] != "year" or pictures],
         pictures=pictures,
@@ -46,7 +48,10 @@ def report_page(report: Report) -> str:
         week=[(f"{day:%a %Y-%m-%d}", count, _share(count, report)) for day, count in report.week()],
         taken=0 if sender is None else sum(sender.taken.values()),
         totals={} if report.changes is None else report.changes.totals,
-        changes=[(_KINDS[kind], rows) for kind, rows in report.changes_by_kind()],
+        changes=[
+            (_KINDS[kind], [(email_type, _words(reason), count) for email_type, reason, count in rows])
+            for kind, rows in report.changes_by_kind()
+        ],
         adjustments=[_words(name) for name in adjustments],
         moves=[(name, *counts) for name, counts in moves],
         skipped=[(name, _words(reason), count) for name, reason, count in report.skipped()],
@@ -115,6 +120,11 @@ def _moment(text: str | None) -> str:
         return "at an unknown time"
     moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=TIME_ZONE)
     return f"{moment.astimezone(TIME_ZONE):%Y-%m-%d %H:%M}"
+
+
+def _sentence(hold: Hold | None) -> str:
+    said = "" if hold is None else str(hold)
+    return f"{said[:1].upper()}{said[1:]}." if said else ""
 
 
 def _words(name: str) -> str:
