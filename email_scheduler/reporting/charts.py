@@ -36,7 +36,9 @@ _MOST_TYPES: Final = len(PALETTE)
 # Of the room for a day, two thirds.
 _BAR_POINTS: Final = 17
 _FAR_BELOW: Final = 0.3
-_LEGEND_COLUMNS: Final = 5
+# How long the names of a legend of so many columns may be.
+_LEGEND_COLUMNS: Final = {5: 22, 4: 29, 3: 41}
+_LONGEST_NAME: Final = 41
 _ALREADY_TAKEN: Final = "taken or of others"
 
 
@@ -115,6 +117,7 @@ def text_of_days_chart(figures: FiguresOfPlan, as_of: date) -> str:
 def heat_map(figures: FiguresOfPlan, as_of: date) -> bytes:
     """Return the emails of each day of a year, a row for each month."""
     from matplotlib.colors import LinearSegmentedColormap  # noqa: PLC0415 - see new_figure
+    from matplotlib.ticker import MaxNLocator  # noqa: PLC0415
 
     volume = figures.volume_by_day()
     months, grid = _month_grid(volume, as_of)
@@ -123,7 +126,7 @@ def heat_map(figures: FiguresOfPlan, as_of: date) -> bytes:
     figure, axes = new_figure(title, 5.4, right=0.75, top=0.6, bottom=0.7)
     scale = LinearSegmentedColormap.from_list("volume", ["#f4f8fc", "#9cc6e4", "#2f78b5", "#0b3a66"])
     colours = scale.with_extremes(bad="white")
-    image = axes.imshow(np.ma.masked_invalid(grid), cmap=colours, aspect="auto", vmin=0)
+    image = axes.imshow(np.ma.masked_invalid(grid), cmap=colours, aspect="auto", vmin=0, vmax=max(*volume, 1))
     for day in sorted(closed):
         row = (day.year - as_of.year) * 12 + day.month - as_of.month
         axes.text(day.day - 1, row, "•", ha="center", va="center", fontsize=9, color=QUIET)
@@ -134,7 +137,7 @@ def heat_map(figures: FiguresOfPlan, as_of: date) -> bytes:
     axes.grid(which="minor", color="white", linewidth=1.5)
     axes.tick_params(which="minor", length=0)
     set_labels(axes, "day of the month", "")
-    bar = figure.colorbar(image, ax=axes, fraction=0.03, pad=0.015)
+    bar = figure.colorbar(image, ax=axes, fraction=0.03, pad=0.015, ticks=MaxNLocator(6, integer=True))
     bar.set_label("emails", color=QUIET, fontsize=11)
     bar.ax.tick_params(labelsize=10, colors=INK)
     bar.ax.yaxis.set_major_formatter(lambda count, _: _short(int(count)))
@@ -163,6 +166,7 @@ def _layers(figures: FiguresOfPlan, days: int) -> tuple[list[str], list[npt.NDAr
     names = sorted(totals, key=lambda name: (-totals[name], name))
     shown, rest = names[:_MOST_TYPES], names[_MOST_TYPES:]
     layers = [_padded(figures.volume[name], days) for name in shown]
+    shown = [name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…" for name in shown]
     colours = colours_of(shown)
     if rest:
         shown = [*shown, f"{len(rest)} other types"]
@@ -176,7 +180,13 @@ def _layers(figures: FiguresOfPlan, days: int) -> tuple[list[str], list[npt.NDAr
 
 def _top(names: list[str]) -> float:
     """Return the room for title and legend, in inches: two lines and the mark of closed days stand beside."""
-    return 0.55 + 0.215 * -(-(len(names) + 3) // _LEGEND_COLUMNS)
+    return 0.55 + 0.215 * -(-(len(names) + 3) // _columns(names))
+
+
+def _columns(names: list[str]) -> int:
+    """Return how many columns a legend of these names has."""
+    longest = max(map(len, names), default=0)
+    return next((columns for columns, most in _LEGEND_COLUMNS.items() if longest <= most), 3)
 
 
 def _padded(counts: list[int], days: int) -> npt.NDArray[np.int64]:
@@ -195,7 +205,7 @@ def _draw_limits(
     # lines far above what is planned would leave no room for it
     is_far = 0 < highest < _FAR_BELOW * figures.daily_cap
     top = 1.6 * highest if is_far else max(1.08 * highest, 1.08 * figures.daily_limit, 1.0)
-    beyond = ", beyond the chart" if is_far else ""
+    beyond = " (above)" if is_far else ""
     lines = [
         axes.axhline(count, color=colour, linewidth=1.6, linestyle=dashes, label=f"{name}: {count:,}{beyond}")
         for name, count, colour, dashes in (
@@ -212,7 +222,7 @@ def _draw_limits(
         handles=[*(Patch(color=colour, label=name) for name, colour in colours.items()), *lines],
         loc="lower left",
         bbox_to_anchor=(-0.08, 1.0),
-        ncols=_LEGEND_COLUMNS,
+        ncols=_columns([*colours]),
         frameon=False,
         fontsize=9.5,
         labelcolor=INK,

@@ -100,7 +100,7 @@ def the_report_is_linked(someone: Operator, directory: Path) -> None:
     """The page lies where the web server of ``make ui`` finds it under the address of the link."""
     someone.go_to(f"/assets/{EMAIL_SCHEDULES}")
     address = someone.metadata_value("report")
-    assert someone.page.locator(f"a[href='{address}']").count() == 1
+    assert someone.page.locator(f"a[href='{address}']").count() > 0
     path = address.removeprefix("http://127.0.0.1:3001/")
     assert "<h1>Report of sample" in (directory / "data" / "reports" / path).read_text()
 
