@@ -375,13 +375,13 @@ def test_frames_are_the_owners_alone(planned: tuple[Project, object]) -> None:
     assert not [path for path in paths if "unfinished" in path.name]
 
 
-def test_metadata_holds_counts_tables_and_a_chart_and_nobodys_data(planned: tuple[Project, dict]) -> None:
+def test_metadata_holds_counts_and_tables_and_nobodys_data(planned: tuple[Project, dict]) -> None:
     events = planned[1]["northwind"].get_asset_materialization_events()
     by_asset = {event.asset_key.path[-1]: event.materialization.metadata for event in events}
     balanced = by_asset["balanced_schedules"]
-    assert balanced["volume by day"].value.startswith(
-        "![Emails by day, with daily cap and limit](data:image/png;base64,"
-    )
+    # reporting is switched off here
+    assert "volume by day" not in balanced
+    assert "report" not in by_asset["email_schedules"]
     assert "| birthday |" in balanced["by type and status"].value
     assert "| prove |" in balanced["seconds by phase"].value
     assert "| Year-round exclusion in NY |" in by_asset["exclusion_windows"]["by state and reason"].value
