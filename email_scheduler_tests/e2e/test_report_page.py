@@ -25,7 +25,7 @@ DAY = date(2026, 11, 23)
 @pytest.fixture
 def page(sqlite_database: SqliteDatabase, tmp_path: Path) -> Path:
     config = SchedulerConfig.model_validate({"send_calendar": {"no_send_weekdays": ["sat", "sun"]}})
-    generate_sample(sqlite_database.url, 300, 1, DAY, config)
+    generate_sample(sqlite_database.url, 150, 1, DAY, config)
     for day in (DAY, DAY + timedelta(days=2)):
         plan_and_publish(sqlite_database.url, config, day)
     hold_organization(sqlite_database.url, "the mail server is <down>", held_by="Jo")

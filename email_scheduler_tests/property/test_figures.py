@@ -18,7 +18,7 @@ from email_scheduler_tests.builders import campaign_instance, campaign_type, con
 from email_scheduler_tests.strategies import random_case
 
 TRIGGER = '{"trigger_date": "2026-12-01"}'
-SEEDS = range(30, 45)
+SEEDS = range(30, 40)
 REASONS_OF_STATES = (
     *("Year-round exclusion", "Birthday exclusion window", "Effective date exclusion window"),
     *("Birth date unknown", "Effective date unknown", "Age 76+ exclusion"),
@@ -136,7 +136,9 @@ def test_campaigns_in_flight_are_counted_with_what_was_sent() -> None:
     # what has gone out, or is about to, by somebody else's hand stands beside the plan
     days = [date(2026, 11, 23) + timedelta(days=number) for number, count in enumerate(found.taken) if count]
     assert days == [date(2026, 12, 1), date(2026, 12, 3)]
-    assert found.volume_by_day()[8] == 2
+    # three contacts make a cap of one email a day: what the sent one leaves no room for moves on
+    assert found.volume_by_day()[8:11] == [1, 1, 1]
+    assert found.volume["campaign_promo"] == [*[0] * 9, 1]
 
 
 def test_the_document_of_an_earlier_version_holds_no_figures() -> None:
