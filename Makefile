@@ -53,10 +53,14 @@ $(STAMP): pyproject.toml
 demo: setup
 	@$(BIN)/email-scheduler demo
 
-# The web server, and the daemon that starts what the schedules ask for. Both show what make demo did.
+# The web server, and the daemon that starts what the schedules ask for. Both show what make demo did. Beside
+# them a small server for the pages of reports (reporting.directory and reporting.url of config/scheduler.yaml).
 ui: setup
+	@mkdir -p -m 700 data/reports
 	@mkdir -p -m 700 '$(DAGSTER_HOME)'
 	@cp config/dagster.yaml '$(DAGSTER_HOME)/dagster.yaml'
+	@trap 'kill $$pages 2>/dev/null' EXIT; trap 'exit 130' INT; trap 'exit 143' TERM; \
+	$(BIN)/python -m http.server 3001 --bind 127.0.0.1 --directory data/reports >/dev/null & pages=$$!; \
 	DAGSTER_HOME='$(DAGSTER_HOME)' DAGSTER_DISABLE_TELEMETRY=yes PATH="$(CURDIR)/$(BIN):$$PATH" \
 		$(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port 3000
 

@@ -24,6 +24,10 @@ def new_run_id(as_of: date, kind: str = "plan") -> str:
     return f"{kind}-{as_of.isoformat()}-{uuid4().hex[:12]}"
 
 
+def _line(phase: str, seconds: float, amount: str) -> str:
+    return ", ".join(filter(None, (f"{phase}: {seconds:.2f} s", amount)))
+
+
 @dataclass
 class PhaseTimer:
     """Takes the time of each phase, and tells when one begins.
@@ -33,11 +37,13 @@ class PhaseTimer:
         on_phase: Told the name of each phase as it begins.
         log: Told what became of each phase, a line each; None: nobody wants to know.
         amount: What the phase that is running works on, such as ``1,250 rows``; for that line.
+        in_words: Returns that line for a phase, its seconds and the amount.
     """
 
     on_phase: Callable[[str], None] = lambda _: None
     log: Callable[[str], None] | None = _log.info
     amount: str = ""
+    in_words: Callable[[str, float, str], str] = _line
     seconds: dict[str, float] = field(default_factory=dict)
     _phase: str | None = None
     _since: float = 0.0
@@ -54,5 +60,5 @@ class PhaseTimer:
             elapsed = time.perf_counter() - self._since
             self.seconds[self._phase] = self.seconds.get(self._phase, 0.0) + elapsed
             if self.log is not None:
-                self.log(", ".join(filter(None, (f"{self._phase}: {elapsed:.2f} s", self.amount))))
+                self.log(self.in_words(self._phase, elapsed, self.amount))
             self._phase = None

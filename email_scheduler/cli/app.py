@@ -30,6 +30,7 @@ from email_scheduler.cli.health import health
 from email_scheduler.cli.holds import hold, release
 from email_scheduler.cli.import_history import import_history
 from email_scheduler.cli.rate_increases import migrate_rate_increases
+from email_scheduler.cli.report import report
 from email_scheduler.cli.shadow import shadow
 from email_scheduler.cli.shared import (
     AnyDatabase,
@@ -198,6 +199,7 @@ app.add_typer(config_commands, name="config")
 app.command()(hold)
 app.command()(release)
 app.command()(health)
+app.command()(report)
 app.command("migrate-rate-increases")(migrate_rate_increases)
 app.command("import-history")(import_history)
 app.command()(shadow)

@@ -1,8 +1,9 @@
-"""The sections ``health`` and ``alerts``: what counts as healthy, and who is told if something is not."""
+"""The sections ``health``, ``alerts`` and ``reporting``: what is healthy, who is told, what is shown."""
 
 import re
 from collections.abc import Mapping
 from decimal import Decimal
+from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
@@ -10,7 +11,9 @@ from pydantic import Field, PlainValidator, model_validator
 
 from email_scheduler.config.values import (
     DayTime,
+    DirectoryPath,
     Flag,
+    PositiveDays,
     Section,
     Text,
     exact_number,
@@ -131,6 +134,22 @@ def _web_address(value: object) -> str:
 
 Address = Annotated[str, PlainValidator(_address)]
 WebAddress = Annotated[str, PlainValidator(_web_address)]
+
+
+class Reporting(Section):
+    """The charts of each plan in Dagster, and its report page. It counts for all organisations alike.
+
+    Attributes:
+        enabled: Charts are drawn and pages are written whenever Dagster publishes a plan.
+        directory: Where pages are written: the organisation's name, and in it the date.
+        url: Where a web server shows that directory, for links; None: metadata name the file.
+        retention_days: Days that a page is kept.
+    """
+
+    enabled: Flag = True
+    directory: DirectoryPath = Path("data/reports")
+    url: WebAddress | None = None
+    retention_days: PositiveDays = 90
 
 
 class AlertEmail(Section):

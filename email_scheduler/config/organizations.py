@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Final, Self
 
 from pydantic import BeforeValidator, Field, PlainValidator, model_validator
 
@@ -78,13 +78,15 @@ def _database_url(value: object) -> str:
     return value
 
 
-_FOR_ALL = frozenset({"orchestration", "alerts"})
+# Sections that count for all organisations, so that none has them among its overrides.
+FOR_ALL: Final = frozenset({"orchestration", "alerts", "reporting"})
 
 
 def _overrides(value: object) -> object:
-    if isinstance(value, Mapping) and not _FOR_ALL.isdisjoint(value):
+    if isinstance(value, Mapping) and not FOR_ALL.isdisjoint(value):
         raise refusal(
-            "keys that may differ between organisations: orchestration and alerts count for all of them"
+            "keys that may differ between organisations: orchestration, alerts and reporting count for all of"
+            " them"
         )
     return value
 

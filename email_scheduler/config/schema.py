@@ -15,7 +15,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from email_scheduler.config.campaigns import CampaignInstance, CampaignInstanceName
-from email_scheduler.config.monitoring import Alerts, Health
+from email_scheduler.config.monitoring import Alerts, Health, Reporting
 from email_scheduler.config.sections import (
     Audit,
     CampaignType,
@@ -73,6 +73,7 @@ __all__ = [
     "Performance",
     "Priorities",
     "Processing",
+    "Reporting",
     "SchedulerConfig",
     "SendCalendar",
     "StateRules",
@@ -207,7 +208,7 @@ def _default_aep() -> AepConfig:
 # Sections that change no plan: how the program runs, and campaigns, for which the database counts.
 _HOW_IT_RUNS = {
     *("processing", "orchestration", "logging", "database", "audit", "performance"),
-    *("health", "alerts"),
+    *("health", "alerts", "reporting"),
 }
 _CAMPAIGNS = {"campaign_types", "campaign_instances"}
 
@@ -241,6 +242,7 @@ class SchedulerConfig(Section):
     audit: Audit = Audit()
     health: Health = Health()
     alerts: Alerts = Alerts()
+    reporting: Reporting = Reporting()
     performance: Annotated[Performance, WithoutEffect()] = Performance()
     features: Features = Features()
 

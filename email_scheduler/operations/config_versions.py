@@ -19,6 +19,7 @@ from email_scheduler.config.loader import (
     organization_config,
     scheduler_files,
 )
+from email_scheduler.config.organizations import FOR_ALL
 from email_scheduler.config.rewriting import plain, with_value
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.errors import ConfigurationError, UsageError
@@ -29,8 +30,6 @@ from email_scheduler.storage.moments import timestamp, utc_now
 from email_scheduler.storage.urls import display_url
 
 _WHERE_SECTIONS_GO = "scheduler.yaml"
-# It counts for all organisations, so that none has it among its overrides.
-_FOR_ALL = "orchestration"
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,7 @@ def prepare_rollback(
     wanted = config_of_version(version)
     present = load_config(path) if organization is None else organization_config(path, organization)
     changes = list(differences(present.document(), wanted.document()))
-    left_alone = [each for each in changes if organization is not None and each.key[0] == _FOR_ALL]
+    left_alone = [each for each in changes if organization is not None and each.key[0] in FOR_ALL]
     changes = [each for each in changes if each not in left_alone]
     if not changes:
         return Rollback(wanted, {}, [], left_alone)
@@ -169,7 +168,7 @@ def _text_of_overrides(
     values = wanted.model_dump()
     for each in differences(bare.document(), wanted.document()):
         # what the version does not have, no override takes away: that is found out when it is proved
-        if each.key[0] != _FOR_ALL and each.after != NOT_THERE:
+        if each.key[0] not in FOR_ALL and each.after != NOT_THERE:
             _put(overrides, each.key, _value_at(values, each.key))
     file = Path(organization.file)
     key = ("organizations", organization.name, "overrides")
@@ -198,7 +197,7 @@ def _prove(
     kept = [
         each
         for each in differences(found.document(), wanted.document())
-        if organization is None or each.key[0] != _FOR_ALL
+        if organization is None or each.key[0] not in FOR_ALL
     ]
     if kept:
         names = ", ".join(each.path for each in kept)

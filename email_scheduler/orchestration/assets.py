@@ -11,28 +11,34 @@ from collections.abc import Iterator
 
 import dagster as dg
 import pandas as pd
+from pydantic import Field
 
 from email_scheduler.clock import new_run_id, today
 from email_scheduler.orchestration.checks import (
     BREAKS_RULES_TAG,
     breaks_rules,
+    broken_rules,
     check_contacts,
     check_plan,
     check_published,
+    rules_in_words,
 )
 from email_scheduler.orchestration.failures import refusal
 from email_scheduler.orchestration.metadata import (
+    ALTERATIONS,
     change_counts,
     effect_counts,
+    email_change_counts,
+    emails_in_words,
     hold_metadata,
     issue_counts,
-    picture,
     plan_counts,
     row_counts,
     schedule_counts,
     seconds_by_phase,
     stretch_counts,
 )
+from email_scheduler.orchestration.reports import charts, report
 from email_scheduler.orchestration.resources import SchedulerResource
 from email_scheduler.orchestration.step import FramesResult, PublishResult, planning_step
 from email_scheduler.orchestration.values import (
@@ -47,27 +53,30 @@ from email_scheduler.planning.contacts import validate_contacts
 from email_scheduler.planning.follow_ups import plan_follow_ups
 from email_scheduler.planning.plan import balance_plan, plan_anniversaries, plan_campaigns
 from email_scheduler.planning.stretches import exclusion_stretches
-from email_scheduler.reporting.charts import volume_chart
 
 
 class ReadConfig(dg.Config):
-    """Run configuration of the inputs.
+    """Run configuration of the inputs."""
 
-    Attributes:
-        read_past_partition: Read the tables as they are now for a partition of the past.
-    """
-
-    read_past_partition: bool = False
+    read_past_partition: bool = Field(
+        default=False,
+        description=(
+            "Only for a partition whose day is over: read the tables as they are now. What was read on the"
+            " day is replaced, so that the plan may come out another."
+        ),
+    )
 
 
 class PublishConfig(dg.Config):
-    """Run configuration of publishing.
+    """Run configuration of publishing."""
 
-    Attributes:
-        allow_older: Publish even if a plan for a later date has been published.
-    """
-
-    allow_older: bool = False
+    allow_older: bool = Field(
+        default=False,
+        description=(
+            "Publish even if a plan for a later date has been published, which this one then replaces. The"
+            " next plan of today puts everything right again."
+        ),
+    )
 
 
 def organization_tables(
@@ -90,10 +99,11 @@ def organization_tables(
             )
         require_current_schema(step.url, step.config)
         inputs, changes = read_inputs_and_changes(step.source, step.as_of, step.config)
-        step.timer.amount = f"{len(inputs.contacts):,} contacts, {len(inputs.history):,} rows of history"
-        step.timer.begin("validate contacts")
+        read = f"{len(inputs.contacts):,} contacts, {len(inputs.history):,} emails of the sending system"
+        step.begin("validate contacts", f"{read}, {len(inputs.campaign_instances):,} campaigns")
         valid, issues = validate_contacts(inputs.contacts, inputs.suppressions, inputs.as_of)
         values = input_values(inputs, changes, valid, issues)
+        step.timer.amount = f"{len(valid):,} of {len(inputs.contacts):,}"
         step.timer.end()
         for asset, frames in values.items():
             is_contacts = asset == CONTACTS
@@ -119,8 +129,9 @@ def exclusion_windows(
     It shows the law at work, state by state. Planning itself asks the same rules about any day;
     balanced_schedules is checked against these stretches.
     """
-    with planning_step(context, scheduler) as step:
+    with planning_step(context, scheduler, "look ahead") as step:
         stretches = exclusion_stretches(step.basis(contacts, campaigns, email_history))
+        step.timer.amount = f"{len(stretches):,} stretches"
         frames = {"exclusion_stretches": stretches}
         return step.result(frames, row_counts(frames) | stretch_counts(stretches))
 
@@ -136,8 +147,9 @@ def anniversary_schedules(
 
     An email that a window stops has its reason here and becomes a skipped row.
     """
-    with planning_step(context, scheduler) as step:
+    with planning_step(context, scheduler, "anniversaries") as step:
         schedules = plan_anniversaries(step.basis(contacts, campaigns, email_history))
+        step.timer.amount = emails_in_words(schedules)
         frames = {"schedules": schedules}
         return step.result(frames, row_counts(frames) | schedule_counts(schedules))
 
@@ -153,10 +165,11 @@ def campaign_schedules(
 
     What was wrong with a target (no trigger date, an unreadable one) is among its contact issues.
     """
-    with planning_step(context, scheduler) as step:
+    with planning_step(context, scheduler, "campaigns") as step:
         basis = step.basis(contacts, campaigns, email_history)
         inputs = plan_inputs(step.as_of, contacts, campaigns, email_history)
         schedules, issues = plan_campaigns(basis, inputs)
+        step.timer.amount = emails_in_words(schedules)
         frames = {"schedules": schedules, "contact_issues": issues}
         return step.result(frames, row_counts(frames) | schedule_counts(schedules) | issue_counts(issues))
 
@@ -170,9 +183,10 @@ def follow_ups(
     engagement: Frames,
 ) -> FramesResult:
     """What follows the emails that were sent lately: one follow-up a contact, by what the contact did."""
-    with planning_step(context, scheduler) as step:
+    with planning_step(context, scheduler, "follow up") as step:
         basis = step.basis(contacts, campaigns, email_history)
         schedules, issues = plan_follow_ups(basis, engagement["clicks"], engagement["answers"])
+        step.timer.amount = emails_in_words(schedules)
         frames = {"follow_ups": schedules, "contact_issues": issues}
         return step.result(frames, row_counts(frames) | schedule_counts(schedules) | issue_counts(issues))
 
@@ -194,7 +208,7 @@ def balanced_schedules(
     It is proved here, rule by rule, by arithmetic that the planner does not share. If one rule is broken,
     nothing is published.
     """
-    with planning_step(context, scheduler) as step:
+    with planning_step(context, scheduler, "put together") as step:
         inputs = plan_inputs(step.as_of, contacts, campaigns, email_history, engagement)
         basis = step.basis(contacts, campaigns, email_history)
         stages = [anniversary_schedules["schedules"], campaign_schedules["schedules"]]
@@ -207,20 +221,23 @@ def balanced_schedules(
             pd.concat(issues, ignore_index=True),
             on_phase=step.timer.begin,
         )
-        step.timer.begin("prove")
+        step.begin("prove", emails_in_words(plan.schedules))
         results = check_plan(basis, inputs, plan, exclusion_windows["exclusion_stretches"])
         if breaks_rules(results):
             # who starts runs by himself must not start this one again
             context.instance.add_run_tags(
                 context.run.run_id, {BREAKS_RULES_TAG: step.partition.as_of.isoformat()}
             )
-        step.timer.begin("draw")
+        step.begin("draw", f"{len(plan.schedules):,} rows, {rules_in_words(results)}")
         frames = plan_frames(plan, step.config)
-        volume = {
+        metadata = {
+            **row_counts(frames),
+            **plan_counts(plan.schedules),
             "daily cap": plan.daily_cap,
-            "volume by day": picture(volume_chart(plan), "Emails by day, with daily cap and limit"),
+            **broken_rules(results),
+            **charts(step, context.log, plan, inputs),
         }
-        return step.result(frames, row_counts(frames) | plan_counts(plan.schedules) | volume, results)
+        return step.result(frames, metadata, results)
 
 
 def email_schedules(
@@ -248,7 +265,6 @@ def email_schedules(
     with planning_step(context, scheduler, "wait for the planner lock") as step:
         inputs = plan_inputs(step.as_of, contacts, campaigns, email_history, engagement)
         plan = plan_of(step.as_of, contacts, balanced_schedules)
-        step.timer.amount = f"{len(plan.schedules):,} rows"
         if balanced_schedules["plan_figures"]["rules_hash"].iloc[0] != step.config.rules_hash():
             raise refusal(
                 f"the configuration has changed since balanced_schedules of {step.partition} was made;"
@@ -272,17 +288,23 @@ def email_schedules(
                 planned_by=f"dagster run {context.run.run_id}",
                 on_phase=step.timer.begin,
             )
-        changes = result.schedules.changes
-        step.timer.begin("read again")
+        changes, emails = result.schedules.changes, result.schedules.emails
+        done = ", ".join(f"{count:,} {name}" for name, count in changes.totals.items())
+        step.begin("read again", f"{done}; run {result.run_id}")
         differences = differences_from_plan(step.url, step.config, plan, inputs)
         hold = current_hold(step.url, step.config)
+        wrong = sum(differences.totals[name] for name in ALTERATIONS)
+        step.begin("report", f"{wrong:,} rows are not as planned" if wrong else "it is the plan")
+        link = report(step, context.log)
         step.timer.end()
         return dg.MaterializeResult(
             metadata={
                 "dagster/row_count": len(plan.schedules),
                 "planner run": result.run_id,
+                **link,
                 **hold_metadata(hold),
                 **plan_counts(plan.schedules),
+                **email_change_counts(emails.totals, emails.document()),
                 **change_counts(changes.totals, changes.by_type),
                 **effect_counts(result.effects),
                 **seconds_by_phase(step.timer.seconds),

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 # The tag of a run whose plan broke a rule.
 BREAKS_RULES_TAG: Final = "email_scheduler/breaks_rules"
 _MOST_IDS: Final = 20
+_ROW_COLUMNS: Final = ("contact_id", "email_type", "campaign_instance_id", "initial_email_id")
+_ROW_HEADINGS: Final = ("contact", "email type", "campaign instance", "initial email")
 _STOPPED: Final = (
     " If this fails, nothing is published and the plan of the day before stays in force: look at the contacts"
     " named here, and report it with the run id, since a plan must not come to this. Materialising"
@@ -144,6 +146,32 @@ def breaks_rules(results: Iterable[dg.AssetCheckResult]) -> bool:
     """Tell whether a check has failed that keeps the plan from being published."""
     blocking = {check.name for check in CHECKS if check.is_blocking}
     return any(result.check_name in blocking and not result.passed for result in results)
+
+
+def rules_in_words(results: Iterable[dg.AssetCheckResult]) -> str:
+    """Return how many blocking checks there are, and which of them have failed."""
+    blocking = {check.name for check in CHECKS if check.is_blocking}
+    proved = [result for result in results if result.check_name in blocking]
+    broken = [str(result.check_name) for result in proved if not result.passed]
+    return f"{len(proved)} rules, {'broken: ' + ', '.join(broken) if broken else 'none of them broken'}"
+
+
+def broken_rules(results: Iterable[dg.AssetCheckResult]) -> dict[str, Any]:
+    """Return which blocking checks have failed, in how many rows, and ids of some; nothing if none has."""
+    blocking = {check.name for check in CHECKS if check.is_blocking}
+    failed = [result for result in results if result.check_name in blocking and not result.passed]
+    rows = [
+        (
+            str(result.check_name),
+            int(str(result.metadata["violations"].value)),
+            str(result.metadata["contact ids"].value),
+        )
+        for result in failed
+    ]
+    if not rows:
+        return {}
+    rows.sort(key=lambda row: -row[1])
+    return {"broken rules": markdown_table(("rule", "rows", "ids of some contacts"), rows)}
 
 
 def check_contacts(
@@ -277,8 +305,17 @@ def _of_rows(check: Check, found: pd.DataFrame, looked_at: int) -> dg.AssetCheck
             "rows looked at": looked_at,
             "violations": len(found),
             "contact ids": _ids(id_ for id_ in found["contact_id"].unique().tolist() if id_),
+            "some rows": markdown_table(_ROW_HEADINGS, _some_rows(found)),
         },
     )
+
+
+def _some_rows(found: pd.DataFrame) -> list[tuple[str, ...]]:
+    """Return what identifies some rows: ids and types only, since the dates of an email tell birthdays."""
+    some = found[list(_ROW_COLUMNS)].head(_MOST_IDS).astype("object")
+    return [
+        tuple("" if pd.isna(value) or value == 0 else str(value) for value in row) for row in some.to_numpy()
+    ]
 
 
 def _result(

@@ -13,6 +13,7 @@ from email_scheduler.planning.vocabulary import PRE_SCHEDULED, SKIPPED
 _MOST_ROWS: Final = 60
 _TYPES: Final = {ID: "int64", DATE: "date", NUMBER: "int32", FLAG: "bool", TEXT: "string", LABEL: "category"}
 ALTERATIONS: Final = ("added", "changed", "removed")
+_KINDS: Final = {"later": "moved later", "earlier": "moved earlier"}
 # What an email that nothing stops so far counts under.
 _NOT_SKIPPED: Final = "not skipped"
 
@@ -59,6 +60,12 @@ def schedule_counts(schedules: pd.DataFrame) -> dict[str, Any]:
     }
 
 
+def emails_in_words(schedules: pd.DataFrame) -> str:
+    """Return how many emails of a frame are stopped by a reason, and how many are not."""
+    skipped = int(schedules["skip_reason"].notna().sum())
+    return f"{len(schedules) - skipped:,} emails, and {skipped:,} skipped"
+
+
 def stretch_counts(stretches: pd.DataFrame) -> dict[str, Any]:
     """Return ``EXCLUSION_STRETCHES`` by reason, which names the state."""
     people = stretches.drop_duplicates(["contact_id", "reason"])
@@ -95,6 +102,28 @@ def change_counts(totals: Mapping[str, int], by_type: Mapping[str, Mapping[str, 
     return {
         **{f"rows {name}": count for name, count in totals.items()},
         "changes since the last plan": markdown_table(("email type", *ALTERATIONS), rows),
+    }
+
+
+def email_change_counts(
+    totals: Mapping[str, int], changes: Mapping[str, Mapping[str, Mapping[str, int]]]
+) -> dict[str, Any]:
+    """Return what publishing did to emails that go out.
+
+    Args:
+        totals: Emails added, moved to a later or an earlier day, and cancelled.
+        changes: Each of these to email type to reason to emails.
+    """
+    rows = [
+        (kind, email_type, reason, count)
+        for kind, types in changes.items()
+        for email_type, reasons in types.items()
+        for reason, count in sorted(reasons.items(), key=lambda each: (-each[1], each[0]))
+    ]
+    headings = ("change", "email type", "reason", "emails")
+    return {
+        **{f"emails {_KINDS.get(kind, kind)}": count for kind, count in totals.items()},
+        "emails added, moved and cancelled": markdown_table(headings, rows),
     }
 
 

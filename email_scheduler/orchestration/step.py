@@ -14,6 +14,7 @@ from email_scheduler.orchestration.failures import failures
 from email_scheduler.orchestration.metadata import seconds_by_phase
 from email_scheduler.orchestration.partitions import Partition
 from email_scheduler.orchestration.resources import SchedulerResource
+from email_scheduler.orchestration.story import sentence
 from email_scheduler.orchestration.values import Frames, plan_inputs
 from email_scheduler.planning.basis import PlanningBasis
 from email_scheduler.planning.plan import planning_basis
@@ -55,11 +56,16 @@ class Step:
         inputs = plan_inputs(self.as_of, contacts, campaigns, email_history)
         return planning_basis(inputs, contacts["valid_contacts"], self.config)
 
+    def begin(self, phase: str, result: str = "") -> None:
+        """End the phase before, which came to ``result``, and begin another one."""
+        self.timer.amount = result
+        self.timer.begin(phase)
+        self.timer.amount = ""
+
     def result(
         self, value: Frames, metadata: Mapping[str, Any], checks: list[dg.AssetCheckResult] | None = None
     ) -> FramesResult:
         """Return a value with its metadata; the time since ``timer.begin`` is that of its last phase."""
-        self.timer.amount = f"{sum(map(len, value.values())):,} rows"
         self.timer.end()
         return dg.MaterializeResult(
             value=value,
@@ -70,13 +76,13 @@ class Step:
 
 @contextmanager
 def planning_step(
-    context: dg.AssetExecutionContext, scheduler: SchedulerResource, phase: str = "plan"
+    context: dg.AssetExecutionContext, scheduler: SchedulerResource, phase: str
 ) -> Iterator[Step]:
     """Begin an asset's work; errors of the package become failures that say whether to try again."""
     partition = Partition.of(context.partition_key)
     with failures():
         settings = scheduler.organization(partition.organization)
-        timer = PhaseTimer(log=context.log.info)
+        timer = PhaseTimer(log=context.log.info, in_words=sentence)
         step = Step(partition, settings.url, settings.replica or settings.url, settings.config, timer)
         step.timer.begin(phase)
         yield step

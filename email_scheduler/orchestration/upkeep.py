@@ -227,6 +227,7 @@ def _maintain(
 def _maintain_organization(scheduler: SchedulerResource, name: str, day: date, work: _Work) -> None:
     """Delete what an organisation need not keep; each kind has a line here."""
     from email_scheduler.monitoring.sizes import directory_bytes  # noqa: PLC0415
+    from email_scheduler.reporting.page_files import delete_old_pages  # noqa: PLC0415
     from email_scheduler.storage.backup_files import backup_directory, prune  # noqa: PLC0415
     from email_scheduler.storage.retention import delete_expired  # noqa: PLC0415
 
@@ -235,6 +236,11 @@ def _maintain_organization(scheduler: SchedulerResource, name: str, day: date, w
     before = directory_bytes(directory)
     backups = prune(directory, settings.config.audit.backup_retention_days)
     work.add(name, "backups", len(backups), before, directory_bytes(directory))
+    reporting = settings.config.reporting
+    first_kept = day - timedelta(days=reporting.retention_days)
+    pages = delete_old_pages(reporting.directory, name, first_kept)
+    size = directory_bytes(reporting.directory / name)
+    work.add(name, "report pages", pages, None, size)
     expired = delete_expired(settings.url, settings.config, day)
     for table, deleted in expired.rows.items():
         work.add(name, table, deleted, None, None)

@@ -1,18 +1,31 @@
 """What publishing a plan changes, or would change, in ``email_schedules``, in numbers."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Final
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from email_scheduler.planning.frames import PlanInputs
 from email_scheduler.planning.plan import Plan
+from email_scheduler.planning.vocabulary import PRE_SCHEDULED, is_label
 from email_scheduler.storage.compare import (
     Breakdown,
+    PlanDifference,
+    Positions,
+    breakdown,
     compare,
     count_by_type_and_reason,
     without_senders_rows,
 )
 from email_scheduler.storage.seen_changes import change_effects
+
+# What emails are added or moved or cancelled under that have no skip reason or adjustment for it.
+NEW: Final = "new"
+ON_IDEAL_DATE: Final = "on its ideal date"
+LEFT_THE_PLAN: Final = "left the plan"
 
 
 @dataclass(frozen=True)
@@ -78,6 +91,92 @@ class Changes:
         }
 
 
+@dataclass(frozen=True)
+class EmailChanges:
+    """Emails that go out by what becomes of them; skipped rows are none. Each tells email type to reason.
+
+    Attributes:
+        added: Emails that did not go out before: ``NEW``, or the reason why they were skipped.
+        later, earlier: Emails that go out on a later or an earlier day than before, by the adjustment that
+            they have now; ``ON_IDEAL_DATE`` where there is none.
+        cancelled: Emails that go out no more, by their skip reason; ``LEFT_THE_PLAN`` where there is no row
+            any more.
+    """
+
+    added: Breakdown = field(default_factory=dict)
+    later: Breakdown = field(default_factory=dict)
+    earlier: Breakdown = field(default_factory=dict)
+    cancelled: Breakdown = field(default_factory=dict)
+
+    @property
+    def totals(self) -> dict[str, int]:
+        """The emails added, moved to a later or earlier day, and cancelled, whatever their type."""
+        return {name: _sum(rows) for name, rows in self.document().items()}
+
+    def plus(self, more: "EmailChanges") -> "EmailChanges":
+        """Return the sum of both."""
+        return EmailChanges(
+            **{
+                each.name: _merged(getattr(self, each.name), getattr(more, each.name))
+                for each in fields(self)
+            }
+        )
+
+    def document(self) -> dict[str, Breakdown]:
+        """Return the same for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def of_document(cls, document: Mapping[str, Breakdown]) -> "EmailChanges":
+        """Return what ``document`` has returned."""
+        return cls(**document)
+
+
+def email_changes(
+    planned: pd.DataFrame,
+    existing: pd.DataFrame,
+    difference: PlanDifference,
+    removed: Positions,
+    dropped: Positions,
+) -> EmailChanges:
+    """Return what becomes of emails by publishing a plan.
+
+    Args:
+        planned: The plan (``EMAIL_SCHEDULES``).
+        existing: The planned rows there before (``EXISTING_ROWS``).
+        difference: Of the two.
+        removed: Positions of the rows there that leave.
+        dropped: Positions in the plan of rows that are not published.
+    """
+    is_dropped = np.zeros(len(planned), np.bool_)
+    is_dropped[dropped] = True
+    goes, went = is_label(planned["status"], [PRE_SCHEDULED]), is_label(existing["status"], [PRE_SCHEDULED])
+    new = difference.added
+    new = new[goes[new] & ~is_dropped[new]]
+    changed = difference.changed
+    changed = changed[~is_dropped[changed]]
+    before = difference.matches[changed]
+    is_back, is_stopped = goes[changed] & ~went[before], ~goes[changed] & went[before]
+    days, days_before = (rows["scheduled_send_date"].to_numpy() for rows in (planned, existing))
+    moved_by = days[changed] - days_before[before]
+    both = goes[changed] & went[before]
+    gone = removed[went[removed]]
+    return EmailChanges(
+        added=_merged(
+            _by_reason(planned, new, None, new, NEW),
+            _by_reason(planned, changed[is_back], existing["skip_reason"], before[is_back], NEW),
+        ),
+        later=_by_adjustment(planned, changed[both & (moved_by > 0)]),
+        earlier=_by_adjustment(planned, changed[both & (moved_by < 0)]),
+        cancelled=_merged(
+            _by_reason(
+                planned, changed[is_stopped], planned["skip_reason"], changed[is_stopped], LEFT_THE_PLAN
+            ),
+            _by_reason(existing, gone, None, gone, LEFT_THE_PLAN),
+        ),
+    )
+
+
 def preview_changes(plan: Plan, inputs: PlanInputs, existing: pd.DataFrame) -> Changes:
     """Return what publishing a plan would change.
 
@@ -110,6 +209,22 @@ def preview_effects(
     existing = without_senders_rows(existing, inputs.history)
     difference = compare(plan.schedules, existing)
     return change_effects(changes, plan.schedules, existing, difference, inputs.campaign_instances)
+
+
+def _by_adjustment(planned: pd.DataFrame, positions: Positions) -> Breakdown:
+    return _by_reason(planned, positions, planned["adjustment"], positions, ON_IDEAL_DATE)
+
+
+def _by_reason(
+    rows: pd.DataFrame, positions: Positions, reasons: pd.Series | None, reasons_at: Positions, otherwise: str
+) -> Breakdown:
+    """Count rows by type and a label at other positions; those that have none, or all, ``otherwise``."""
+    names: list[object] = [] if reasons is None else [*reasons.cat.categories]
+    codes: npt.NDArray[np.int64] = np.full(len(positions), len(names), np.int64)
+    if reasons is not None:
+        found = reasons.cat.codes.to_numpy()[reasons_at]
+        codes = np.where(found >= 0, found, codes)
+    return breakdown(rows["email_type"].iloc[positions], codes, [*names, otherwise])
 
 
 def _sum(rows: Breakdown) -> int:

@@ -44,6 +44,7 @@ EXISTING_ROWS = Frame(
         "campaign_instance_id": ID,
         "event_date": DATE,
         "initial_email_id": ID,
+        "scheduled_send_date": DATE,
         "status": LABEL,
         "skip_reason": LABEL,
         "has_ideal_date": FLAG,
@@ -158,23 +159,33 @@ def count_by_type_and_reason(rows: pd.DataFrame, positions: Positions) -> Breakd
     Returns:
         Email type to reason to number of rows, types and reasons in alphabetical order.
     """
-    types, reasons, statuses = (rows[name].cat for name in ("email_type", "skip_reason", "status"))
+    reasons, statuses = rows["skip_reason"].cat, rows["status"].cat
     names = [*reasons.categories, *statuses.categories]
     # a row without a reason counts under its status
     reason = reasons.codes.to_numpy()[positions].astype(np.int64)
     status = statuses.codes.to_numpy()[positions].astype(np.int64) + len(reasons.categories)
-    pairs = types.codes.to_numpy()[positions].astype(np.int64) * len(names) + np.where(
-        reason >= 0, reason, status
-    )
-    counts = np.bincount(pairs)
-    pair = np.flatnonzero(counts)
-    count = counts[pair]
+    return breakdown(rows["email_type"].iloc[positions], np.where(reason >= 0, reason, status), names)
+
+
+def breakdown(types: pd.Series, codes: Integers, names: Sequence[object]) -> Breakdown:
+    """Count rows by email type and something else.
+
+    Args:
+        types: The email type of each row, a category.
+        codes: For each row the position in ``names`` of what it counts under.
+        names: What rows count under.
+
+    Returns:
+        Email type to name to number of rows, both in alphabetical order.
+    """
+    counts = np.bincount(types.cat.codes.to_numpy().astype(np.int64) * len(names) + codes)
+    pairs = np.flatnonzero(counts)
     result: Breakdown = {}
-    for type_name, reason_name, rows_of_both in sorted(
-        (str(types.categories[p // len(names)]), str(names[p % len(names)]), int(c))
-        for p, c in zip(pair.tolist(), count.tolist(), strict=True)
+    for type_name, name, count in sorted(
+        (str(types.cat.categories[pair // len(names)]), str(names[pair % len(names)]), int(counts[pair]))
+        for pair in pairs.tolist()
     ):
-        result.setdefault(type_name, {})[reason_name] = rows_of_both
+        result.setdefault(type_name, {})[name] = count
     return result
 
 

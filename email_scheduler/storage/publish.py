@@ -6,19 +6,18 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.errors import ComplianceError, InputDataError, StalePlanError
 from email_scheduler.planning.compliance import find_violations
+from email_scheduler.planning.figures import figures_of_plan
 from email_scheduler.planning.frames import EMAIL_SCHEDULES, TARGET_STATUSES, PlanInputs
 from email_scheduler.planning.plan import Plan
 from email_scheduler.storage import checkpoints
 from email_scheduler.storage.campaign_log import without_logging
 from email_scheduler.storage.checksums import checksum, to_hex
-from email_scheduler.storage.compare import count_by_type_and_reason
 from email_scheduler.storage.config_versions import record_config_version
 from email_scheduler.storage.encoding import constant, label_column
 from email_scheduler.storage.engine import connect
@@ -214,6 +213,8 @@ def _write_target_statuses(run: PublishRun, rows: pa.Table) -> None:
 def _complete(
     run: PublishRun, schedules: PublishedSchedules, changes: pd.DataFrame | None, *, allow_older: bool
 ) -> None:
+    summary = _summary(run, schedules)
+
     def complete() -> None:
         checkpoints.complete_checkpoint(
             run.connection,
@@ -221,7 +222,7 @@ def _complete(
             schedules_after_checksum=schedules.after_checksum,
             emails_scheduled=schedules.scheduled,
             emails_skipped=schedules.skipped,
-            summary={**schedules.changes.summary(), **_what_it_holds(run.plan)},
+            summary=summary,
             now=timestamp(utc_now()),
         )
         if changes is not None:
@@ -230,10 +231,13 @@ def _complete(
     run.transact(complete)
 
 
-def _what_it_holds(plan: Plan) -> dict[str, object]:
+def _summary(run: PublishRun, schedules: PublishedSchedules) -> dict[str, object]:
     """Return what the table is not asked for again, since it would have to be read as a whole."""
-    everything = np.arange(len(plan.schedules))
-    return {"planned": count_by_type_and_reason(plan.schedules, everything), "daily_cap": plan.daily_cap}
+    return {
+        **schedules.changes.summary(),
+        "emails": schedules.emails.document(),
+        **figures_of_plan(run.plan, run.inputs, run.config, schedules.dropped).document(),
+    }
 
 
 def _fail(run: PublishRun, error: BaseException) -> None:

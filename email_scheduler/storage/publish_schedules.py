@@ -9,7 +9,7 @@ import pandas as pd
 
 from email_scheduler.planning.vocabulary import PRE_SCHEDULED
 from email_scheduler.storage.batches import Batch, BatchWriter, EncodedBatch, split
-from email_scheduler.storage.changes import Changes
+from email_scheduler.storage.changes import Changes, EmailChanges, email_changes
 from email_scheduler.storage.checkpoints import begin_writing, record_progress
 from email_scheduler.storage.checksums import row_hashes, to_hex, total
 from email_scheduler.storage.compare import (
@@ -33,6 +33,8 @@ class PublishedSchedules:
 
     Attributes:
         changes: The rows added, changed, removed, unchanged and dropped.
+        emails: What became of emails that go out.
+        dropped: Positions in the plan of the dropped rows.
         scheduled: Rows of the plan that are to go out, less the dropped ones.
         skipped: Rows of the plan that are not, less the dropped ones.
         before_checksum: Of the planned rows that were there, whatever their order, ids and times.
@@ -40,6 +42,8 @@ class PublishedSchedules:
     """
 
     changes: Changes
+    emails: EmailChanges
+    dropped: Positions
     scheduled: int
     skipped: int
     before_checksum: str
@@ -101,15 +105,18 @@ def publish_schedules(
     run.transact(lambda: begin_writing(run.connection, run.run_id, comparison.before_checksum))
     if len(comparison.existing) == 0 and len(comparison.taken.rows) == 0:
         changes = load_first_plan(run, on_progress)
-        dropped = np.empty(0, np.intp)
+        dropped = removed = np.empty(0, np.intp)
     else:
         build_missing_indexes(run)
-        changes, dropped = _write_batches(run, comparison, on_progress)
+        writer = _write_batches(run, comparison, on_progress)
+        changes, dropped, removed = writer.changes, _joined(writer.dropped), _joined(writer.removed)
     planned = run.plan.schedules
     is_scheduled = (planned["status"] == PRE_SCHEDULED).to_numpy()
     scheduled = int(np.count_nonzero(is_scheduled)) - int(np.count_nonzero(is_scheduled[dropped]))
     return PublishedSchedules(
         changes=changes,
+        emails=email_changes(planned, comparison.existing, comparison.difference, removed, dropped),
+        dropped=dropped,
         scheduled=scheduled,
         skipped=len(planned) - len(dropped) - scheduled,
         before_checksum=comparison.before_checksum,
@@ -119,7 +126,7 @@ def publish_schedules(
 
 def _write_batches(
     run: PublishRun, comparison: Comparison, on_progress: Callable[[int, int], None]
-) -> tuple[Changes, Positions]:
+) -> "_Writer":
     batches = split(
         comparison.difference,
         run.plan.schedules["contact_id"].to_numpy(),
@@ -135,7 +142,11 @@ def _write_batches(
         writer.write(batch)
         done += len(batch.contact_ids)
         on_progress(done, total_contacts)
-    return writer.changes, np.concatenate([np.empty(0, np.intp), *writer.dropped])
+    return writer
+
+
+def _joined(positions: list[Positions]) -> Positions:
+    return np.concatenate([np.empty(0, np.intp), *positions])
 
 
 class _Writer:
@@ -144,11 +155,13 @@ class _Writer:
     Attributes:
         changes: What the batches written so far have changed.
         dropped: Positions in the plan of the rows that they dropped.
+        removed: Positions in the table of the rows that they removed.
     """
 
     def __init__(self, run: PublishRun, comparison: Comparison) -> None:
         self.changes = Changes(unchanged=comparison.difference.unchanged_count)
         self.dropped: list[Positions] = []
+        self.removed: list[Positions] = []
         self._run = run
         self._comparison = comparison
         self._row_ids = comparison.existing["id"].to_numpy()
@@ -166,6 +179,7 @@ class _Writer:
         encoded = self._batches.encode(batch)
         written, self.changes = self._run.transact(lambda: self._write(batch, encoded))
         self.dropped.append(written.dropped)
+        self.removed.append(written.removed)
 
     def _write(self, batch: Batch, encoded: EncodedBatch) -> tuple[Batch, Changes]:
         connection = self._run.connection

@@ -25,6 +25,8 @@ from email_scheduler.operations.sample_data import generate_sample
 from email_scheduler.orchestration.jobs import JOB_NAME
 
 REPOSITORY = Path(__file__).parents[2]
+# Where what a test has seen is kept.
+SCREENSHOTS = Path(environ.get("EMAIL_SCHEDULER_SCREENSHOTS", REPOSITORY / "data" / "screenshots"))
 ORGANIZATION = "sample"
 LOCATION = "email_scheduler"
 WINDOW = {"width": 1400, "height": 900}

@@ -1,6 +1,6 @@
 """What an operator sees: the graph, a run that is started from the UI, its figures, its chart, its checks."""
 
-import os
+import re
 import sqlite3
 from collections import Counter
 from pathlib import Path
@@ -15,7 +15,7 @@ from email_scheduler.orchestration.values import BALANCED_SCHEDULES, CONTACTS, E
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed: make setup")
 
 from email_scheduler_tests.e2e.dagster_ui import (
-    REPOSITORY,
+    SCREENSHOTS,
     Operator,
     operator,
     prepare_project,
@@ -24,7 +24,6 @@ from email_scheduler_tests.e2e.dagster_ui import (
 
 CONTACT_COUNT = 300
 GROUPS = ("organization_database", "inputs", "planning", "publication", "upkeep")
-SCREENSHOTS = Path(os.environ.get("EMAIL_SCHEDULER_SCREENSHOTS", REPOSITORY / "data" / "screenshots"))
 
 
 def test_an_operator_plans_today_in_the_ui_and_sees_what_came_of_it(tmp_path: Path, browser: str) -> None:
@@ -35,6 +34,7 @@ def test_an_operator_plans_today_in_the_ui_and_sees_what_came_of_it(tmp_path: Pa
         todays_run_succeeds(someone)
         the_figures_are_those_of_the_table(someone, database)
         the_chart_opens(someone)
+        the_report_is_linked(someone, tmp_path)
         checks_are_green(someone)
         assert someone.strangers == []
 
@@ -89,11 +89,20 @@ def the_figures_are_those_of_the_table(someone: Operator, database: Path) -> Non
 
 def the_chart_opens(someone: Operator) -> None:
     picture = someone.open_picture("volume by day")
-    assert picture["text"] == "Emails by day, with daily cap and limit"
+    assert re.match(r"[\d,]+ emails in the year from .*, with a daily cap of [\d,]+$", picture["text"])
     assert (picture["width"], picture["height"]) > (800, 300)
     assert picture["shown"] > 800
     someone.settle()
     someone.keep_screenshot("chart")
+
+
+def the_report_is_linked(someone: Operator, directory: Path) -> None:
+    """The page lies where the web server of ``make ui`` finds it under the address of the link."""
+    someone.go_to(f"/assets/{EMAIL_SCHEDULES}")
+    address = someone.metadata_value("report")
+    assert someone.page.locator(f"a[href='{address}']").count() > 0
+    path = address.removeprefix("http://127.0.0.1:3001/")
+    assert "<h1>Report of sample" in (directory / "data" / "reports" / path).read_text()
 
 
 def checks_are_green(someone: Operator) -> None:

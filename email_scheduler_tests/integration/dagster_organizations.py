@@ -20,11 +20,18 @@ CONTACTS = 300
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
-def write_configuration(directory: Path, *, orchestration: str = "") -> Path:
-    """Write a configuration of two organisations, whose second one has a smaller cap."""
+def write_configuration(
+    directory: Path, *, orchestration: str = "", reporting: str = "enabled: false"
+) -> Path:
+    """Write a configuration of two organisations, whose second one has a smaller cap.
+
+    Charts and pages take longer than such small plans; who looks at them asks for them.
+    """
     config = directory / "config"
     config.mkdir()
     (config / "scheduler.yaml").write_text(
+        f"reporting:\n  directory: {directory / 'reports'}\n  {reporting}\n"
+        # the last section: tests add to it
         "orchestration:\n"
         f"  storage_url: {directory / 'frames'}\n"
         "  max_retry_attempts: 1\n"

@@ -40,7 +40,10 @@ from email_scheduler_tests.integration.dagster_organizations import (
 REPOSITORY = Path(__file__).parents[2]
 PAGE = (REPOSITORY / "docs" / "deployment.md").read_text(encoding="utf-8")
 PROGRAMS = Path(sys.executable).parent
-SERVICES = ("email-scheduler-daemon", "email-scheduler-web", "email-scheduler-web-readonly")
+SERVICES = (
+    *("email-scheduler-daemon", "email-scheduler-web", "email-scheduler-web-readonly"),
+    "email-scheduler-reports",
+)
 ROLES = ("email_planner", "email_sender", "email_crm", "email_marketing", "email_reader")
 PATIENCE_SECONDS = 120
 
@@ -56,10 +59,10 @@ def block_that_begins(language: str, first_line: str) -> str:
 
 
 def units() -> dict[str, str]:
-    """Return the units by name; the third is the second with another command."""
-    daemon, web, command = blocks("ini")
-    readonly = re.sub(r"^ExecStart=.*\n", command, web, flags=re.MULTILINE)
-    return dict(zip(SERVICES, (daemon, web, readonly), strict=True))
+    """Return the units by name; the third and the fourth are the second with another command."""
+    daemon, web, *commands = blocks("ini")
+    others = (re.sub(r"^ExecStart=.*\n", command, web, flags=re.MULTILINE) for command in commands)
+    return dict(zip(SERVICES, (daemon, web, *others), strict=True))
 
 
 def parsed(unit: str) -> configparser.ConfigParser:
@@ -79,8 +82,9 @@ def test_a_unit_runs_a_program_that_is_installed_as_a_user_of_its_own(name: str)
     assert service["UMask"] == "0077"
     assert service["ProtectSystem"] == "strict"
     assert service["Restart"] == "always"
-    if "web" in name:
-        assert arguments[arguments.index("--host") + 1] == "127.0.0.1"
+    if name != "email-scheduler-daemon":
+        option = "--bind" if "http.server" in arguments else "--host"
+        assert arguments[arguments.index(option) + 1] == "127.0.0.1"
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -114,8 +118,9 @@ def test_every_way_to_the_ui_asks_who_is_there() -> None:
     assert {path: "auth_basic_user_file" in body for path, body in locations} == {
         "/scheduler": True,
         "/scheduler-view": True,
+        "/scheduler-reports/": True,
     }
-    ports = {path: re.search(r"proxy_pass http://127\.0\.0\.1:(\d+);", body)[1] for path, body in locations}
+    ports = {path: re.search(r"proxy_pass http://127\.0\.0\.1:(\d+)/?;", body)[1] for path, body in locations}
     for service, path in (
         ("email-scheduler-web", "/scheduler"),
         ("email-scheduler-web-readonly", "/scheduler-view"),
@@ -123,6 +128,8 @@ def test_every_way_to_the_ui_asks_who_is_there() -> None:
         arguments = parsed(units()[service])["Service"]["ExecStart"].split()
         assert arguments[arguments.index("--port") + 1] == ports[path]
         assert arguments[arguments.index("--path-prefix") + 1] == path
+    pages = parsed(units()["email-scheduler-reports"])["Service"]["ExecStart"].split()
+    assert pages[pages.index("http.server") + 1] == ports["/scheduler-reports/"]
 
 
 def test_nginx_takes_its_configuration(tmp_path: Path) -> None:

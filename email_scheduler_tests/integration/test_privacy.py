@@ -154,7 +154,7 @@ class Office:
 
 @pytest.fixture
 def office(tmp_path: Path) -> Office:
-    config = write_configuration(tmp_path)
+    config = write_configuration(tmp_path, reporting="enabled: true")
     (config / "scheduler.yaml").write_text(
         (config / "scheduler.yaml").read_text()
         + f"logging:\n  file: {tmp_path / 'logs' / 'scheduler.log'}\n  level: DEBUG\n"
@@ -230,6 +230,8 @@ def test_commands_leave_nothing_personal(office: Office) -> None:
         ["plan", *database, "--dry-run"],
         ["plan", *database, "--json"],
         ["plan", *database],
+        ["report", *database, "--html", str(office.directory / "report.html")],
+        ["report", *database, "--json"],
         ["campaigns", "target", instance, "--csv", str(bad), *database],
         ["campaigns", "target", instance, "--csv", str(headless), *database],
         ["campaigns", "target", instance, "--csv", str(broken), *database],
@@ -239,7 +241,7 @@ def test_commands_leave_nothing_personal(office: Office) -> None:
         ["campaigns", "changes", *database],
     )
     ends = [output.strip().rpartition("exit code ")[2] for output in outputs]
-    assert ends == ["0", "0", "0", "2", "2", "2", "0", "0", "0", "0"], outputs
+    assert ends == ["0", "0", "0", "0", "0", "2", "2", "2", "0", "0", "0", "0"], outputs
     # errors that have to do with the canary
     office.database.write(
         "UPDATE campaign_instances SET metadata = ? WHERE id = 900", (f'{{"to": "{ADDRESS}',)
@@ -254,6 +256,7 @@ def test_commands_leave_nothing_personal(office: Office) -> None:
         ["plan", *database], ["plan", *database, "--replica", f"sqlite:///{given}/x.db"]
     )
     assert "metadata is no JSON" in corrupt
+    assert is_private(office.directory / "report.html")
     assert "error: database" in violated
     assert "error: database" in copied
     assert office.traces() == {}
@@ -277,9 +280,10 @@ def test_what_dagster_keeps_of_runs_and_failures_is_nothing_personal(office: Off
     assert b"ValueError, at email_scheduler/orchestration" in events
     assert b"no such column: zip_code" in events
     assert list((office.directory / "tmp").iterdir()) == []
-    frames = list((office.directory / "frames").rglob("*"))
-    assert frames
-    assert all(is_private(path) for path in (office.directory / "frames", *frames))
+    for kept in ("frames", "reports"):
+        files = list((office.directory / kept).rglob("*"))
+        assert files
+        assert all(is_private(path) for path in (office.directory / kept, *files))
 
 
 def test_a_violated_constraint_of_postgresql_does_not_show_its_row(

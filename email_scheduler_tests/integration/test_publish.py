@@ -8,6 +8,7 @@ from dataclasses import fields, replace
 from datetime import date, datetime, timedelta
 from itertools import pairwise
 
+import pandas as pd
 import pytest
 
 from email_scheduler.config.schema import SchedulerConfig
@@ -103,6 +104,7 @@ def plan(*rows, as_of=AS_OF, issues=(), target_statuses=(), contact_count=5):
             "issues": table(frames.CONTACT_ISSUES, issues),
             "target_statuses": table(frames.TARGET_STATUSES, target_statuses),
             "contact_count": contact_count,
+            "fixed": pd.Series(dtype="int64"),
         }
     )
 
@@ -712,13 +714,15 @@ def test_the_run_is_recorded(organisation, unproven):
         "emails_scheduled": 1,
         "emails_skipped": 1,
         "summary": {
+            **checkpoint["summary"],
             "added": {"birthday": {"event_passed": 1, "pre-scheduled": 1}},
             "changed": {},
             "removed": {},
             "unchanged": 0,
             "dropped": 0,
             "planned": {"birthday": {"event_passed": 1, "pre-scheduled": 1}},
-            "daily_cap": checkpoint["summary"]["daily_cap"],
+            "emails": {"added": {"birthday": {"new": 1}}, "later": {}, "earlier": {}, "cancelled": {}},
+            "by_state": {"unknown": {"event_passed": 1}},
         },
         "status": "completed",
         "error_message": None,

@@ -166,6 +166,12 @@ def test_maintenance_deletes_what_is_old_and_says_how_much(project: Project) -> 
         place = frames / "contacts" / day.isoformat() / SOUTH
         place.mkdir(parents=True)
         (place / "valid_contacts.parquet").write_bytes(b"x" * 1_000_000)
+    pages = project.config.parent / "reports" / SOUTH
+    pages.mkdir(parents=True)
+    oldest = today() - timedelta(days=90)
+    kept = {f"{day}.html" for day in (oldest, today())} | {"2020-01-01.txt"}
+    for page in {*kept, f"{oldest - timedelta(days=1)}.html", "2020-01-01.html"}:
+        (pages / page).touch()
     for other in ("contacts/notes", "elsewhere/2020-01-01"):
         (frames / other).mkdir(parents=True)
     result = project.run(MAINTENANCE_JOB)
@@ -175,11 +181,13 @@ def test_maintenance_deletes_what_is_old_and_says_how_much(project: Project) -> 
         today().isoformat(),
     }
     assert (frames / "elsewhere" / "2020-01-01").exists()
+    assert {each.name for each in pages.iterdir()} == kept
     found = metadata(result, "maintenance")
     assert found["deleted rows"] == 1
     lines = {tuple(cell.strip() for cell in line.split("|")[1:-1]) for line in found["deleted"].splitlines()}
     assert ("frames", "days of assets", "2", "4.00 MB", "2.00 MB") in lines
     assert (SOUTH, "scheduler_checkpoints", "1", "", "") in lines
+    assert (SOUTH, "report pages", "2", "", "0.00 MB") in lines
     assert any(line[:3] == (SOUTH, "database", "1") and line[3].endswith(" MB") for line in lines)
     # one that cannot be reached stops nobody else, and is named
     assert not check_of(result).passed

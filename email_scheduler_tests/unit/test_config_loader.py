@@ -66,7 +66,11 @@ def test_the_projects_own_configuration_holds_the_defaults_and_the_sources_of_th
     assert any(window["source"] for window in entries)
     for window in entries:
         window["source"] = None
-    assert document == SchedulerConfig().document()
+    # make ui shows the pages there; without the key nobody does
+    assert document["reporting"].pop("url") == "http://127.0.0.1:3001"
+    defaults = SchedulerConfig().document()
+    assert defaults["reporting"].pop("url") is None
+    assert document == defaults
 
 
 def test_the_projects_own_organisations_load() -> None:

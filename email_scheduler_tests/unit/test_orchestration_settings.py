@@ -36,14 +36,16 @@ def test_a_value_that_is_not_accepted_is_named(tmp_path: Path, key: str, value: 
     assert accepted in str(raised.value)
 
 
-@pytest.mark.parametrize("section", ['orchestration: {daily_plan_time: "06:00"}', "alerts: {}"])
-def test_an_organisation_cannot_have_an_orchestration_or_alerts_of_its_own(
+@pytest.mark.parametrize(
+    "section", ['orchestration: {daily_plan_time: "06:00"}', "alerts: {}", "reporting: {}"]
+)
+def test_an_organisation_cannot_have_a_section_of_its_own_that_counts_for_all(
     tmp_path: Path, section: str
 ) -> None:
     (tmp_path / "organizations.yaml").write_text(
         f"organizations:\n  a:\n    database: sqlite:///a.db\n    overrides:\n      {section}\n"
     )
-    with pytest.raises(ConfigurationError, match="orchestration and alerts count for all of them"):
+    with pytest.raises(ConfigurationError, match="orchestration, alerts and reporting count for all of them"):
         load_organizations(tmp_path)
 
 
@@ -54,6 +56,7 @@ def test_a_plan_depends_on_the_rules_and_not_on_how_the_program_runs() -> None:
             "orchestration": {"storage_url": "elsewhere"},
             "processing": {"batch_size": 1},
             "logging": {"level": "DEBUG"},
+            "reporting": {"enabled": False},
         }
     )
     plans_otherwise = SchedulerConfig.model_validate({"features": {"enable_sms": True}})
