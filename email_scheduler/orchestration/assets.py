@@ -301,6 +301,7 @@ def email_schedules(
             metadata={
                 "dagster/row_count": len(plan.schedules),
                 "planner run": result.run_id,
+                "backup": result.backup.name if result.backup else "none made",
                 **link,
                 **hold_metadata(hold),
                 **plan_counts(plan.schedules),

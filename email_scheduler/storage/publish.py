@@ -16,6 +16,7 @@ from email_scheduler.planning.figures import figures_of_plan
 from email_scheduler.planning.frames import EMAIL_SCHEDULES, TARGET_STATUSES, PlanInputs
 from email_scheduler.planning.plan import Plan
 from email_scheduler.storage import checkpoints
+from email_scheduler.storage.backups import Backup, FinishBackup
 from email_scheduler.storage.campaign_log import without_logging
 from email_scheduler.storage.checksums import checksum, to_hex
 from email_scheduler.storage.config_versions import record_config_version
@@ -55,12 +56,14 @@ class PublishResult:
         schedules: What became of the planned rows.
         effects: What the changes of campaigns led to that the plan has taken into account
             (``CHANGE_EFFECTS``).
+        backup: What was there before; None: no backup was due, or ``pg_dump`` is not installed.
     """
 
     run_id: str
     config_version_id: int
     schedules: PublishedSchedules
     effects: pd.DataFrame
+    backup: Backup | None
 
 
 def publish_plan(
@@ -72,7 +75,7 @@ def publish_plan(
     existing: ReadPlannerRows,
     *,
     changes: pd.DataFrame | None = None,
-    finish_backup: Callable[[], object] = lambda: None,
+    finish_backup: FinishBackup = lambda: None,
     allow_older: bool = False,
     planned_by: str | None = None,
     on_phase: Callable[[str], None] = lambda _: None,
@@ -125,7 +128,7 @@ def publish_plan(
             on_phase("compare")
             comparison = compare_with_database(run, existing())
             on_phase("finish the backup")
-            finish_backup()
+            backup = finish_backup()
             run.transact(lambda: None)
             on_phase("write")
             schedules = publish_schedules(run, comparison, on_progress)
@@ -140,7 +143,7 @@ def publish_plan(
             _fail(run, error)
             raise
         connection.tidy()
-    return PublishResult(run.run_id, config_version_id, schedules, effects)
+    return PublishResult(run.run_id, config_version_id, schedules, effects, backup)
 
 
 def refuse_violations(plan: Plan, inputs: PlanInputs, config: SchedulerConfig) -> None:

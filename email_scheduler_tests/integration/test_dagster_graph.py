@@ -137,6 +137,8 @@ def test_planning_again_changes_nothing(project: Project) -> None:
     (published,) = result.asset_materializations_for_node("email_schedules")
     assert [published.metadata[f"rows {name}"].value for name in ("added", "changed", "removed")] == [0, 0, 0]
     assert published.metadata["rows unchanged"].value > 1000
+    # there was a plan to lose
+    assert re.fullmatch(r"\d{8}-\d{6}-\d{3}", published.metadata["backup"].value)
 
 
 def test_a_past_partition_is_not_read_anew_unless_it_is_asked_for(project: Project) -> None:
@@ -386,6 +388,7 @@ def test_metadata_holds_counts_and_tables_and_nobodys_data(planned: tuple[Projec
     assert "| prove |" in balanced["seconds by phase"].value
     assert "| Year-round exclusion in NY |" in by_asset["exclusion_windows"]["by state and reason"].value
     assert by_asset["email_schedules"]["rows added"].value == balanced["dagster/row_count"].value
+    assert by_asset["email_schedules"]["backup"].value == "none made"
     everything = str([{name: str(value.value) for name, value in each.items()} for each in by_asset.values()])
     assert "@" not in everything
 
