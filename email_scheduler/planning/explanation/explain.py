@@ -87,7 +87,7 @@ def explain(
         occurrences=tuple(occurrences),
         history=_history(stored, publication),
         behaviour=_behaviour(facts, contact_id),
-        left_plan=_left_plan(stored, rows),
+        left_plan=tuple(publication.gone(stored)),
         next_email=next(iter(upcoming), None),
         next_allowed=first_allowed_day(facts, position, as_of) if position >= 0 else None,
         notes=tuple(_notes(contact, rows, publication)),
@@ -164,13 +164,3 @@ def _behaviour(facts: Facts, contact_id: int) -> tuple[Behaviour, ...]:
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
-
-
-def _left_plan(stored: Sequence[StoredRow], rows: Sequence[PlanRow]) -> tuple[PlanRow, ...]:
-    """Return what is in the archive and was not in this plan any more."""
-    present = {each.row.id for each in rows}
-    gone = [row for row in stored if row.archived_at is not None and row.id not in present]
-    gone.sort(key=lambda row: (row.archived_at is not None and row.archived_at, row.id), reverse=True)
-    return tuple(PlanRow(row, row.status) for row in gone)
-
-

@@ -61,6 +61,12 @@ class Publication:
             if not row.is_planners and self._was_there(row) and not self._was_the_planners(row)
         }
 
+    def gone(self, stored: Iterable[StoredRow]) -> list[PlanRow]:
+        """Return the rows that had left the plan by then, the latest first."""
+        rows = [row for row in stored if row.archived_at is not None and not self._is_after(row.archived_at)]
+        rows.sort(key=lambda row: (row.archived_at, row.id), reverse=True)
+        return [PlanRow(row, row.status) for row in rows]
+
     def written_by(self, rows: Sequence[StoredRow]) -> KeptRun:
         """Return the run whose plan the contact has: this one, or a later one that did not end."""
         later = [
