@@ -4,8 +4,6 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final
 
-import pandas as pd
-
 from email_scheduler.planning.contacts import ISSUE_FIELDS
 from email_scheduler.planning.explanation.facts import Facts, as_date
 from email_scheduler.planning.explanation.results import ContactState, Finding, Suppression
@@ -28,13 +26,10 @@ def contact_state(
         suppressions: Those in force: its own, and those of contacts with the same address.
         same_address: Other contacts with the same address.
     """
-    table = facts.inputs.contacts
-    row: dict[str, Any] = table[(table["id"] == contact_id).to_numpy()].astype("object").to_dict("records")[0]
-    stored = {name: None if pd.isna(value) else value for name, value in row.items()}
+    stored = facts.stored(contact_id)
     position = facts.position(contact_id)
     valid = facts.contacts.iloc[position] if position >= 0 else None
-    found = facts.issues[(facts.issues["contact_id"] == contact_id).to_numpy()]
-    issues = list(dict.fromkeys(str(issue) for issue in found["issue"]))
+    issues = facts.issues_of(contact_id)
     findings = [
         Finding(issue, ISSUE_FIELDS[issue], ISSUE_MEANINGS[issue].text, ISSUE_MEANINGS[issue].section)
         for issue in sorted(issues, key=list(ISSUE_FIELDS).index)

@@ -4,7 +4,7 @@ Smoothing and balancing need everybody and are not here: what they decided is in
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
@@ -110,6 +110,31 @@ class Facts:
         """Return the occurrences that a post-window email with this event date makes up for (section 7)."""
         return self._held_back.get((contact_id, event_date), [])
 
+    def stored(self, contact_id: int) -> dict[str, Any]:
+        """Return the row of ``CONTACTS_TABLE`` of a contact."""
+        return self._stored[contact_id]
+
+    def issues_of(self, contact_id: int) -> set[str]:
+        """Return the issues of a contact."""
+        return {row["issue"] for row in self._issues.get(contact_id, ())}
+
+    def history(self, contact_id: int) -> list[dict[str, Any]]:
+        """Return the rows of ``HISTORY`` of a contact."""
+        return self._history.get(contact_id, [])
+
+    @cached_property
+    def _stored(self) -> dict[int, dict[str, Any]]:
+        by_id = by_contact(self.inputs.contacts.rename(columns={"id": "contact_id"}), dates=())
+        return {contact_id: row for contact_id, (row, *_) in by_id.items()}
+
+    @cached_property
+    def _issues(self) -> dict[int, list[dict[str, Any]]]:
+        return by_contact(self.issues)
+
+    @cached_property
+    def _history(self) -> dict[int, list[dict[str, Any]]]:
+        return by_contact(self.basis.history)
+
     @cached_property
     def planned(self) -> list[int]:
         """The campaign instances whose emails are planned."""
@@ -205,19 +230,20 @@ def as_date(day: int) -> date:
     return from_day(min(max(day, FIRST_DAY), LAST_DAY))
 
 
-def by_contact(frame: pd.DataFrame) -> dict[int, list[dict[str, Any]]]:
+def by_contact(
+    frame: pd.DataFrame, dates: Collection[str] = _DATES
+) -> dict[int, list[dict[str, Any]]]:
     """Return the rows of a frame by contact: days as dates, what is missing as None."""
     found: dict[int, list[dict[str, Any]]] = defaultdict(list)
-    columns = {str(name): _plain(frame, str(name)) for name in frame.columns}
+    columns = {str(name): _plain(frame[name], is_date=name in dates) for name in frame.columns}
     for values in zip(*columns.values(), strict=True):
         row = dict(zip(columns, values, strict=True))
         found[row["contact_id"]].append(row)
     return found
 
 
-def _plain(frame: pd.DataFrame, name: str) -> list[Any]:
-    column = frame[name]
-    if name in _DATES:
+def _plain(column: pd.Series, *, is_date: bool) -> list[Any]:
+    if is_date:
         return [None if day == NO_DATE else as_date(day) for day in column.tolist()]
     if isinstance(column.dtype, np.dtype):
         return column.tolist()

@@ -1,11 +1,9 @@
 """The follow-up of one contact: which email it follows, what decided it, or why there is none (section 10)."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from email_scheduler.planning.dates import to_day
 from email_scheduler.planning.explanation.facts import Facts
 from email_scheduler.planning.explanation.occurrences import Emails
 from email_scheduler.planning.explanation.past import PlanRow
@@ -65,14 +63,18 @@ def _none(facts: Facts, contact_id: int) -> Occurrence:
     if not facts.config.features.enable_followups:
         rule = Rule("features.enable_followups", "false")
         return replace(_without_row(f"{FOLLOW_UP_PREFIX}...", FOLLOW_UPS_OFF), rule=rule)
-    history = facts.basis.history
-    own = history[(history["contact_id"] == contact_id).to_numpy()]
     lookback = facts.config.timing_constants.followup_lookback_days
-    since = to_day(facts.inputs.as_of - timedelta(days=lookback))
-    is_recent = own["send_date"].between(since, facts.basis.today) & own["status"].isin(SENT_STATUSES)
-    is_follow_up = own["email_type"].astype("str").str.startswith(FOLLOW_UP_PREFIX)
-    made: Sequence[int] = own["id"][is_follow_up].tolist()
-    reason = FOLLOWED_UP if made and (is_recent & ~is_follow_up).any() else NOTHING_TO_FOLLOW_UP
+    since = facts.inputs.as_of - timedelta(days=lookback)
+    own = facts.history(contact_id)
+    made = [row["id"] for row in own if row["email_type"].startswith(FOLLOW_UP_PREFIX)]
+    is_recent = any(
+        row["status"] in SENT_STATUSES
+        and row["send_date"] is not None
+        and since <= row["send_date"] <= facts.inputs.as_of
+        and not row["email_type"].startswith(FOLLOW_UP_PREFIX)
+        for row in own
+    )
+    reason = FOLLOWED_UP if made and is_recent else NOTHING_TO_FOLLOW_UP
     rule = Rule("timing_constants.followup_lookback_days", str(lookback))
     return replace(
         _without_row(f"{FOLLOW_UP_PREFIX}...", reason),

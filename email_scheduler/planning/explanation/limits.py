@@ -1,17 +1,16 @@
 """Which emails of a contact count towards a limit that stops one, and when it may go out after all."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, timedelta
 from typing import Any, Final
 
 import numpy as np
 
-from email_scheduler.planning.dates import LAST_DAY, to_day
-from email_scheduler.planning.exclusions import SEARCH_DAYS
+from email_scheduler.planning.dates import LAST_DAY, Days, Flags, to_day
+from email_scheduler.planning.exclusions import ALLOWED, SEARCH_DAYS
 from email_scheduler.planning.explanation.facts import Facts, as_date
 from email_scheduler.planning.explanation.past import PlanRow
 from email_scheduler.planning.explanation.results import Email, NextDate, Occurrence
-from email_scheduler.planning.frames import NO_DATE
 from email_scheduler.planning.limits import busiest_period
 from email_scheduler.planning.vocabulary import (
     ANNIVERSARY_TYPES,
@@ -86,7 +85,8 @@ def may_be_next(
 def first_allowed_day(facts: Facts, position: int, day: date, *, is_bound: bool = True) -> date | None:
     """Return the first open day from a day on that no window excludes; None: there is none within a year."""
     last = day + timedelta(days=min(DAYS_AHEAD, LAST_DAY - to_day(day)))
-    return next(_legal_days(facts, position, day, last, is_bound=is_bound), None)
+    days = _legal_days(facts, position, day, last, is_bound=is_bound)
+    return as_date(int(days[0])) if len(days) else None
 
 
 def as_email(plan_row: PlanRow) -> Email:
@@ -113,7 +113,7 @@ def _after_window(
     if position < 0 or ideal is None:
         return NextDate(None, f"{_NEVER}the contact is not valid.")
     windows, where = facts.basis.windows, np.array([position])
-    if not windows.reasons(where, np.array([to_day(ideal)], np.int32))[0]:
+    if windows.reasons(where, np.array([to_day(ideal)], np.int32))[0] == ALLOWED:
         return NextDate(None, f"{_NEVER}its own day was allowed, and no day is left for it.")
     last = to_day(ideal) + SEARCH_DAYS
     found = windows.first_allowed(
@@ -144,48 +144,53 @@ def _within_interval(
     interval: dict[str, Any],
     rows: Sequence[PlanRow],
 ) -> NextDate:
-    first, last = interval["first_date"], occurrence.deadline or interval["deadline"]
-    first, last = first or max(interval["ideal_send_date"], facts.inputs.as_of), last
+    first = interval["first_date"] or max(interval["ideal_send_date"], facts.inputs.as_of)
     days = _legal_days(
-        facts, facts.position(contact_id), first, last, is_bound=bool(interval["is_window_bound"])
+        facts,
+        facts.position(contact_id),
+        first,
+        interval["last_date"] or interval["deadline"],
+        is_bound=bool(interval["is_window_bound"]),
     )
-    if occurrence.reason == DAILY_CAP_EXCEEDED:
-        day = next(days, None)
-        meaning = "The email itself, on this day or a later one of its interval, if room comes up."
-    else:
+    meaning = "The email itself, on this day or a later one of its interval, if room comes up."
+    if occurrence.reason != DAILY_CAP_EXCEEDED:
         others = [each for each in rows if each is not occurrence.plan_row]
-        day = next((each for each in days if _is_free(facts, contact_id, occurrence, each, others)), None)
+        row = occurrence.plan_row and occurrence.plan_row.row
+        if row is not None and row.scheduled_send_date is not None:
+            # no earlier day had room for it
+            days = days[days > to_day(row.scheduled_send_date)]
+        days = days[_is_free(facts, contact_id, occurrence, days, others)]
         meaning = "The email itself: on this day no limit of the contact would stop it any more."
-    if day is None:
+    if len(days) == 0:
         return NextDate(None, f"{_NEVER}no day up to its deadline is left on which it could go out.")
-    return NextDate(day, meaning)
+    return NextDate(as_date(int(days[0])), meaning)
 
 
 def _is_free(
-    facts: Facts, contact_id: int, occurrence: Occurrence, day: date, others: Sequence[PlanRow]
-) -> bool:
-    """Tell whether no limit of the contact (section 12) stops an email on a day."""
+    facts: Facts, contact_id: int, occurrence: Occurrence, days: Days, others: Sequence[PlanRow]
+) -> Flags:
+    """Tell on which days no limit of the contact (section 12) stops an email."""
     emails = [*_live_emails(facts, contact_id), *map(as_email, _accepted(others))]
-    is_campaign = occurrence.email_type.startswith(CAMPAIGN_PREFIX)
-    if is_campaign and any(
-        each.send_date == day and each.email_type.startswith(CAMPAIGN_PREFIX) for each in emails
-    ):
-        return False
+    is_free = np.ones(len(days), np.bool_)
+    if occurrence.email_type.startswith(CAMPAIGN_PREFIX):
+        of_campaigns = [each for each in emails if each.email_type.startswith(CAMPAIGN_PREFIX)]
+        is_free = ~np.isin(days, [to_day(each.send_date) for each in of_campaigns if each.send_date])
     balancing = facts.config.load_balancing
-    days = [to_day(each.send_date) for each in emails if each.send_date is not None]
-    taken = np.array([days], np.int64).reshape(1, len(days))
-    busiest = busiest_period(taken, np.array([to_day(day)], np.int64), balancing.period_days)
-    return int(busiest[0]) <= balancing.max_emails_per_contact_per_period
+    taken = [to_day(each.send_date) for each in emails if each.send_date is not None]
+    others_of_day = np.tile(np.array(taken, np.int64), (len(days), 1))
+    busiest = busiest_period(others_of_day, days.astype(np.int64), balancing.period_days)
+    flags: Flags = is_free & (busiest <= balancing.max_emails_per_contact_per_period)
+    return flags
 
 
-def _legal_days(facts: Facts, position: int, first: date, last: date, *, is_bound: bool) -> Iterator[date]:
-    """Yield the open days of a year from ``first`` to ``last`` that no window excludes for a bound email."""
+def _legal_days(facts: Facts, position: int, first: date, last: date, *, is_bound: bool) -> Days:
+    """Return the open days of a year from ``first`` to ``last`` that no window excludes for a bound email."""
     end = min(to_day(last), to_day(first) + DAYS_AHEAD)
     days = np.arange(to_day(first), end + 1, dtype=np.int32)
     is_legal = facts.basis.open_days.is_open(days)
     if is_bound and position >= 0:
-        is_legal &= facts.basis.windows.reasons(np.full(len(days), position), days) == 0
-    yield from (as_date(day) for day in days[is_legal].tolist())
+        is_legal &= facts.basis.windows.reasons(np.full(len(days), position), days) == ALLOWED
+    return days[is_legal]
 
 
 def _accepted(rows: Sequence[PlanRow]) -> list[PlanRow]:
@@ -199,19 +204,17 @@ def _accepted(rows: Sequence[PlanRow]) -> list[PlanRow]:
 
 def _live_emails(facts: Facts, contact_id: int) -> Iterator[Email]:
     """Yield what the sending system has taken of a contact, without follow-ups, which do not count."""
-    history = facts.basis.history
-    own = history[(history["contact_id"] == contact_id).to_numpy()]
-    for row in own.astype({"email_type": "object", "status": "object"}).to_dict("records"):
+    for row in facts.history(contact_id):
         is_counted = row["status"] in LIVE_STATUSES and not row["email_type"].startswith(FOLLOW_UP_PREFIX)
-        if is_counted and row["send_date"] != NO_DATE:
+        if is_counted and row["send_date"] is not None:
             yield Email(
-                int(row["id"]),
-                str(row["email_type"]),
-                str(row["status"]),
-                as_date(int(row["send_date"])),
-                None if row["event_date"] == NO_DATE else as_date(int(row["event_date"])),
-                int(row["initial_email_id"]) or None,
-                int(row["campaign_instance_id"]) or None,
+                row["id"],
+                row["email_type"],
+                row["status"],
+                row["send_date"],
+                row["event_date"],
+                row["initial_email_id"] or None,
+                row["campaign_instance_id"] or None,
             )
 
 
@@ -219,5 +222,5 @@ def _is_near(email: Email, day: date, period: int) -> bool:
     return email.send_date is not None and abs((email.send_date - day).days) < period
 
 
-def _in_order(emails: Any) -> tuple[Email, ...]:
+def _in_order(emails: Iterable[Email]) -> tuple[Email, ...]:
     return tuple(sorted(emails, key=lambda each: (each.send_date or date.max, each.id)))

@@ -45,7 +45,7 @@ from email_scheduler.planning.vocabulary import (
 
 # What only the plan of a whole organisation can decide (sections 11 and 12).
 BALANCING_REASONS: Final = (DAILY_CAP_EXCEEDED, CAMPAIGN_CONFLICT, FREQUENCY_LIMIT_EXCEEDED)
-_CHANGED: Final = (
+CHANGED: Final = (
     "What is in the database now leads to something else than this row: the contact, a campaign or the"
     " history has changed since the plan was made. The next plan decides about it."
 )
@@ -82,7 +82,7 @@ class Emails:
 
     def left_over(self, plan_row: PlanRow) -> Occurrence:
         """Return a row for which there is nothing that is due any more."""
-        return self._of_row(plan_row, plan_row.row.ideal_send_date, [], notes=(_CHANGED,))
+        return self._of_row(plan_row, plan_row.row.ideal_send_date, [], notes=(CHANGED,))
 
     def _occurrence(
         self,
@@ -97,7 +97,7 @@ class Emails:
             fitting = [each for each in intervals if _fits(plan_row, each)]
             is_known = plan_row.status is None or bool(fitting)
             result = self._of_row(
-                plan_row, ideal, fitting or intervals[:1], notes=() if is_known else (_CHANGED,)
+                plan_row, ideal, fitting or intervals[:1], notes=() if is_known else (CHANGED,)
             )
         else:
             result = self._without_row(key, candidate, is_due=bool(intervals))
@@ -135,7 +135,7 @@ class Emails:
             plan_row=plan_row,
             notes=notes,
         )
-        if interval is not None and _CHANGED not in notes:
+        if interval is not None and CHANGED not in notes:
             is_sure = len({(each["first_date"], each["last_date"]) for each in intervals}) == 1
             occurrence = replace(
                 occurrence,

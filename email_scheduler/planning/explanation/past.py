@@ -54,11 +54,11 @@ class Publication:
         ]
 
     def history(self, stored: Iterable[StoredRow]) -> set[int]:
-        """Return the ids of the sender's rows that the plan could know of."""
+        """Return the ids of the sender's rows, and of other programs' rows, that the plan could know of."""
         return {
             row.id
             for row in stored
-            if not row.is_planners and self._was_there(row) and not self._was_the_planners(row)
+            if self._was_there(row) and not self._was_the_planners(row)
         }
 
     def gone(self, stored: Iterable[StoredRow]) -> list[PlanRow]:
@@ -83,7 +83,7 @@ class Publication:
 
     def _was_the_planners(self, row: StoredRow) -> bool:
         if row.is_planners:
-            return True
+            return row.was_planned_here
         if not row.was_planned_here or row.send_date is None or row.send_date < self.run.as_of:
             return False
         is_on_that_day = row.send_date == self.run.as_of == self.run.published_on

@@ -260,3 +260,26 @@ class PlanInForce:
     config_created_by: str | None
     config_problem: str | None
     changed_keys: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ExplainedContact:
+    """One contact, and the plan that is explained."""
+
+    plan: PlanInForce
+    explanation: Explanation
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was asked, and the answer.
+
+    Attributes:
+        asked_for: The date that was asked for.
+        contacts: The contact, or all contacts of the address, by id.
+        hold: Why nothing of the organisation is due, in a sentence; None: it is not held.
+    """
+
+    asked_for: date
+    contacts: tuple[ExplainedContact, ...]
+    hold: str | None
