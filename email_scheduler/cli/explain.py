@@ -77,7 +77,7 @@ def explain(
 
 def _write(path: Path, page: str) -> None:
     try:
-        with open(path, "w", encoding="utf-8", opener=open_private) as file:  # noqa: PTH123 - has an opener
+        with open(path, "w", encoding="utf-8", opener=open_private) as file:
             file.write(page)
     except OSError as error:
         raise UsageError(f"{path}: cannot be written: {error.strerror}") from error

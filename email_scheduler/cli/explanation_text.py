@@ -98,7 +98,9 @@ def _timeline(explanation: Explanation) -> RenderableType:
         if day.day <= _DAYS_OF_CELL:
             months[number : number + 3] = f"{day:%b}"
     legend = "  # excluded   * an email goes out   . neither"
-    return Group(*(Text(f"  {''.join(line).rstrip()}") for line in (months, marks)), Text(legend, style="dim"))
+    return Group(
+        *(Text(f"  {''.join(line).rstrip()}") for line in (months, marks)), Text(legend, style="dim")
+    )
 
 
 def _summary(explanation: Explanation) -> RenderableType:
@@ -127,7 +129,10 @@ def _past(explanation: Explanation) -> Iterator[RenderableType]:
     for title, texts in (
         ("What the sending system has taken", [email_line(each) for each in explanation.history]),
         ("Clicks and answers", behaviour),
-        ("What had left the plan before", [f"{r.row.email_type} {row_line(r)}" for r in explanation.left_plan]),
+        (
+            "What had left the plan before",
+            [f"{r.row.email_type} {row_line(r)}" for r in explanation.left_plan],
+        ),
     ):
         if texts:
             more = [f"and {len(texts) - _SHOWN_ROWS:,} earlier ones"] if len(texts) > _SHOWN_ROWS else []

@@ -97,7 +97,9 @@ def explain_many(
     return list(_answer(url, config, lambda _: list(contact_ids), as_of).contacts)
 
 
-def _answer(url: str, config: SchedulerConfig, find: Callable[[Connection], list[int]], as_of: date) -> Answer:
+def _answer(
+    url: str, config: SchedulerConfig, find: Callable[[Connection], list[int]], as_of: date
+) -> Answer:
     retrying(config)(require_current_schema, url, config)
 
     def read() -> tuple[ExplainedContact, ...]:
@@ -231,5 +233,3 @@ def _no_plan(url: str, runs: Sequence[KeptRun], as_of: date) -> str:
     if not kept:
         return f"{where}, nor for any other day: email-scheduler plan makes one"
     return f"{where}; there are plans for {len(kept):,} dates, from {kept[0]} to {kept[-1]}"
-
-

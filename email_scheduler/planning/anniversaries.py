@@ -36,6 +36,7 @@ class AnniversaryEmails:
     deadline: Days
 
     def where(self, is_chosen: Flags) -> "AnniversaryEmails":
+        """Return those that are chosen."""
         chosen = np.flatnonzero(is_chosen)
         return AnniversaryEmails(
             self.email_type, self.rows[chosen], self.event[chosen], self.ideal[chosen], self.deadline[chosen]

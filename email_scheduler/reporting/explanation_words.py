@@ -19,6 +19,7 @@ from email_scheduler.planning.explanation.results import (
     Rule,
     WindowInterval,
 )
+from email_scheduler.planning.vocabulary import FOLLOW_UP_PREFIX
 
 Line = tuple[str, str]
 RULES = "docs/planning-rules.md"
@@ -26,6 +27,8 @@ RULES = "docs/planning-rules.md"
 
 def title_of(one: Occurrence) -> str:
     """Return what an occurrence is, in short: type, campaign, event date."""
+    if one.email_type == FOLLOW_UP_PREFIX:
+        return "follow-up"
     campaign = ""
     if one.campaign_instance_id is not None:
         campaign = f" ({one.campaign_name or 'instance'}, {one.campaign_instance_id})"
@@ -58,16 +61,7 @@ def lines_of(one: Occurrence) -> Iterator[Line]:
     yield "why", f"{one.meaning} ({RULES}, section {one.section})"
     if one.rule is not None:
         yield from rule_lines(one.rule)
-    if one.ideal_send_date is not None:
-        yield "ideal date", str(one.ideal_send_date)
-    if one.base_dates and one.base_dates != (one.ideal_send_date,):
-        either = " or ".join(map(str, one.base_dates))
-        unsure = "; only the plan of everybody tells which" if len(one.base_dates) > 1 else ""
-        yield "meant for", f"{either} (base date{unsure})"
-    if one.deadline is not None:
-        yield "deadline", str(one.deadline)
-    if one.first_date is not None and one.last_date is not None:
-        yield "may go out", f"{one.first_date} to {one.last_date}"
+    yield from _date_lines(one)
     if one.makes_up_for:
         held = ", ".join(f"{email_type} for {day}" for email_type, day in one.makes_up_for)
         yield "makes up for", held
@@ -84,6 +78,19 @@ def lines_of(one: Occurrence) -> Iterator[Line]:
         yield "note", note
 
 
+def _date_lines(one: Occurrence) -> Iterator[Line]:
+    if one.ideal_send_date is not None:
+        yield "ideal date", str(one.ideal_send_date)
+    if one.base_dates and one.base_dates != (one.ideal_send_date,):
+        either = " or ".join(map(str, one.base_dates))
+        unsure = "; only the plan of everybody tells which" if len(one.base_dates) > 1 else ""
+        yield "meant for", f"{either} (base date{unsure})"
+    if one.deadline is not None:
+        yield "deadline", str(one.deadline)
+    if one.first_date is not None and one.last_date is not None:
+        yield "may go out", f"{one.first_date} to {one.last_date}"
+
+
 def rule_lines(rule: Rule) -> Iterator[Line]:
     """Return what is known of a rule."""
     yield "rule", f"{rule.setting}: {rule.value}"
@@ -96,8 +103,10 @@ def rule_lines(rule: Rule) -> Iterator[Line]:
 def row_line(plan_row: PlanRow) -> str:
     """Return a row as it is published."""
     row = plan_row.row
-    status = plan_row.status or "not kept"
-    said = ", ".join(filter(None, (status, row.skip_reason, row.adjustment)))
+    said = ", ".join(filter(None, (row.status, row.skip_reason, row.adjustment)))
+    if plan_row.status is None:
+        return f"{row.id}, as it is now: {row.scheduled_send_date}, {said}, run {row.run_id or 'unknown'}"
+    said = ", ".join(filter(None, (plan_row.status, row.skip_reason, row.adjustment)))
     if plan_row.taken_as is not None:
         said += f"; now {plan_row.taken_as}"
     if row.archived_at is not None:
@@ -187,4 +196,9 @@ def next_lines(explanation: Explanation) -> Iterator[Line]:
     yield "next email", email_line(email) if email else "none is planned"
     if explanation.contact.is_valid:
         day = explanation.next_allowed
-        yield "next possible", str(day) if day else "no day within a year: every day is excluded or closed"
+        yield (
+            "may get email",
+            f"from {day} on, the first day that is neither excluded nor closed"
+            if day
+            else "on no day within a year: every day is excluded or closed",
+        )

@@ -34,5 +34,5 @@ def read_attributes(
         return CONTACT_ATTRIBUTES.empty()
     frame = replace(CONTACT_ATTRIBUTES, columns={"id": ID, **dict.fromkeys(wanted, TEXT)})
     quoted = {name: '"' + columns[name].replace('"', '""') + '"' for name in wanted}
-    source = f"contacts WHERE id IS NOT NULL AND {among('id', contacts)}"
-    return read_frame(connection, frame, source, sql=quoted)
+    rows = f"contacts WHERE id IS NOT NULL AND {among('id', contacts)}"
+    return read_frame(connection, frame, rows, sql=quoted)

@@ -137,7 +137,8 @@ def read_runs(connection: Connection) -> list[KeptRun]:
     """Read the runs on record, in the order in which they began."""
     rows = connection.execute(
         "SELECT id, scheduler_run_id, CAST(as_of_date AS TEXT), status, CAST(run_timestamp AS TEXT),"
-        " CAST(completed_at AS TEXT), config_version_id, contacts_checksum FROM scheduler_checkpoints ORDER BY id"
+        " CAST(completed_at AS TEXT), config_version_id, contacts_checksum FROM scheduler_checkpoints"
+        " ORDER BY id"
     )
     found = []
     for number, run_id, as_of, status, began_at, completed_at, version, checksum in rows:
@@ -221,5 +222,3 @@ def _local_moment(text: str | None) -> datetime | None:
     except ValueError:
         return None
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=TIME_ZONE)
-
-

@@ -1,4 +1,4 @@
-"""Campaigns from which a contact gets no email although it is listed, or might have been meant (section 8)."""
+"""Campaigns from which a contact gets no email although it is listed, or might be meant (section 8)."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -58,9 +58,7 @@ def campaigns_without_email(facts: Facts, contact_id: int) -> Iterator[Occurrenc
                 yield _no_email(instance, instance.id, found[0], NO_DATE, found[1])
 
 
-def _implicit(
-    facts: Facts, instance: CampaignInstance, position: int
-) -> tuple[str, Rule | None] | None:
+def _implicit(facts: Facts, instance: CampaignInstance, position: int) -> tuple[str, Rule | None] | None:
     """Return why a contact that an instance does not list gets nothing from it; None: it is meant."""
     reason = _not_planned(facts, instance)
     if reason is not None:

@@ -1,4 +1,4 @@
-"""The contact: its state and how it came from the ZIP, what is wrong with it, who suppressed it (section 4)."""
+"""The contact: its state and how it came from the ZIP, and what is wrong with it (section 4)."""
 
 import re
 from collections.abc import Sequence
@@ -66,13 +66,16 @@ def read_zip(written: str | None) -> tuple[str | None, str]:
         return None, "There is no ZIP code."
     if _WHOLE.fullmatch(text):
         rest = " (the four digits behind them say nothing about the state)" if len(text) > 5 else ""
-        return text[:5], f"The ZIP code is {text[:5]}{rest}, which lies in {state_of(text[:5]) or 'no state'}."
+        return text[:5], f"{text[:5]}{rest} lies in {state_of(text[:5]) or 'no state'}."
     match = _TRUNCATED.fullmatch(text)
     if match:
         digits = match[1].zfill(5)
         lost = "zero was" if len(match[1]) == 4 else "zeros were"
         where = state_of(digits) or "no state"
-        return digits, f"{match[1]} has {len(match[1])} digits: the leading {lost} put back, {digits}, {where}."
+        return (
+            digits,
+            f"{match[1]} has {len(match[1])} digits: the leading {lost} put back, {digits}, {where}.",
+        )
     return None, "The ZIP code is neither of 5 or 9 digits, nor of 3 or 4 that lost their leading zeros."
 
 

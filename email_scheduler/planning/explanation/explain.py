@@ -1,4 +1,4 @@
-"""Why one contact gets, or does not get, each of its emails: put together from the parts beside this module."""
+"""Why one contact gets, or does not get, each of its emails, from the parts beside this module."""
 
 from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
@@ -72,7 +72,7 @@ def explain(
             *emails.occurrences(),
             *campaigns_without_email(facts, contact_id),
             *follow_up_occurrences(emails),
-            *_missing_series(facts, contact, emails),
+            *_missing_series(facts, contact),
         ]
     else:
         occurrences = [emails.left_over(row) for row in rows]
@@ -101,7 +101,7 @@ def _notes(contact: ContactState, rows: Sequence[PlanRow], publication: Publicat
         yield _TAKEN_BY_SUPPRESSION
 
 
-def _missing_series(facts: Facts, contact: ContactState, emails: Emails) -> Iterator[Occurrence]:
+def _missing_series(facts: Facts, contact: ContactState) -> Iterator[Occurrence]:
     """Yield the anniversary types of which a contact has no occurrence, and why."""
     present = {candidate.email_type for candidate in facts.candidates(contact.contact_id)}
     aep = facts.config.aep_config

@@ -22,7 +22,6 @@ from email_scheduler.planning.anniversaries import (
     anniversary_series,
 )
 from email_scheduler.planning.audiences import Members, audience_members, planned_instances
-from email_scheduler.planning.basis import PlanningBasis
 from email_scheduler.planning.campaigns import ListedTargets, campaign_occurrences
 from email_scheduler.planning.contacts import validate_contacts
 from email_scheduler.planning.dates import FIRST_DAY, LAST_DAY, from_day
@@ -33,7 +32,15 @@ from email_scheduler.planning.intervals import assign_intervals
 from email_scheduler.planning.plan import plan_campaigns, planning_basis
 
 Key = tuple[str, int, date]
-_DATES: Final = ("event_date", "ideal_send_date", "deadline", "base_date", "first_date", "last_date", "send_date")
+_DATES: Final = (
+    "event_date",
+    "ideal_send_date",
+    "deadline",
+    "base_date",
+    "first_date",
+    "last_date",
+    "send_date",
+)
 
 
 @dataclass(frozen=True)
@@ -230,9 +237,7 @@ def as_date(day: int) -> date:
     return from_day(min(max(day, FIRST_DAY), LAST_DAY))
 
 
-def by_contact(
-    frame: pd.DataFrame, dates: Collection[str] = _DATES
-) -> dict[int, list[dict[str, Any]]]:
+def by_contact(frame: pd.DataFrame, dates: Collection[str] = _DATES) -> dict[int, list[dict[str, Any]]]:
     """Return the rows of a frame by contact: days as dates, what is missing as None."""
     found: dict[int, list[dict[str, Any]]] = defaultdict(list)
     columns = {str(name): _plain(frame[name], is_date=name in dates) for name in frame.columns}

@@ -1,4 +1,4 @@
-"""The follow-up of one contact: which email it follows, what decided it, or why there is none (section 10)."""
+"""The follow-up of one contact: which email it follows, or why there is none (section 10)."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -62,7 +62,7 @@ def _fits(plan_row: PlanRow, due: dict[str, Any] | None) -> bool:
 def _none(facts: Facts, contact_id: int) -> Occurrence:
     if not facts.config.features.enable_followups:
         rule = Rule("features.enable_followups", "false")
-        return replace(_without_row(f"{FOLLOW_UP_PREFIX}...", FOLLOW_UPS_OFF), rule=rule)
+        return replace(_without_row(FOLLOW_UP_PREFIX, FOLLOW_UPS_OFF), rule=rule)
     lookback = facts.config.timing_constants.followup_lookback_days
     since = facts.inputs.as_of - timedelta(days=lookback)
     own = facts.history(contact_id)
@@ -77,7 +77,7 @@ def _none(facts: Facts, contact_id: int) -> Occurrence:
     reason = FOLLOWED_UP if made and is_recent else NOTHING_TO_FOLLOW_UP
     rule = Rule("timing_constants.followup_lookback_days", str(lookback))
     return replace(
-        _without_row(f"{FOLLOW_UP_PREFIX}...", reason),
+        _without_row(FOLLOW_UP_PREFIX, reason),
         rule=rule,
         answered_by=tuple(made) if reason == FOLLOWED_UP else (),
     )

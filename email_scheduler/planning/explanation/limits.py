@@ -104,9 +104,7 @@ def as_email(plan_row: PlanRow) -> Email:
     )
 
 
-def _after_window(
-    facts: Facts, contact_id: int, occurrence: Occurrence, rows: Sequence[PlanRow]
-) -> NextDate:
+def _after_window(facts: Facts, contact_id: int, occurrence: Occurrence, rows: Sequence[PlanRow]) -> NextDate:
     if occurrence.email_type not in ANNIVERSARY_TYPES or occurrence.email_type == POST_WINDOW:
         return NextDate(None, f"{_NEVER}nothing makes up for an email of this type.")
     position, ideal = facts.position(contact_id), occurrence.ideal_send_date
@@ -116,22 +114,20 @@ def _after_window(
     if windows.reasons(where, np.array([to_day(ideal)], np.int32))[0] == ALLOWED:
         return NextDate(None, f"{_NEVER}its own day was allowed, and no day is left for it.")
     last = to_day(ideal) + SEARCH_DAYS
-    found = windows.first_allowed(
-        where, np.array([to_day(ideal) + 1], np.int32), np.array([last], np.int32)
-    )
+    found = windows.first_allowed(where, np.array([to_day(ideal) + 1], np.int32), np.array([last], np.int32))
     if int(found[0]) > last:
         return NextDate(None, f"{_NEVER}no window ends within a year after its ideal date.")
-    first = as_date(int(found[0]))
-    planned = [
-        each
-        for each in rows
-        if each.row.email_type == POST_WINDOW and each.row.ideal_send_date == first and each.status
-    ]
-    if planned and planned[0].status == PRE_SCHEDULED:
-        day = planned[0].row.scheduled_send_date
-        return NextDate(day, f"The post-window email, row {planned[0].row.id}, makes up for it.")
-    if planned:
-        return NextDate(None, f"{_NEVER}the post-window email, row {planned[0].row.id}, is skipped, too.")
+    return _made_up_for(as_date(int(found[0])), rows)
+
+
+def _made_up_for(first: date, rows: Sequence[PlanRow]) -> NextDate:
+    """Return when the post-window email goes out that has this ideal date."""
+    for each in rows:
+        if each.row.email_type == POST_WINDOW and each.row.ideal_send_date == first:
+            if each.status == PRE_SCHEDULED:
+                day = each.row.scheduled_send_date
+                return NextDate(day, f"The post-window email, row {each.row.id}, makes up for it.")
+            return NextDate(None, f"{_NEVER}the post-window email, row {each.row.id}, is skipped, too.")
     return NextDate(
         None, f"{_NEVER}the window ended before {first}, and no post-window email is due any more."
     )
@@ -155,7 +151,7 @@ def _within_interval(
     meaning = "The email itself, on this day or a later one of its interval, if room comes up."
     if occurrence.reason != DAILY_CAP_EXCEEDED:
         others = [each for each in rows if each is not occurrence.plan_row]
-        row = occurrence.plan_row and occurrence.plan_row.row
+        row = occurrence.plan_row.row if occurrence.plan_row else None
         if row is not None and row.scheduled_send_date is not None:
             # no earlier day had room for it
             days = days[days > to_day(row.scheduled_send_date)]

@@ -10,7 +10,6 @@ from datetime import date
 from functools import cached_property
 from typing import Any, Final
 
-
 from email_scheduler.planning.explanation.answers import answering_rows
 from email_scheduler.planning.explanation.facts import Candidate, Facts, Key
 from email_scheduler.planning.explanation.limits import counted_emails, may_be_next
@@ -91,8 +90,10 @@ class Emails:
         intervals: list[dict[str, Any]],
         plan_row: PlanRow | None,
     ) -> Occurrence:
-        deadline = intervals[0]["deadline"] if intervals else candidate.deadline if candidate else None
-        ideal = intervals[0]["ideal_send_date"] if intervals else candidate and candidate.ideal_send_date
+        deadline = candidate.deadline if candidate else None
+        ideal = candidate.ideal_send_date if candidate else None
+        if intervals:
+            deadline, ideal = intervals[0]["deadline"], intervals[0]["ideal_send_date"]
         if plan_row is not None:
             fitting = [each for each in intervals if _fits(plan_row, each)]
             is_known = plan_row.status is None or bool(fitting)
@@ -120,14 +121,17 @@ class Emails:
         interval = intervals[0] if intervals else None
         outcome, reason, meaning = _told(plan_row)
         if plan_row.status is None:
-            notes = (*notes, f"The row as it was then is not kept: {plan_row.changed_by} has changed it since.")
+            notes = (
+                *notes,
+                f"The row as it was then is not kept: {plan_row.changed_by} has changed it since.",
+            )
         occurrence = Occurrence(
             email_type=row.email_type,
             campaign_instance_id=row.campaign_instance_id,
             campaign_name=self.campaign_name(row.campaign_instance_id),
             event_date=row.event_date,
             ideal_send_date=row.ideal_send_date or ideal,
-            deadline=interval and interval["deadline"],
+            deadline=interval["deadline"] if interval else None,
             outcome=outcome,
             reason=reason,
             meaning=meaning.text,
@@ -139,7 +143,7 @@ class Emails:
             is_sure = len({(each["first_date"], each["last_date"]) for each in intervals}) == 1
             occurrence = replace(
                 occurrence,
-                base_dates=_base_dates(plan_row, intervals),
+                base_dates=_base_dates(intervals),
                 first_date=interval["first_date"] if is_sure else None,
                 last_date=interval["last_date"] if is_sure else None,
             )
@@ -159,7 +163,7 @@ class Emails:
 
     def _without_row(self, key: Key, candidate: Candidate | None, *, is_due: bool) -> Occurrence:
         email_type, instance_id, event_date = key
-        reason, answered_by = NOT_IN_PLAN, ()
+        reason, answered_by = NOT_IN_PLAN, tuple[int, ...]()
         ideal = candidate.ideal_send_date if candidate else None
         go_live = self.facts.config.go_live_date
         if not is_due:
@@ -220,7 +224,5 @@ def _fits(plan_row: PlanRow, interval: dict[str, Any]) -> bool:
     return row.skip_reason in BALANCING_REASONS
 
 
-def _base_dates(plan_row: PlanRow, intervals: list[dict[str, Any]]) -> tuple[date, ...]:
+def _base_dates(intervals: list[dict[str, Any]]) -> tuple[date, ...]:
     return tuple(dict.fromkeys(each["base_date"] for each in intervals if each["base_date"] is not None))
-
-

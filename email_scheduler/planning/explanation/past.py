@@ -55,11 +55,7 @@ class Publication:
 
     def history(self, stored: Iterable[StoredRow]) -> set[int]:
         """Return the ids of the sender's rows, and of other programs' rows, that the plan could know of."""
-        return {
-            row.id
-            for row in stored
-            if self._was_there(row) and not self._was_the_planners(row)
-        }
+        return {row.id for row in stored if self._was_there(row) and not self._was_the_planners(row)}
 
     def gone(self, stored: Iterable[StoredRow]) -> list[PlanRow]:
         """Return the rows that had left the plan by then, the latest first."""

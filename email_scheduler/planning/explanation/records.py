@@ -34,7 +34,7 @@ class KeptRun:
 
 @dataclass(frozen=True)
 class StoredRow:
-    """One row of ``email_schedules`` or ``email_schedules_archive``, its dates read; None where there is none.
+    """One row of ``email_schedules`` or its archive, its dates read; None where there is none.
 
     Attributes:
         event_date: What it is about; None also where the parts are no date.

@@ -1,4 +1,4 @@
-"""What an explanation holds: plain values, in the words of the planning rules. A date is a ``date`` or None."""
+"""What an explanation holds: plain values, in the words of the planning rules."""
 
 from dataclasses import dataclass
 from datetime import date, datetime

@@ -59,7 +59,7 @@ def deciding_rule(facts: Facts, position: int, occurrence: Occurrence) -> Rule |
 
 
 def _window_rule(facts: Facts, position: int, occurrence: Occurrence, reason: str) -> Rule | None:
-    row = occurrence.plan_row and occurrence.plan_row.row
+    row = occurrence.plan_row.row if occurrence.plan_row else None
     is_follow_up = occurrence.email_type.startswith(FOLLOW_UP_PREFIX)
     ideal = occurrence.ideal_send_date
     days = [row.scheduled_send_date if row is not None and is_follow_up else ideal]

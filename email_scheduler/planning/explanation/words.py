@@ -1,4 +1,4 @@
-"""What the words of a plan mean, for people: every skip reason, adjustment, issue, and why there is no row."""
+"""What the words of a plan mean: every skip reason, adjustment, issue, and why there is no row."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -101,13 +101,13 @@ ADJUSTMENT_MEANINGS: Final = {
     ),
     "brought_forward": Meaning("Moved to an earlier day, because all later ones are closed.", 9),
     "redistributed": Meaning(
-        "Late by some days: its own day was over, closed or full. A late email is offered again every open"
+        "Late by some days: its own day is over, closed or full. A late email is offered again on every open"
         " day.",
         11,
     ),
     "catch_up": Meaning(
-        "Late: its own day is long over, and a backlog is spread over the days that follow. A follow-up"
-        " catches up if its day was over or closed.",
+        "Late: its own day and those just behind it are over, closed or full. Such emails are spread over the"
+        " days that follow. A follow-up is late if its day is over or closed.",
         11,
     ),
 }
@@ -125,7 +125,9 @@ ISSUE_MEANINGS: Final = {
     "invalid_birth_date": Meaning("The birth date cannot be read.", 4),
     "invalid_effective_date": Meaning("The effective date cannot be read.", 4),
     "missing_trigger_date": Meaning("A campaign lists the contact without any trigger date.", 8),
-    "invalid_trigger_date": Meaning("A campaign lists the contact with a trigger date that cannot be read.", 8),
+    "invalid_trigger_date": Meaning(
+        "A campaign lists the contact with a trigger date that cannot be read.", 8
+    ),
     "unreadable_event_data": Meaning(
         "An answer of the contact cannot be read; it counts as an answer without conditions.", 10
     ),
