@@ -198,7 +198,7 @@ def next_lines(explanation: Explanation) -> Iterator[Line]:
         day = explanation.next_allowed
         yield (
             "may get email",
-            f"from {day} on, the first day that is neither excluded nor closed"
+            f"from {day} on, the first day that no window excludes and that is not closed"
             if day
-            else "on no day within a year: every day is excluded or closed",
+            else "on no day within a year: each is excluded, for all emails that windows bind, or closed",
         )
