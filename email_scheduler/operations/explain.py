@@ -121,19 +121,22 @@ def _explained(
         raise UsageError(_no_plan(url, runs, as_of))
     stored = read_stored_rows(connection, contact_ids)
     others = addressees(connection, url, contact_ids)
-    by_run: dict[str, list[int]] = {}
+    by_run: dict[tuple[str, bool], list[int]] = {}
     publications = {}
     for contact_id in contact_ids:
         own = publication
         if publication.is_last:
             run = publication.written_by([row for row in stored if row.contact_id == contact_id])
-            own = replace(publication, run=run)
-        publications[own.run.run_id] = own
-        by_run.setdefault(own.run.run_id, []).append(contact_id)
+            # what a run has written that was stopped, and is for a later day than is asked for, is news
+            is_later = run.as_of > as_of
+            own = replace(publication, is_last=False) if is_later else replace(publication, run=run)
+        key = own.run.run_id, own.is_last
+        publications[key] = own
+        by_run.setdefault(key, []).append(contact_id)
     found = [
         explained
-        for run_id, ids in by_run.items()
-        for explained in _of_one_plan(connection, config, publications[run_id], ids, others, stored)
+        for key, ids in by_run.items()
+        for explained in _of_one_plan(connection, config, publications[key], ids, others, stored)
     ]
     return tuple(sorted(found, key=lambda each: each.explanation.contact.contact_id))
 

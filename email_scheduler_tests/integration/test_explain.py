@@ -143,6 +143,9 @@ def test_an_email_that_was_sent_later_is_planned_on_the_day_before(url: str) -> 
     assert (birthday.outcome, birthday.reason) == (TAKEN, "handled")
     (follow_up,) = emails(now, "followup_")
     assert (follow_up.outcome, send_date(follow_up)) == (PLANNED, date(2026, 11, 25))
+    number = follow_up.plan_row.row.initial_email_id
+    did = "clicked: no, answered: no, has conditions: no"
+    assert follow_up.notes == (f"It follows the birthday email, row {number}; {did}.",)
     assert birthday.answered_by == (follow_up.plan_row.row.initial_email_id,)
 
 
@@ -177,6 +180,31 @@ def test_a_skipped_email_says_when_it_is_made_up_for(url: str) -> None:
 def test_a_day_before_all_plans_is_refused_with_the_days_that_are_kept(url: str) -> None:
     with pytest.raises(UsageError, match=r"2026-11-22 or before .* from 2026-11-23 to 2026-11-24"):
         explain_contact(url, AFTER, MOVED, date(2026, 11, 22))
+
+
+def test_what_a_stopped_run_has_written_is_told_as_its_plan(url: str) -> None:
+    database = SqliteDatabase(Path(url.removeprefix("sqlite:///")))
+    database.insert(
+        "scheduler_checkpoints",
+        {
+            "scheduler_run_id": "plan-stopped",
+            "as_of_date": "2026-11-25",
+            "run_timestamp": "2099-11-25T11:00:00+00:00",
+            "config_version_id": 2,
+            "status": "failed",
+        },
+    )
+    database.write(
+        "UPDATE email_schedules SET scheduler_run_id = 'plan-stopped' WHERE contact_id = ?", (MOVED,)
+    )
+    found = explained(url, MOVED, date(2026, 11, 25))
+    assert (found.plan.run_id, found.plan.is_completed) == ("plan-stopped", False)
+    assert {each.outcome for each in found.explanation.occurrences} == {PLANNED, NO_EMAIL}
+    # others have the plan before, and so had this one on the day before
+    assert explained(url, SENT, date(2026, 11, 25)).plan.as_of == SECOND
+    before = explained(url, MOVED, SECOND)
+    assert before.plan.as_of == SECOND
+    assert {each.outcome for each in before.explanation.occurrences} == {NOT_KEPT, NO_EMAIL}
 
 
 def test_a_contact_changed_since_the_plan_is_not_told_otherwise_than_its_row(

@@ -1,6 +1,8 @@
 """What an explanation says: words for everything, windows day by day, and the ZIP."""
 
+import re
 from datetime import date, timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from email_scheduler.planning.explanation.windows import window_intervals
 from email_scheduler.planning.explanation.words import (
     ADJUSTMENT_MEANINGS,
     ISSUE_MEANINGS,
+    NO_ROW_MEANINGS,
     SKIP_MEANINGS,
     skip_meaning,
 )
@@ -28,6 +31,13 @@ def test_there_are_words_for_every_skip_reason_adjustment_and_issue() -> None:
     assert set(SKIP_MEANINGS) == set(SKIP_REASONS) - set(EXCLUSION_REASONS)
     assert tuple(ADJUSTMENT_MEANINGS) == ADJUSTMENTS
     assert list(ISSUE_MEANINGS) == list(ISSUE_FIELDS)
+
+
+def test_every_reason_why_there_is_no_row_is_described_and_no_other() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "how-to" / "why-was-this-skipped.md").read_text()
+    described = guide.partition("## No row at all")[2].partition("\n## ")[0]
+    rows = [line.split(" | ")[0] for line in described.splitlines() if line.startswith("| `")]
+    assert sorted(re.findall(r"`(\w+)`", " ".join(rows))) == sorted(NO_ROW_MEANINGS)
 
 
 @pytest.mark.parametrize("seed", range(300, 306))

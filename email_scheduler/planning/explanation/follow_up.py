@@ -1,5 +1,6 @@
 """The follow-up of one contact: which email it follows, or why there is none (section 10)."""
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -33,10 +34,8 @@ def follow_up_occurrences(emails: Emails) -> list[Occurrence]:
 
 def _of_row(emails: Emails, plan_row: PlanRow, due: dict[str, Any] | None) -> Occurrence:
     occurrence = emails.left_over(plan_row)
-    row = plan_row.row
     if plan_row.status is not None and _fits(plan_row, due):
         occurrence = replace(occurrence, notes=())
-    facts_of_it = f"It follows email {row.initial_email_id}. {row.metadata or ''}".strip()
     next_date = occurrence.next_date
     if next_date is not None:
         lookback = emails.facts.config.timing_constants.followup_lookback_days
@@ -45,7 +44,22 @@ def _of_row(emails: Emails, plan_row: PlanRow, due: dict[str, Any] | None) -> Oc
             "It is looked at again every day, for as long as the email that it follows went out no more than"
             f" {lookback} days ago.",
         )
-    return replace(occurrence, notes=(facts_of_it, *occurrence.notes), next_date=next_date)
+    return replace(occurrence, notes=(_decision(plan_row), *occurrence.notes), next_date=next_date)
+
+
+def _decision(plan_row: PlanRow) -> str:
+    """Return which email a follow-up follows, and what the contact did: its metadata in a sentence."""
+    row = plan_row.row
+    try:
+        told = json.loads(row.metadata or "{}")
+        did = [
+            f"{name.replace('_', ' ')}: {'yes' if value else 'no'}"
+            for name, value in told["behavior"].items()
+        ]
+        kind = told["initial_email_type"]
+        return f"It follows the {kind} email, row {row.initial_email_id}; {', '.join(did)}."
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return f"It follows the email of row {row.initial_email_id}."
 
 
 def _fits(plan_row: PlanRow, due: dict[str, Any] | None) -> bool:
