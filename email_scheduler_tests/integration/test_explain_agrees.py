@@ -106,8 +106,8 @@ def problems_of(one: Occurrence) -> Iterator[str]:
     if one.outcome == SKIPPED:
         if one.next_date is None:
             yield "nothing is said of what comes next"
-        elif one.next_date.date and one.next_date.date < one.plan_row.row.scheduled_send_date:
-            yield f"next possible on {one.next_date.date}, before the row"
+        elif one.next_date.date and one.next_date.date < min([one.ideal_send_date, *one.base_dates]):
+            yield f"next possible on {one.next_date.date}, before its first day"
         if " in " in one.reason and one.rule is None:
             yield "no rule says so"
         if one.reason == "frequency_limit_exceeded" and not one.counted and "0 in" not in one.rule.value:

@@ -10,6 +10,7 @@ from email_scheduler.planning.dates import LAST_DAY, Days, Flags, to_day
 from email_scheduler.planning.exclusions import ALLOWED, SEARCH_DAYS
 from email_scheduler.planning.explanation.facts import Facts, as_date
 from email_scheduler.planning.explanation.past import PlanRow
+from email_scheduler.planning.explanation.records import StoredRow
 from email_scheduler.planning.explanation.results import Email, NextDate, Occurrence
 from email_scheduler.planning.limits import busiest_period
 from email_scheduler.planning.vocabulary import (
@@ -25,6 +26,8 @@ from email_scheduler.planning.vocabulary import (
     PRE_SCHEDULED,
 )
 
+# What only the plan of a whole organisation can decide (sections 11 and 12).
+BALANCING_REASONS: Final = (DAILY_CAP_EXCEEDED, CAMPAIGN_CONFLICT, FREQUENCY_LIMIT_EXCEEDED)
 # How far ahead is looked.
 DAYS_AHEAD: Final = 366
 _NEVER: Final = "None within a year: "
@@ -45,20 +48,24 @@ def counted_emails(
         return _in_order(each for each in both if _is_near(each, day, period))
     if occurrence.reason == CAMPAIGN_CONFLICT:
         of_campaigns = [each for each in live if each.email_type.startswith(CAMPAIGN_PREFIX)]
-        contending = [
-            as_email(each)
-            for each in others
-            if each.row.email_type.startswith(CAMPAIGN_PREFIX)
-            and (
-                (each.status == PRE_SCHEDULED and each.row.scheduled_send_date == day)
-                or (
-                    each.row.ideal_send_date == row.ideal_send_date
-                    and each.row.skip_reason in {None, FREQUENCY_LIMIT_EXCEEDED, DAILY_CAP_EXCEEDED}
-                )
-            )
-        ]
+        contending = [as_email(each) for each in others if _goes_first(each.row, row, each.status)]
         return _in_order([*(each for each in of_campaigns if each.send_date == day), *contending])
     return ()
+
+
+def _goes_first(other: StoredRow, row: StoredRow, status: str | None) -> bool:
+    """Tell whether a campaign email beats another one: for its ideal date (section 8), or its day (12)."""
+    if not other.email_type.startswith(CAMPAIGN_PREFIX):
+        return False
+    if status == PRE_SCHEDULED and other.scheduled_send_date == row.scheduled_send_date:
+        return True
+    has_interval = other.skip_reason in {None, *BALANCING_REASONS}
+    is_before = _merit(other) < _merit(row)
+    return has_interval and is_before and other.ideal_send_date == row.ideal_send_date
+
+
+def _merit(row: StoredRow) -> tuple[int, int, date]:
+    return row.priority or 0, row.campaign_instance_id or 0, row.event_date or date.min
 
 
 def may_be_next(
@@ -73,11 +80,7 @@ def may_be_next(
         return _after_window(facts, contact_id, occurrence, rows)
     if occurrence.reason == NO_SEND_DAY:
         return NextDate(None, f"{_NEVER}only if the closed days change.")
-    if interval is None or occurrence.reason not in {
-        DAILY_CAP_EXCEEDED,
-        CAMPAIGN_CONFLICT,
-        FREQUENCY_LIMIT_EXCEEDED,
-    }:
+    if interval is None or occurrence.reason not in BALANCING_REASONS:
         return NextDate(None, f"{_NEVER}this email is over.")
     return _within_interval(facts, contact_id, occurrence, interval, rows)
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from email_scheduler.planning.explanation.answers import answering_rows
 from email_scheduler.planning.explanation.facts import Candidate, Facts, Key
-from email_scheduler.planning.explanation.limits import counted_emails, may_be_next
+from email_scheduler.planning.explanation.limits import BALANCING_REASONS, counted_emails, may_be_next
 from email_scheduler.planning.explanation.past import PlanRow
 from email_scheduler.planning.explanation.results import (
     NO_EMAIL,
@@ -35,15 +35,10 @@ from email_scheduler.planning.explanation.words import (
     skip_meaning,
 )
 from email_scheduler.planning.vocabulary import (
-    CAMPAIGN_CONFLICT,
-    DAILY_CAP_EXCEEDED,
-    FREQUENCY_LIMIT_EXCEEDED,
     POST_WINDOW,
     PRE_SCHEDULED,
 )
 
-# What only the plan of a whole organisation can decide (sections 11 and 12).
-BALANCING_REASONS: Final = (DAILY_CAP_EXCEEDED, CAMPAIGN_CONFLICT, FREQUENCY_LIMIT_EXCEEDED)
 CHANGED: Final = (
     "What is in the database now leads to something else than this row: the contact, a campaign or the"
     " history has changed since the plan was made. The next plan decides about it."
