@@ -28,6 +28,7 @@ ROWS = """
     FROM email_schedules WHERE status IN ('pre-scheduled', 'skipped') AND ideal_send_date IS NOT NULL
 """
 SEEDS = range(20, 29)
+SENDING_SEED = 24
 # Contacts of an organisation whose ids may lie anywhere up to that many apart.
 FAR_APART = 2**42
 
@@ -125,7 +126,7 @@ def outcomes(explained: list[ExplainedContact]) -> Counter[tuple[str, str | None
 
 
 def test_it_never_disagrees_with_the_table(tmp_path: Path) -> None:
-    """A thousand contacts; those of every third organisation a day later, too, after some were sent."""
+    """A thousand contacts; those of one organisation a day later, too, after some were sent."""
     explained_count = sent_count = 0
     seen: Counter[tuple[str, str | None]] = Counter()
     for seed in SEEDS:
@@ -138,7 +139,7 @@ def test_it_never_disagrees_with_the_table(tmp_path: Path) -> None:
         assert list(contradictions(database, found)) == [], seed
         explained_count += len(found)
         seen += outcomes(found)
-        if seed % 3 == 0:
+        if seed == SENDING_SEED:
             sent_count += send_some(database, organisation.as_of)
             day = organisation.as_of + timedelta(days=1)
             plan_and_publish(database.url, config, day)

@@ -33,9 +33,8 @@ def answering_rows(facts: Facts, contact_id: int, key: Key) -> tuple[int, ...]:
 
 
 def _tolerance(facts: Facts, contact_id: int, instance_id: int) -> int:
-    targets = facts.inputs.contact_campaigns
-    is_listed = (targets["contact_id"] == contact_id) & (targets["campaign_instance_id"] == instance_id)
-    if (is_listed & targets["status"].isin(OPEN_TARGET_STATUSES)).any():
+    own = [each for each in facts.targets(contact_id) if each["campaign_instance_id"] == instance_id]
+    if any(each["status"] in OPEN_TARGET_STATUSES for each in own):
         return THAT_DAY
     instance = facts.basis.instances.get(instance_id)
     return THAT_YEAR if instance is not None and instance.is_yearly else ANY_DAY

@@ -8,7 +8,7 @@ import numpy as np
 
 from email_scheduler.config.audiences import Audience
 from email_scheduler.planning.campaign_instances import CampaignInstance
-from email_scheduler.planning.campaigns import OPEN_TARGET_STATUSES, trigger_days
+from email_scheduler.planning.campaigns import OPEN_TARGET_STATUSES
 from email_scheduler.planning.contact_values import ContactTable
 from email_scheduler.planning.dates import to_day
 from email_scheduler.planning.explanation.facts import Facts, as_date
@@ -35,19 +35,19 @@ _FINAL: Final = {"sent": TARGET_SENT, "skipped": TARGET_WITHDRAWN}
 
 def campaigns_without_email(facts: Facts, contact_id: int) -> Iterator[Occurrence]:
     """Yield the campaigns that list a contact, or might have meant it, and why no email comes of them."""
-    targets = facts.inputs.contact_campaigns
-    own = targets[(targets["contact_id"] == contact_id).to_numpy()].reset_index(drop=True)
-    triggers, is_unreadable = trigger_days(own, facts.basis.instances)
-    statuses = [str(status) for status in own["status"].astype("object")]
-    ids = own["campaign_instance_id"].tolist()
-    for instance_id, trigger, unreadable, status in zip(
-        ids, triggers.tolist(), is_unreadable.tolist(), statuses, strict=True
-    ):
+    targets = facts.targets(contact_id)
+    ids = {target["campaign_instance_id"] for target in targets}
+    for target in targets:
+        instance_id, trigger, status = (
+            target["campaign_instance_id"],
+            target["trigger"],
+            str(target["status"]),
+        )
         instance = facts.basis.instances.get(instance_id)
         if status not in OPEN_TARGET_STATUSES:
             reason: str | None = _FINAL.get(status, TARGET_OF_OTHER_STATUS)
         else:
-            reason = _not_planned(facts, instance) or _no_trigger(trigger, unreadable)
+            reason = _not_planned(facts, instance) or _no_trigger(trigger, target["is_unreadable"])
         if reason is not None:
             rule = Rule("contact_campaigns.status", status) if status not in OPEN_TARGET_STATUSES else None
             yield _no_email(instance, instance_id, reason, trigger, rule)

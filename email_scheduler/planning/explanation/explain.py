@@ -151,16 +151,7 @@ def _history(stored: Sequence[StoredRow], publication: Publication) -> tuple[Ema
 
 
 def _behaviour(facts: Facts, contact_id: int) -> tuple[Behaviour, ...]:
-    clicks, answers = facts.inputs.clicks, facts.inputs.answers
-    own_clicks = clicks[(clicks["contact_id"] == contact_id).to_numpy()]
-    own_answers = answers[(answers["contact_id"] == contact_id).to_numpy()]
-    found = [
-        Behaviour("click", _text(at), int(email) or None)
-        for at, email in zip(own_clicks["clicked_at"], own_clicks["email_schedule_id"], strict=True)
-    ]
-    found += [Behaviour("answer", _text(at), None) for at in own_answers["created_at"]]
+    clicks, answers = facts.behaviour(contact_id)
+    found = [Behaviour("click", each["clicked_at"], each["email_schedule_id"] or None) for each in clicks]
+    found += [Behaviour("answer", each["created_at"], None) for each in answers]
     return tuple(sorted(found, key=lambda each: each.at or "", reverse=True))
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None

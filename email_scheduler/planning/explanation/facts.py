@@ -22,7 +22,7 @@ from email_scheduler.planning.anniversaries import (
     anniversary_series,
 )
 from email_scheduler.planning.audiences import Members, audience_members, planned_instances
-from email_scheduler.planning.campaigns import ListedTargets, campaign_occurrences
+from email_scheduler.planning.campaigns import ListedTargets, campaign_occurrences, trigger_days
 from email_scheduler.planning.contacts import validate_contacts
 from email_scheduler.planning.dates import FIRST_DAY, LAST_DAY, from_day
 from email_scheduler.planning.exclusions import ALLOWED, SEARCH_DAYS
@@ -105,6 +105,17 @@ class Facts:
                 found[row["email_type"], row["campaign_instance_id"], row["event_date"]].append(row)
         return found
 
+    def targets(self, contact_id: int) -> list[dict[str, Any]]:
+        """Return the rows of ``CONTACT_CAMPAIGNS_TABLE`` of a contact.
+
+        With ``trigger``, the day number that counts for each, and whether its own ``is_unreadable``.
+        """
+        return self._targets.get(contact_id, [])
+
+    def behaviour(self, contact_id: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """Return the rows of ``CLICKS_TABLE`` and of ``ANSWERS_TABLE`` of a contact."""
+        return self._clicks.get(contact_id, []), self._answers.get(contact_id, [])
+
     def follow_up(self, contact_id: int) -> dict[str, Any] | None:
         """Return the follow-up that is due to a contact, as ``FOLLOW_UPS`` has it."""
         return next(iter(self._follow_ups.get(contact_id, ())), None)
@@ -133,6 +144,20 @@ class Facts:
     def _stored(self) -> dict[int, dict[str, Any]]:
         by_id = by_contact(self.inputs.contacts.rename(columns={"id": "contact_id"}), dates=())
         return {contact_id: row for contact_id, (row, *_) in by_id.items()}
+
+    @cached_property
+    def _targets(self) -> dict[int, list[dict[str, Any]]]:
+        table = self.inputs.contact_campaigns
+        trigger, is_unreadable = trigger_days(table, self.basis.instances)
+        return by_contact(table.assign(trigger=trigger, is_unreadable=is_unreadable), dates=())
+
+    @cached_property
+    def _clicks(self) -> dict[int, list[dict[str, Any]]]:
+        return by_contact(self.inputs.clicks)
+
+    @cached_property
+    def _answers(self) -> dict[int, list[dict[str, Any]]]:
+        return by_contact(self.inputs.answers)
 
     @cached_property
     def _issues(self) -> dict[int, list[dict[str, Any]]]:
