@@ -18,11 +18,11 @@ from email_scheduler.storage.connection import Connection
 from email_scheduler.storage.engine import connect
 from email_scheduler.storage.faults import database_errors, retrying
 from email_scheduler.storage.holds import current_hold
+from email_scheduler.storage.read import read_plan_inputs
 from email_scheduler.storage.read_contact import (
     addressees,
     contacts_of_address,
     is_contact,
-    read_inputs_of,
     read_runs,
     read_stored_rows,
     read_suppressions,
@@ -151,7 +151,9 @@ def _of_one_plan(
 ) -> list[ExplainedContact]:
     plan, used = _plan_in_force(connection, config, publication)
     addressed = {other for contact_id in contact_ids for other in others[contact_id]}
-    inputs = read_inputs_of(connection, contact_ids, addressed, publication.run.as_of, used)
+    inputs = read_plan_inputs(
+        connection, publication.run.as_of, used, contacts=contact_ids, addressees=addressed
+    )
     facts = Facts(_as_known(inputs, publication, stored), used)
     suppressions = read_suppressions(connection, {*contact_ids, *addressed}, publication.run.as_of)
     found = []

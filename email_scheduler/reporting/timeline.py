@@ -55,7 +55,7 @@ class Timeline:
         months: Where each month begins, and its name.
         shades: Begin and width of the excluded days, behind everything.
         lanes: The lines, from above.
-        bar_height, text_height: Of each lane.
+        bar_height: Of each lane.
         summary: What it shows, for those who do not see it.
     """
 

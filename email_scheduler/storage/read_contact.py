@@ -13,15 +13,13 @@ from typing import Any, Final
 import pandas as pd
 
 from email_scheduler.clock import TIME_ZONE
-from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.planning.explanation.records import KeptRun, StoredRow
 from email_scheduler.planning.explanation.results import Suppression
-from email_scheduler.planning.frames import ID, NO_NUMBER, NUMBER, TEXT, Frame, PlanInputs
+from email_scheduler.planning.frames import ID, NO_NUMBER, NUMBER, TEXT, Frame
 from email_scheduler.planning.texts import WHITESPACE
 from email_scheduler.storage.arrow import read_frame
 from email_scheduler.storage.connection import Connection, among
 from email_scheduler.storage.moments import read_moment
-from email_scheduler.storage.read import read_plan_inputs
 from email_scheduler.storage.types import address_sql
 from email_scheduler.storage.urls import backend_of
 
@@ -96,25 +94,6 @@ def addressees(connection: Connection, url: str, contact_ids: Collection[int]) -
     return found
 
 
-def read_inputs_of(
-    connection: Connection,
-    contact_ids: Collection[int],
-    others: Collection[int],
-    as_of: date,
-    config: SchedulerConfig,
-) -> PlanInputs:
-    """Read what a plan for some contacts is made from.
-
-    Args:
-        connection: Where to read.
-        contact_ids: The contacts.
-        others: Those with the same addresses.
-        as_of: The date that the plan is made for.
-        config: The organisation's configuration.
-    """
-    return read_plan_inputs(connection, as_of, config, contacts=contact_ids, addressees=others)
-
-
 def read_stored_rows(connection: Connection, contact_ids: Collection[int]) -> list[StoredRow]:
     """Read all rows of some contacts, those of the archive too."""
     condition = among("contact_id", contact_ids)
@@ -137,16 +116,16 @@ def read_runs(connection: Connection) -> list[KeptRun]:
     """Read the runs on record, in the order in which they began."""
     rows = connection.execute(
         "SELECT id, scheduler_run_id, CAST(as_of_date AS TEXT), status, CAST(run_timestamp AS TEXT),"
-        " CAST(completed_at AS TEXT), config_version_id, contacts_checksum FROM scheduler_checkpoints"
+        " CAST(completed_at AS TEXT), config_version_id FROM scheduler_checkpoints"
         " ORDER BY id"
     )
     found = []
-    for number, run_id, as_of, status, began_at, completed_at, version, checksum in rows:
+    for number, run_id, as_of, status, began_at, completed_at, version in rows:
         day, published = day_of(as_of), read_moment(completed_at)
         if day is not None and run_id is not None:
             local = published and published.astimezone(TIME_ZONE).date()
             moments = read_moment(began_at), published, local
-            found.append(KeptRun(int(number), run_id, day, str(status), *moments, version, checksum))
+            found.append(KeptRun(int(number), run_id, day, str(status), *moments, version))
     return found
 
 

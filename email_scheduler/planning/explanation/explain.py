@@ -37,7 +37,7 @@ _DATA_ARE_OF_NOW: Final = (
     "What a contact and a campaign were on a past day is not kept. Windows, ideal dates and intervals are"
     " worked out from what the database holds now; rows, statuses and reasons are those of the plan."
 )
-_TAKEN_BY_SUPPRESSION: Final = (
+_ROWS_OF_THE_PLAN_BEFORE: Final = (
     "The rows below are of the plan before: the contact is not valid any more, due_emails leaves out whoever"
     " is suppressed, and the next plan moves the rows to the archive."
 )
@@ -98,7 +98,7 @@ def _notes(contact: ContactState, rows: Sequence[PlanRow], publication: Publicat
     if not publication.is_last:
         yield _DATA_ARE_OF_NOW
     if not contact.is_valid and rows:
-        yield _TAKEN_BY_SUPPRESSION
+        yield _ROWS_OF_THE_PLAN_BEFORE
 
 
 def _missing_series(facts: Facts, contact: ContactState) -> Iterator[Occurrence]:

@@ -18,7 +18,6 @@ class KeptRun:
         began_at, completed_at: When it began to publish, and when it was done; None: not known, or not yet.
         published_on: The day of that in US Central time.
         config_version: The row of ``config_versions``; None: none is named.
-        contacts_checksum: Of all contacts of the organisation as the run read them.
     """
 
     number: int
@@ -29,7 +28,6 @@ class KeptRun:
     completed_at: datetime | None
     published_on: date | None
     config_version: int | None
-    contacts_checksum: str | None
 
 
 @dataclass(frozen=True)
