@@ -26,6 +26,7 @@ from email_scheduler.cli.backups import backup
 from email_scheduler.cli.campaign_output import hold_object
 from email_scheduler.cli.campaigns import campaigns
 from email_scheduler.cli.config_versions import config_commands
+from email_scheduler.cli.explain import explain
 from email_scheduler.cli.health import health
 from email_scheduler.cli.holds import hold, release
 from email_scheduler.cli.import_history import import_history
@@ -200,6 +201,7 @@ app.command()(hold)
 app.command()(release)
 app.command()(health)
 app.command()(report)
+app.command()(explain)
 app.command("migrate-rate-increases")(migrate_rate_increases)
 app.command("import-history")(import_history)
 app.command()(shadow)

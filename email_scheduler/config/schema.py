@@ -274,10 +274,14 @@ class SchedulerConfig(Section):
         """Return the SHA-256 of the document, in hexadecimal."""
         return _hash(self.document())
 
-    def rules_hash(self) -> str:
-        """Return the SHA-256 of what a plan depends on: all but how the program runs, and campaigns."""
+    def rules_document(self) -> dict[str, Any]:
+        """Return what a plan depends on of the document: all but how the program runs, and campaigns."""
         left_out = _HOW_IT_RUNS | _CAMPAIGNS
-        return _hash({key: value for key, value in self.document().items() if key not in left_out})
+        return {key: value for key, value in self.document().items() if key not in left_out}
+
+    def rules_hash(self) -> str:
+        """Return the SHA-256 of what a plan depends on."""
+        return _hash(self.rules_document())
 
 
 def _hash(document: Mapping[str, Any]) -> str:

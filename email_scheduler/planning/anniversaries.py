@@ -20,8 +20,14 @@ from email_scheduler.planning.vocabulary import (
 
 
 @dataclass(frozen=True)
-class _Occurrences:
-    """Occurrences of one type: positions in the contacts frame, and the days of each."""
+class AnniversaryEmails:
+    """Occurrences of one type: positions in the contacts frame, and the days of each.
+
+    Attributes:
+        email_type: The type.
+        rows: Positions of the contacts.
+        event, ideal, deadline: Day numbers: event date, ideal date, and the last day on which it makes sense.
+    """
 
     email_type: str
     rows: Rows
@@ -29,19 +35,20 @@ class _Occurrences:
     ideal: Days
     deadline: Days
 
-    def where(self, is_chosen: Flags) -> "_Occurrences":
+    def where(self, is_chosen: Flags) -> "AnniversaryEmails":
+        """Return those that are chosen."""
         chosen = np.flatnonzero(is_chosen)
-        return _Occurrences(
+        return AnniversaryEmails(
             self.email_type, self.rows[chosen], self.event[chosen], self.ideal[chosen], self.deadline[chosen]
         )
 
 
 @dataclass(frozen=True)
-class _Series:
+class Series:
     """The current and the previous occurrence of one series, of the contacts that have one (section 6)."""
 
-    current: _Occurrences
-    previous: _Occurrences
+    current: AnniversaryEmails
+    previous: AnniversaryEmails
 
 
 def anniversary_occurrences(basis: PlanningBasis) -> pd.DataFrame:
@@ -54,10 +61,10 @@ def anniversary_occurrences(basis: PlanningBasis) -> pd.DataFrame:
     Returns:
         ``OCCURRENCES``, one row an occurrence, in no particular order.
     """
-    due: list[_Occurrences] = []
+    due: list[AnniversaryEmails] = []
     reasons_of_due: list[ReasonCodes] = []
-    hidden: list[_Occurrences] = []
-    for series in (_birthdays(basis), _effective_dates(basis), *_aep(basis)):
+    hidden: list[AnniversaryEmails] = []
+    for series in anniversary_series(basis):
         current = series.current.where(_is_open(basis, series.current))
         reasons = basis.windows.reasons(current.rows, current.ideal)
         due.append(current)
@@ -69,6 +76,14 @@ def anniversary_occurrences(basis: PlanningBasis) -> pd.DataFrame:
     due.append(_post_windows(basis, hidden))
     reasons_of_due.append(np.full(len(due[-1].rows), ALLOWED, np.int16))
     return _frame(basis, due, np.concatenate(reasons_of_due))
+
+
+def anniversary_series(basis: PlanningBasis) -> list[Series]:
+    """Return the series of the contacts (section 6), handled occurrences and those of others too.
+
+    One of the birthdays, one of the effective dates, and one for each AEP date of the configuration.
+    """
+    return [_birthdays(basis), _effective_dates(basis), *_aep(basis)]
 
 
 def effective_date_load(basis: PlanningBasis) -> "pd.Series[int]":
@@ -83,23 +98,23 @@ def effective_date_load(basis: PlanningBasis) -> "pd.Series[int]":
     return pd.Series(counts, index=days)
 
 
-def _is_open(basis: PlanningBasis, occurrences: _Occurrences) -> Flags:
+def _is_open(basis: PlanningBasis, occurrences: AnniversaryEmails) -> Flags:
     """Tell which occurrences are still to be dealt with."""
     is_handled = basis.senders.answer(occurrences.email_type, occurrences.rows, occurrences.event)
     return basis.is_live(occurrences.ideal) & ~is_handled
 
 
-def _birthdays(basis: PlanningBasis) -> _Series:
+def _birthdays(basis: PlanningBasis) -> Series:
     days_before = basis.config.timing_constants.birthday_email_days_before
     return _yearly(basis, BIRTHDAY, basis.windows.births, days_before)
 
 
-def _effective_dates(basis: PlanningBasis) -> _Series:
+def _effective_dates(basis: PlanningBasis) -> Series:
     days_before = basis.config.timing_constants.effective_date_days_before
     return _yearly(basis, EFFECTIVE_DATE, basis.windows.effectives, days_before)
 
 
-def _yearly(basis: PlanningBasis, email_type: str, anchors: Anchors, days_before: int) -> _Series:
+def _yearly(basis: PlanningBasis, email_type: str, anchors: Anchors, days_before: int) -> Series:
     rows = np.flatnonzero(anchors.is_known)
     anchors = anchors.take(rows)
     spread = basis.config.load_balancing.catch_up_spread_days
@@ -108,17 +123,17 @@ def _yearly(basis: PlanningBasis, email_type: str, anchors: Anchors, days_before
     year = np.maximum(np.int32(from_day(earliest_event).year), anchors.year + np.int32(1))
     year = year + (anchors.anniversaries(year) < earliest_event).astype(np.int32)
 
-    def occurrences(rows: Rows, event: Days) -> _Occurrences:
+    def occurrences(rows: Rows, event: Days) -> AnniversaryEmails:
         ideal, deadline = event - np.int32(days_before), event + np.int32(deadline_offset)
-        return _Occurrences(email_type, rows, event, ideal, deadline)
+        return AnniversaryEmails(email_type, rows, event, ideal, deadline)
 
     # only a window can hide a previous occurrence, so that the others need no look
     has_previous = np.flatnonzero(basis.windows.is_ruled[rows] & (year - 1 > anchors.year))
     previous = anchors.take(has_previous).anniversaries(year[has_previous] - np.int32(1))
-    return _Series(occurrences(rows, anchors.anniversaries(year)), occurrences(rows[has_previous], previous))
+    return Series(occurrences(rows, anchors.anniversaries(year)), occurrences(rows[has_previous], previous))
 
 
-def _aep(basis: PlanningBasis) -> list[_Series]:
+def _aep(basis: PlanningBasis) -> list[Series]:
     """Return one series for each AEP date of the configuration; its days are the same for every contact."""
     aep = basis.config.aep_config
     reach = aep.send_period_days // 365 + 2
@@ -134,7 +149,7 @@ def _aep(basis: PlanningBasis) -> list[_Series]:
         current, previous = np.flatnonzero(~is_over)[:1], np.flatnonzero(is_over)[-1:]
         everybody, ruled = np.arange(len(basis.contacts)), np.flatnonzero(basis.windows.is_ruled)
         series.append(
-            _Series(
+            Series(
                 _aep_of(everybody, event[current], deadline[current]),
                 _aep_of(ruled, event[previous], deadline[previous]),
             )
@@ -142,14 +157,14 @@ def _aep(basis: PlanningBasis) -> list[_Series]:
     return series
 
 
-def _aep_of(rows: Rows, event: Days, deadline: Days) -> _Occurrences:
+def _aep_of(rows: Rows, event: Days, deadline: Days) -> AnniversaryEmails:
     """Return the one AEP occurrence for each of these contacts, or none if there is none."""
     count = len(rows)
     events = np.repeat(event, count)
-    return _Occurrences(AEP, np.tile(rows, len(event)), events, events, np.repeat(deadline, count))
+    return AnniversaryEmails(AEP, np.tile(rows, len(event)), events, events, np.repeat(deadline, count))
 
 
-def _post_windows(basis: PlanningBasis, hidden: list[_Occurrences]) -> _Occurrences:
+def _post_windows(basis: PlanningBasis, hidden: list[AnniversaryEmails]) -> AnniversaryEmails:
     rows = np.concatenate([occurrences.rows for occurrences in hidden])
     ideal = np.concatenate([occurrences.ideal for occurrences in hidden])
     last = ideal + np.int32(SEARCH_DAYS)
@@ -157,7 +172,7 @@ def _post_windows(basis: PlanningBasis, hidden: list[_Occurrences]) -> _Occurren
     is_found = allowed <= last
     rows, day = _distinct(rows[is_found], allowed[is_found])
     deadline = day + np.int32(basis.config.timing_constants.post_window_grace_days)
-    due = _Occurrences(POST_WINDOW, rows, day - np.int32(1), day, deadline)
+    due = AnniversaryEmails(POST_WINDOW, rows, day - np.int32(1), day, deadline)
     return due.where((deadline >= basis.today) & _is_open(basis, due))
 
 
@@ -167,7 +182,7 @@ def _distinct(rows: Rows, days: Days) -> tuple[Rows, Days]:
     return packed >> 32, (packed & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
 
 
-def _frame(basis: PlanningBasis, due: list[_Occurrences], reasons: ReasonCodes) -> pd.DataFrame:
+def _frame(basis: PlanningBasis, due: list[AnniversaryEmails], reasons: ReasonCodes) -> pd.DataFrame:
     counts = [len(occurrences.rows) for occurrences in due]
     types = [basis.email_types.categories.get_loc(occurrences.email_type) for occurrences in due]
     priorities = [getattr(basis.config.priorities, occurrences.email_type) for occurrences in due]

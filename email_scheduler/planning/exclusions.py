@@ -5,6 +5,7 @@ why, which day is the next allowed one, where does the run of allowed days end) 
 to each rule: which is your first interval that ends on or after a day?
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,7 +26,7 @@ ALLOWED: Final = 0
 # How far after an ideal date the end of a window is looked for (section 7).
 SEARCH_DAYS: Final = 366
 
-_KINDS: Final = (
+EXCLUSION_KINDS: Final = (
     "Year-round exclusion",
     "Birthday exclusion window",
     "Birth date unknown",
@@ -33,9 +34,9 @@ _KINDS: Final = (
     "Effective date unknown",
     "Age 76+ exclusion",
 )
-_YEAR_ROUND, _BIRTHDAY, _BIRTH_UNKNOWN, _EFFECTIVE, _EFFECTIVE_UNKNOWN, _AGE = range(len(_KINDS))
+_YEAR_ROUND, _BIRTHDAY, _BIRTH_UNKNOWN, _EFFECTIVE, _EFFECTIVE_UNKNOWN, _AGE = range(len(EXCLUSION_KINDS))
 # The label of each reason code; code 0 is an allowed day.
-EXCLUSION_REASONS: Final = tuple(f"{kind} in {state}" for kind in _KINDS for state in STATES)
+EXCLUSION_REASONS: Final = tuple(f"{kind} in {state}" for kind in EXCLUSION_KINDS for state in STATES)
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class _Rule:
 
     Attributes:
         kind: Position in the kinds of reasons.
+        windows: By state: the window as the configuration has it; None where the rule has no length.
         applies: By state code: whether the state has the rule.
         first_offset, last_offset: The window around an anniversary, days, both inclusive.
         is_month_start: Whether the window is counted from the first of the anniversary's month.
@@ -51,6 +53,7 @@ class _Rule:
     """
 
     kind: int
+    windows: dict[str, Window | None]
     applies: Flags
     first_offset: Days
     last_offset: Days
@@ -72,7 +75,27 @@ class _Rule:
                 is_month_start[code] = window.use_month_start
                 valid[0, code] = -FOREVER if window.valid_from is None else to_day(window.valid_from)
                 valid[1, code] = FOREVER if window.valid_to is None else to_day(window.valid_to)
-        return cls(kind, applies, offsets[0], offsets[1], is_month_start, valid[0], valid[1])
+        return cls(kind, windows, applies, offsets[0], offsets[1], is_month_start, valid[0], valid[1])
+
+
+@dataclass(frozen=True)
+class ExcludedInterval:
+    """Days on which one rule excludes one contact.
+
+    Attributes:
+        kind: One of ``EXCLUSION_KINDS``.
+        state: The contact's.
+        first, last: Day numbers, inclusive; ``-FOREVER`` or ``FOREVER`` where there is no end.
+        anchor: The day that the window is counted from; None: it is counted from none.
+        window: The window as the configuration has it; None: the rule is the name of the state.
+    """
+
+    kind: str
+    state: str
+    first: int
+    last: int
+    anchor: int | None
+    window: Window | None
 
 
 class ExclusionWindows:
@@ -145,6 +168,27 @@ class ExclusionWindows:
         result[ruled] = found
         return result
 
+    def intervals(self, row: int, first: int, last: int) -> Iterator[ExcludedInterval]:
+        """Return what each rule excludes of one contact between two days, inclusive; nothing is cut off.
+
+        In the order in which the rules give the reason, then by time. Meant for people: a plan asks for days.
+        """
+        rows = np.array([row])
+        state = STATES[int(self._states[row])]
+        for rule in self._rules:
+            if not self._concerns(rule, rows)[0]:
+                continue
+            day = np.array([first], np.int32)
+            while day[0] <= last:
+                start, end = (int(each[0]) for each in self._next_interval(rule, rows, day))
+                if start > last or end < day[0]:
+                    break
+                is_counted = rule.kind in (_BIRTHDAY, _EFFECTIVE)
+                anchor = int(self._next_event(rule, rows, day)[0]) if is_counted else None
+                kind = EXCLUSION_KINDS[rule.kind]
+                yield ExcludedInterval(kind, state, start, end, anchor, rule.windows.get(state))
+                day = np.array([end + 1], np.int32)
+
     def _concerns(self, rule: _Rule, rows: Rows) -> Flags:
         applies: Flags = rule.applies[self._states[rows]]
         if rule.kind in (_BIRTHDAY, _AGE):
@@ -166,21 +210,25 @@ class ExclusionWindows:
             return births.anniversaries(births.year + AGE_LIMIT), valid_to
         if rule.kind not in (_BIRTHDAY, _EFFECTIVE):
             return valid_from, valid_to
-        anchors = (self.births if rule.kind == _BIRTHDAY else self.effectives).take(rows)
-        anchors = anchors.first_of_month(rule.is_month_start[states])
+        event = self._next_event(rule, rows, days)
         first_offset, last_offset = rule.first_offset[states], rule.last_offset[states]
-        # the anniversary from which an interval reaches this day is the earliest that is not before this one
-        reached = np.maximum(days, valid_from) - last_offset
-        year = np.maximum(years_of(reached), anchors.year)
-        event = anchors.anniversaries(year)
-        is_before = event < reached
-        event = np.where(is_before, anchors.anniversaries(year + 1), event)
         start = np.maximum(event + first_offset, valid_from)
         end = np.minimum(event + last_offset, valid_to)
         is_law = start <= end
         return np.where(is_law, start, FOREVER).astype(np.int32), np.where(is_law, end, -FOREVER).astype(
             np.int32
         )
+
+    def _next_event(self, rule: _Rule, rows: Rows, days: Days) -> Days:
+        """Return the anniversary that the rule's first interval on or after each day is counted from."""
+        states = self._states[rows]
+        anchors = (self.births if rule.kind == _BIRTHDAY else self.effectives).take(rows)
+        anchors = anchors.first_of_month(rule.is_month_start[states])
+        # the anniversary from which an interval reaches this day is the earliest that is not before this one
+        reached = np.maximum(days, rule.valid_from[states]) - rule.last_offset[states]
+        year = np.maximum(years_of(reached), anchors.year)
+        event = anchors.anniversaries(year)
+        return np.where(event < reached, anchors.anniversaries(year + 1), event)
 
 
 def _compile(rules: StateRules) -> list[_Rule]:

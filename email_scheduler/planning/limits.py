@@ -123,7 +123,7 @@ def _accept_in_order(
         of, day = contact[now], days[now]
         others = taken[of]
         has_conflict = is_campaign[now] & ((others == day[:, None]) & taken_by_campaign[of]).any(axis=1)
-        is_too_much = _busiest_period(others, day, period) > limit
+        is_too_much = busiest_period(others, day, period) > limit
         codes[now[is_too_much]] = skip_code(FREQUENCY_LIMIT_EXCEEDED)
         codes[now[has_conflict]] = skip_code(CAMPAIGN_CONFLICT)
         accepted = ~(has_conflict | is_too_much)
@@ -134,7 +134,7 @@ def _accept_in_order(
     return result
 
 
-def _busiest_period(
+def busiest_period(
     others: npt.NDArray[np.int64], day: npt.NDArray[np.int64], period: int
 ) -> npt.NDArray[np.int64]:
     """Return the most emails in any ``period`` consecutive days that contain ``day``, that email included.

@@ -6,11 +6,16 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from email_scheduler.config.schema import SchedulerConfig
-from email_scheduler.storage.connection import Connection
+from email_scheduler.storage.connection import Connection, Row
 from email_scheduler.storage.engine import connect
 from email_scheduler.storage.faults import database_errors
 
 CONFIG_TYPE: Final = "scheduler"
+
+_VERSIONS_SQL: Final = (
+    "SELECT id, config_data, CAST(valid_from AS TEXT), CAST(valid_to AS TEXT), created_by"
+    " FROM config_versions WHERE config_type = ?"
+)
 
 
 @dataclass(frozen=True)
@@ -73,15 +78,19 @@ def read_config_versions(url: str, config: SchedulerConfig) -> list[ConfigVersio
         DatabaseError: The database cannot be read.
     """
     with database_errors(url), connect(url, config) as connection:
-        rows = connection.execute(
-            "SELECT id, config_data, CAST(valid_from AS TEXT), CAST(valid_to AS TEXT), created_by"
-            " FROM config_versions WHERE config_type = ? ORDER BY id DESC",
-            (CONFIG_TYPE,),
-        )
-    return [
-        ConfigVersion(int(number), json.loads(document), valid_from or "", valid_to, created_by)
-        for number, document, valid_from, valid_to, created_by in rows
-    ]
+        rows = connection.execute(f"{_VERSIONS_SQL} ORDER BY id DESC", (CONFIG_TYPE,))
+    return [_version(row) for row in rows]
+
+
+def read_config_version(connection: Connection, number: int) -> ConfigVersion | None:
+    """Return one version, None if it is not kept, within the transaction of ``connection``."""
+    rows = connection.execute(f"{_VERSIONS_SQL} AND id = ?", (CONFIG_TYPE, number))
+    return _version(rows[0]) if rows else None
+
+
+def _version(row: Row) -> ConfigVersion:
+    number, document, valid_from, valid_to, created_by = row
+    return ConfigVersion(int(number), json.loads(document), valid_from or "", valid_to, created_by)
 
 
 def _user() -> str | None:

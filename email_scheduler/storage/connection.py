@@ -1,7 +1,7 @@
 """One connection to an organisation's database, for few rows and for many: what the two databases share."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -151,6 +151,13 @@ def or_nothing(expression: str, cell: Cell) -> str:
     """Return SQL of an id, or of what stands for none."""
     # the lowest number has no literal of its own: its digits alone are beyond the highest
     return f"coalesce({expression}, ({cell.nothing + 1} - 1))"
+
+
+def among(column: str, ids: Collection[int] | None) -> str:
+    """Return SQL of the condition that a column holds one of these ids; None: any, or none."""
+    if ids is None:
+        return "TRUE"
+    return f"{column} IN ({', '.join(map(str, sorted(map(int, ids))))})" if ids else "FALSE"
 
 
 def cast_number(expression: str, greatest: str, least: str) -> str:

@@ -37,7 +37,7 @@ from email_scheduler.planning.vocabulary import PRE_SCHEDULED, SKIPPED
 from email_scheduler.storage.arrow import append_rows, from_arrow, read_frame, read_frames
 from email_scheduler.storage.attributes import read_attributes
 from email_scheduler.storage.compare import EXISTING_ROWS, PLANNER_ROWS, existing_rows
-from email_scheduler.storage.connection import Connection
+from email_scheduler.storage.connection import Connection, among
 from email_scheduler.storage.engine import connect
 from email_scheduler.storage.faults import database_errors, retrying
 from email_scheduler.storage.seen_changes import read_campaign_changes
@@ -132,46 +132,80 @@ def read_inputs_and_changes(
 
 
 def read_plan_inputs(
-    connection: Connection, as_of: date, config: SchedulerConfig, values: Collection[str] = ()
+    connection: Connection,
+    as_of: date,
+    config: SchedulerConfig,
+    values: Collection[str] = (),
+    contacts: Collection[int] | None = None,
+    addressees: Collection[int] = (),
 ) -> PlanInputs:
     """Read all that a plan for ``as_of`` is made from, within the transaction of ``connection``.
 
     Clicks and answers that no follow-up of that day can depend on are left out (section 10 of the planning
     rules): those dated after ``as_of``, and those before the first day that is looked back to, unless they
     name their email. Of further columns of the contacts, those that audiences of planned instances name.
+
+    Args:
+        connection: Where to read.
+        as_of: The date that the plan is made for.
+        config: The organisation's configuration.
+        values: Names of values of contacts that are read besides those of planned instances.
+        contacts: Some contacts: only their rows are read; None: everybody's.
+        addressees: Further contacts of which only those columns and suppressions are read.
     """
     earliest = as_of - timedelta(days=config.timing_constants.followup_lookback_days)
-    contacts = read_frame(connection, CONTACTS_TABLE, "contacts", distinct=("email", "phone_number"))
+    everybody = None if contacts is None else {*contacts, *addressees}
+    table = read_frame(
+        connection,
+        CONTACTS_TABLE,
+        f"contacts WHERE {among('id', everybody)}",
+        distinct=("email", "phone_number"),
+    )
     types, instances = _read_campaign_types(connection), _read_campaign_instances(connection)
     names = named_values(types, instances, as_of, config).union(values)
+    history = read_history_table(connection, contacts)
+    # nobody has anything to follow up without an email: the tables of behaviour have no index by contact
+    acting = contacts if contacts is None or len(history) else ()
     return PlanInputs(
         as_of=as_of,
-        contacts=contacts,
+        contacts=table,
         suppressions=read_frame(
-            connection, SUPPRESSIONS_TABLE, "contact_suppressions WHERE contact_id IS NOT NULL"
+            connection,
+            SUPPRESSIONS_TABLE,
+            f"contact_suppressions WHERE contact_id IS NOT NULL AND {among('contact_id', everybody)}",
         ),
         campaign_types=types,
         campaign_instances=instances,
-        contact_campaigns=read_frame(connection, CONTACT_CAMPAIGNS_TABLE, "contact_campaigns"),
-        history=read_history_table(connection),
-        clicks=_read_clicks(connection, earliest, as_of),
-        answers=_read_answers(connection, earliest, as_of),
-        contact_attributes=read_attributes(connection, names),
+        contact_campaigns=read_frame(
+            connection, CONTACT_CAMPAIGNS_TABLE, f"contact_campaigns WHERE {among('contact_id', contacts)}"
+        ),
+        history=history,
+        clicks=_read_clicks(connection, earliest, as_of, acting),
+        answers=_read_answers(connection, earliest, as_of, acting),
+        contact_attributes=read_attributes(connection, names, contacts),
     )
 
 
-def read_history_table(connection: Connection) -> pd.DataFrame:
-    """Read the sender's rows, and the pre-scheduled rows of types that are not the planner's."""
+def read_history_table(connection: Connection, contacts: Collection[int] | None = None) -> pd.DataFrame:
+    """Read the sender's rows, and the pre-scheduled rows of types that are not the planner's.
+
+    Args:
+        connection: Where to read.
+        contacts: Those whose rows are read; None: all.
+    """
     index = connection.indexed_by(SENDER_ROWS_INDEX)
     senders = read_frame(
         connection,
         HISTORY_TABLE,
-        f"email_schedules{index} WHERE {SENDER_ROW_SQL}",
+        f"email_schedules{index} WHERE {SENDER_ROW_SQL} AND {among('contact_id', contacts)}",
         sql=HISTORY_SQL | {"status": _SENDERS_STATUS},
     )
-    index = connection.indexed_by(FOREIGN_ROWS_INDEX)
+    index = connection.indexed_by(FOREIGN_ROWS_INDEX) if contacts is None else ""
     foreign = read_frame(
-        connection, HISTORY_TABLE, f"email_schedules{index} WHERE {FOREIGN_ROW_SQL}", sql=HISTORY_SQL
+        connection,
+        HISTORY_TABLE,
+        f"email_schedules{index} WHERE {FOREIGN_ROW_SQL} AND {among('contact_id', contacts)}",
+        sql=HISTORY_SQL,
     )
     return append_rows([senders, foreign]) if len(foreign) else senders
 
@@ -303,7 +337,9 @@ def _read_campaign_instances(connection: Connection) -> pd.DataFrame:
     )
 
 
-def _read_clicks(connection: Connection, earliest: date, as_of: date) -> pd.DataFrame:
+def _read_clicks(
+    connection: Connection, earliest: date, as_of: date, contacts: Collection[int] | None
+) -> pd.DataFrame:
     day = "substr(clicked_at, 1, 10)"
     return read_frame(
         connection,
@@ -312,11 +348,14 @@ def _read_clicks(connection: Connection, earliest: date, as_of: date) -> pd.Data
         " UNION ALL SELECT email.contact_id, email.id, CAST(event.created_at AS TEXT)"
         " FROM email_tracking AS event JOIN email_schedules AS email ON email.id = event.email_id"
         " WHERE event.event_type = 'click') AS clicks"
-        f" WHERE {day} <= '{as_of}' AND (coalesce(email_schedule_id, 0) <> 0 OR {day} >= '{earliest}')",
+        f" WHERE {day} <= '{as_of}' AND (coalesce(email_schedule_id, 0) <> 0 OR {day} >= '{earliest}')"
+        f" AND {among('contact_id', contacts)}",
     )
 
 
-def _read_answers(connection: Connection, earliest: date, as_of: date) -> pd.DataFrame:
+def _read_answers(
+    connection: Connection, earliest: date, as_of: date, contacts: Collection[int] | None
+) -> pd.DataFrame:
     return read_frame(
         connection,
         ANSWERS_TABLE,
@@ -325,6 +364,7 @@ def _read_answers(connection: Connection, earliest: date, as_of: date) -> pd.Dat
         " UNION ALL SELECT event.id, email.contact_id, CAST(event.created_at AS TEXT), event.event_data"
         " FROM email_tracking AS event JOIN email_schedules AS email ON email.id = event.email_id"
         " WHERE event.event_type = 'health_question_response') AS answers"
-        f" WHERE substr(created_at, 1, 10) BETWEEN '{earliest}' AND '{as_of}'",
+        f" WHERE substr(created_at, 1, 10) BETWEEN '{earliest}' AND '{as_of}'"
+        f" AND {among('contact_id', contacts)}",
         distinct=("event_data",),
     )

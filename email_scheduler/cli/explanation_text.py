@@ -1,0 +1,151 @@
+"""An explanation for a terminal of 80 columns."""
+
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
+from typing import Final
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from email_scheduler.planning.explanation.results import (
+    NO_EMAIL,
+    PLANNED,
+    SKIPPED,
+    Answer,
+    ExplainedContact,
+    Explanation,
+)
+from email_scheduler.reporting.explanation_words import (
+    Line,
+    contact_lines,
+    email_line,
+    lines_of,
+    next_lines,
+    outcome_of,
+    plan_lines,
+    row_line,
+    title_of,
+    why_of,
+    window_lines,
+)
+
+_SHOWN_ROWS: Final = 20
+# Days of one character of the timeline.
+_DAYS_OF_CELL: Final = 6
+_COLOURS: Final = {PLANNED: "green", SKIPPED: "yellow"}
+
+
+def explanation_text(answer: Answer) -> RenderableType:
+    """Return an answer for a terminal."""
+    parts: list[RenderableType] = []
+    if answer.hold is not None:
+        parts += [Text.assemble(("Note: ", "bold yellow"), answer.hold), ""]
+    if len(answer.contacts) > 1:
+        ids = ", ".join(str(each.explanation.contact.contact_id) for each in answer.contacts)
+        parts += [
+            Text(f"{len(answer.contacts)} contacts have this address: {ids}. Each is explained below."),
+            "",
+        ]
+    for each in answer.contacts:
+        parts += [part for section in _contact(each, answer) for part in (section, "")]
+    return Group(*parts[:-1])
+
+
+def _contact(explained: ExplainedContact, answer: Answer) -> Iterator[RenderableType]:
+    explanation = explained.explanation
+    yield Text(f"Contact {explanation.contact.contact_id}", style="bold")
+    lines = [*plan_lines(explained.plan, answer.asked_for), *contact_lines(explanation.contact)]
+    yield _lines([*lines, *next_lines(explanation), *(("note", note) for note in explanation.notes)])
+    yield from _windows(explanation)
+    yield _summary(explanation)
+    for one in explanation.occurrences:
+        if one.outcome != NO_EMAIL or one.rule is not None or one.notes:
+            yield Group(Text(title_of(one), style="bold"), _lines(lines_of(one)))
+    yield from _past(explanation)
+
+
+def _windows(explanation: Explanation) -> Iterator[RenderableType]:
+    days = f"{explanation.first_day} to {explanation.last_day}"
+    yield Text(f"Exclusion windows, {days}", style="bold")
+    if not explanation.contact.is_valid:
+        yield Text("  not looked at: the contact is not valid")
+        return
+    yield _timeline(explanation)
+    for window in explanation.windows:
+        yield Group(Text(f"  {window.reason}"), _lines(window_lines(window)))
+    if not explanation.windows:
+        yield Text("  none: no rule of the state excludes this contact")
+
+
+def _timeline(explanation: Explanation) -> RenderableType:
+    """Return the year as a line: ``#`` days of a window, ``*`` days on which an email goes out."""
+    first, last = explanation.first_day, explanation.last_day
+    cells = (last - first).days // _DAYS_OF_CELL + 1
+    marks, months = ["."] * cells, [" "] * (cells + 3)
+    for window in explanation.windows:
+        begin, end = max(window.first or first, first), min(window.last or last, last)
+        for number in range((begin - first).days // _DAYS_OF_CELL, (end - first).days // _DAYS_OF_CELL + 1):
+            marks[number] = "#"
+    for one in explanation.occurrences:
+        day = one.plan_row.row.scheduled_send_date if one.plan_row and one.outcome == PLANNED else None
+        if day is not None and first <= day <= last:
+            marks[(day - first).days // _DAYS_OF_CELL] = "*"
+    for number in range(cells):
+        day = first + timedelta(days=number * _DAYS_OF_CELL)
+        if day.day <= _DAYS_OF_CELL:
+            months[number : number + 3] = f"{day:%b}"
+    legend = "  # excluded   * an email goes out   . neither"
+    return Group(
+        *(Text(f"  {''.join(line).rstrip()}") for line in (months, marks)), Text(legend, style="dim")
+    )
+
+
+def _summary(explanation: Explanation) -> RenderableType:
+    table = Table(
+        title="Emails",
+        title_justify="left",
+        title_style="bold",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        show_edge=False,
+    )
+    for heading in ("email", "what becomes of it", "why"):
+        table.add_column(heading, overflow="fold")
+    for one in explanation.occurrences:
+        outcome = Text(outcome_of(one), style=_COLOURS.get(one.outcome, ""))
+        table.add_row(Text(title_of(one)), outcome, Text(why_of(one)))
+    return table if explanation.occurrences else Text("No email is due, and none was planned.")
+
+
+def _past(explanation: Explanation) -> Iterator[RenderableType]:
+    behaviour = [
+        f"{each.at or 'at an unknown time'}: {each.kind}"
+        + (f" of email {each.email_id}" if each.email_id else "")
+        for each in explanation.behaviour
+    ]
+    for title, texts in (
+        ("What the sending system has taken", [email_line(each) for each in explanation.history]),
+        ("Clicks and answers", behaviour),
+        (
+            "What had left the plan before",
+            [f"{r.row.email_type} {row_line(r)}" for r in explanation.left_plan],
+        ),
+    ):
+        if texts:
+            more = [f"and {len(texts) - _SHOWN_ROWS:,} earlier ones"] if len(texts) > _SHOWN_ROWS else []
+            shown = [Padding(Text(text), (0, 0, 0, 2)) for text in (*texts[:_SHOWN_ROWS], *more)]
+            yield Group(Text(title, style="bold"), *shown)
+
+
+def _lines(lines: Iterable[Line]) -> RenderableType:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(min_width=13)
+    grid.add_column(overflow="fold")
+    before = ""
+    for name, text in lines:
+        grid.add_row(Text(f"  {name}" if name != before else ""), Text(text))
+        before = name
+    return grid

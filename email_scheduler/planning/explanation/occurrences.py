@@ -1,0 +1,223 @@
+"""Each email of one contact: what becomes of it, which rule decided, and when the contact may get it.
+
+The published row leads. What the planner works out for the contact alone says why; where the two differ, the
+database has changed since the plan was made, and that is said.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from functools import cached_property
+from typing import Any, Final
+
+from email_scheduler.planning.explanation.answers import answering_rows
+from email_scheduler.planning.explanation.facts import Candidate, Facts, Key
+from email_scheduler.planning.explanation.limits import BALANCING_REASONS, counted_emails, may_be_next
+from email_scheduler.planning.explanation.past import PlanRow
+from email_scheduler.planning.explanation.results import (
+    NO_EMAIL,
+    NOT_KEPT,
+    PLANNED,
+    SKIPPED,
+    TAKEN,
+    NextDate,
+    Occurrence,
+    Rule,
+)
+from email_scheduler.planning.explanation.rules import deciding_rule
+from email_scheduler.planning.explanation.words import (
+    BEFORE_GO_LIVE,
+    HANDLED,
+    NO_ROW_MEANINGS,
+    NOT_IN_PLAN,
+    Meaning,
+    adjustment_meaning,
+    skip_meaning,
+)
+from email_scheduler.planning.vocabulary import (
+    POST_WINDOW,
+    PRE_SCHEDULED,
+)
+
+CHANGED: Final = (
+    "What is in the database now leads to something else than this row: the contact, a campaign or the"
+    " history has changed since the plan was made. The next plan decides about it."
+)
+
+
+@dataclass(frozen=True)
+class Emails:
+    """The emails of one valid contact.
+
+    Attributes:
+        facts: What the planner works out for the contact.
+        contact_id: The contact.
+        rows: The rows that the plan has for it.
+    """
+
+    facts: Facts
+    contact_id: int
+    rows: Sequence[PlanRow]
+
+    @cached_property
+    def position(self) -> int:
+        """The contact's position among the valid ones."""
+        return self.facts.position(self.contact_id)
+
+    def occurrences(self) -> Iterator[Occurrence]:
+        """Return all but follow-ups, in the order of series and campaigns, then what is left over."""
+        intervals = self.facts.intervals(self.contact_id)
+        rows = {_key(each): each for each in self.rows if each.row.initial_email_id is None}
+        candidates = {each.key: each for each in self.facts.candidates(self.contact_id)}
+        for key in (*candidates, *(key for key in intervals if key not in candidates)):
+            yield self._occurrence(key, candidates.get(key), intervals.get(key, []), rows.pop(key, None))
+        for row in rows.values():
+            yield self.left_over(row)
+
+    def left_over(self, plan_row: PlanRow) -> Occurrence:
+        """Return a row for which there is nothing that is due any more."""
+        return self._of_row(plan_row, plan_row.row.ideal_send_date, [], notes=(CHANGED,))
+
+    def _occurrence(
+        self,
+        key: Key,
+        candidate: Candidate | None,
+        intervals: list[dict[str, Any]],
+        plan_row: PlanRow | None,
+    ) -> Occurrence:
+        deadline = candidate.deadline if candidate else None
+        ideal = candidate.ideal_send_date if candidate else None
+        if intervals:
+            deadline, ideal = intervals[0]["deadline"], intervals[0]["ideal_send_date"]
+        if plan_row is not None:
+            fitting = [each for each in intervals if _fits(plan_row, each)]
+            is_known = plan_row.status is None or bool(fitting)
+            result = self._of_row(
+                plan_row, ideal, fitting or intervals[:1], notes=() if is_known else (CHANGED,)
+            )
+        else:
+            result = self._without_row(key, candidate, is_due=bool(intervals))
+        held_back = self.facts.held_back(self.contact_id, key[2]) if key[0] == POST_WINDOW else []
+        return replace(
+            result,
+            deadline=deadline,
+            ideal_send_date=result.ideal_send_date or ideal,
+            makes_up_for=tuple((each.email_type, each.event_date) for each in held_back),
+        )
+
+    def _of_row(
+        self,
+        plan_row: PlanRow,
+        ideal: date | None,
+        intervals: list[dict[str, Any]],
+        notes: tuple[str, ...] = (),
+    ) -> Occurrence:
+        row = plan_row.row
+        interval = intervals[0] if intervals else None
+        outcome, reason, meaning = _told(plan_row)
+        if plan_row.status is None:
+            notes = (
+                *notes,
+                f"The row as it was then is not kept: {plan_row.changed_by} has changed it since.",
+            )
+        occurrence = Occurrence(
+            email_type=row.email_type,
+            campaign_instance_id=row.campaign_instance_id,
+            campaign_name=self.campaign_name(row.campaign_instance_id),
+            event_date=row.event_date,
+            ideal_send_date=row.ideal_send_date or ideal,
+            deadline=interval["deadline"] if interval else None,
+            outcome=outcome,
+            reason=reason,
+            meaning=meaning.text,
+            section=meaning.section,
+            plan_row=plan_row,
+            notes=notes,
+        )
+        if interval is not None and CHANGED not in notes:
+            is_sure = len({(each["first_date"], each["last_date"]) for each in intervals}) == 1
+            occurrence = replace(
+                occurrence,
+                base_dates=_base_dates(intervals),
+                first_date=interval["first_date"] if is_sure else None,
+                last_date=interval["last_date"] if is_sure else None,
+            )
+        if reason is None:
+            return occurrence
+        decided = replace(
+            occurrence,
+            rule=deciding_rule(self.facts, self.position, occurrence),
+            counted=counted_emails(self.facts, self.contact_id, occurrence, self.rows),
+        )
+        if outcome != SKIPPED:
+            return decided
+        return replace(decided, next_date=self._next_date(decided, interval))
+
+    def _next_date(self, occurrence: Occurrence, interval: dict[str, Any] | None) -> NextDate:
+        return may_be_next(self.facts, self.contact_id, occurrence, interval, self.rows)
+
+    def _without_row(self, key: Key, candidate: Candidate | None, *, is_due: bool) -> Occurrence:
+        email_type, instance_id, event_date = key
+        reason, answered_by = NOT_IN_PLAN, tuple[int, ...]()
+        ideal = candidate.ideal_send_date if candidate else None
+        go_live = self.facts.config.go_live_date
+        if not is_due:
+            answered_by = answering_rows(self.facts, self.contact_id, key)
+            is_earlier = go_live is not None and ideal is not None and ideal < go_live
+            reason = HANDLED if answered_by else BEFORE_GO_LIVE if is_earlier else NOT_IN_PLAN
+        meaning = NO_ROW_MEANINGS[reason]
+        return Occurrence(
+            email_type=email_type,
+            campaign_instance_id=instance_id or None,
+            campaign_name=self.campaign_name(instance_id),
+            event_date=event_date,
+            ideal_send_date=ideal,
+            deadline=None,
+            outcome=TAKEN if reason == HANDLED else NO_EMAIL,
+            reason=reason,
+            meaning=meaning.text,
+            section=meaning.section,
+            answered_by=answered_by,
+            rule=Rule("go_live_date", str(go_live)) if reason == BEFORE_GO_LIVE else None,
+        )
+
+    def campaign_name(self, instance_id: int | None) -> str | None:
+        """Return what a campaign instance is called."""
+        instance = self.facts.basis.instances.get(instance_id or 0)
+        return instance.name if instance else None
+
+
+def _key(plan_row: PlanRow) -> tuple[str, int, date | None]:
+    row = plan_row.row
+    return row.email_type, row.campaign_instance_id or 0, row.event_date
+
+
+def _told(plan_row: PlanRow) -> tuple[str, str | None, Meaning]:
+    """Return outcome, reason and meaning of a row."""
+    row = plan_row.row
+    if plan_row.status is None:
+        return NOT_KEPT, None, Meaning("There was a row for it.", 13)
+    if plan_row.status != PRE_SCHEDULED:
+        return SKIPPED, row.skip_reason, skip_meaning(row.skip_reason or "")
+    outcome = PLANNED if plan_row.taken_as is None else TAKEN
+    return outcome, row.adjustment, adjustment_meaning(row.adjustment)
+
+
+def _fits(plan_row: PlanRow, interval: dict[str, Any]) -> bool:
+    """Tell whether a row is what the planner may make of an interval."""
+    row = plan_row.row
+    if row.ideal_send_date != interval["ideal_send_date"]:
+        return False
+    if plan_row.status == PRE_SCHEDULED:
+        first, last = interval["first_date"], interval["last_date"]
+        if interval["skip_reason"] is not None or not first <= row.scheduled_send_date <= last:
+            return False
+        is_smoothed = row.adjustment == "smoothed"
+        return not is_smoothed or row.scheduled_send_date == interval["base_date"]
+    if interval["skip_reason"] is not None:
+        return bool(interval["skip_reason"] == row.skip_reason)
+    return row.skip_reason in BALANCING_REASONS
+
+
+def _base_dates(intervals: list[dict[str, Any]]) -> tuple[date, ...]:
+    return tuple(dict.fromkeys(each["base_date"] for each in intervals if each["base_date"] is not None))
