@@ -23,6 +23,10 @@ from email_scheduler.planning.vocabulary import FOLLOW_UP_PREFIX
 
 Line = tuple[str, str]
 RULES = "docs/planning-rules.md"
+NOT_BOUND = (
+    "Exclusion windows do not stop it: respect_exclusion_windows of campaign instance {}, or of its type, is"
+    " false."
+)
 
 
 def title_of(one: Occurrence) -> str:
@@ -59,6 +63,8 @@ def why_of(one: Occurrence) -> str:
 def lines_of(one: Occurrence) -> Iterator[Line]:
     """Return all that is known of an occurrence."""
     yield "why", f"{one.meaning} ({RULES}, section {one.section})"
+    if not one.is_window_bound:
+        yield "windows", NOT_BOUND.format(one.campaign_instance_id)
     if one.rule is not None:
         yield from rule_lines(one.rule)
     yield from _date_lines(one)

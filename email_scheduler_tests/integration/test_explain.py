@@ -26,6 +26,7 @@ from email_scheduler.planning.explanation.results import (
     ExplainedContact,
     Occurrence,
 )
+from email_scheduler.reporting.explanation_words import lines_of
 from email_scheduler_tests.builders import contact, filler_contacts, inputs, suppression
 from email_scheduler_tests.canary import ADDRESS, BIRTH_DATE, CONTACT, CONTACT_ID
 from email_scheduler_tests.databases import SqliteDatabase, initialised_sqlite
@@ -177,6 +178,32 @@ def test_a_skipped_email_says_when_it_is_made_up_for(url: str) -> None:
     assert send_date(post_window) == date(2027, 4, 12)
 
 
+def test_a_campaign_that_windows_do_not_stop_says_so(url: str) -> None:
+    database = SqliteDatabase(Path(url.removeprefix("sqlite:///")))
+    database.insert(
+        "campaign_types",
+        {"name": "initial_blast", "respect_exclusion_windows": False},
+    )
+    database.insert(
+        "campaign_instances",
+        {
+            "id": 5,
+            "campaign_type": "initial_blast",
+            "instance_name": "hello",
+            "active_start_date": "2026-12-01",
+        },
+    )
+    database.insert("contact_campaigns", {"contact_id": MOVED, "campaign_instance_id": 5})
+    plan_and_publish(url, AFTER, SECOND)
+    found = explained(url, MOVED, SECOND)
+    (blast,) = emails(found, "campaign_")
+    assert (send_date(blast), blast.is_window_bound) == (date(2026, 12, 1), False)
+    said = "Exclusion windows do not stop it: respect_exclusion_windows of campaign instance 5"
+    assert dict(lines_of(blast))["windows"].startswith(said)
+    (birthday,) = emails(found, "birthday")
+    assert "windows" not in dict(lines_of(birthday))
+
+
 def test_a_day_before_all_plans_is_refused_with_the_days_that_are_kept(url: str) -> None:
     with pytest.raises(UsageError, match=r"2026-11-22 or before .* from 2026-11-23 to 2026-11-24"):
         explain_contact(url, AFTER, MOVED, date(2026, 11, 22))
@@ -299,7 +326,8 @@ def test_the_fields_of_the_json_are_those_that_are_documented(command: Command, 
     assert set(occurrence) == {
         *("email_type", "campaign_instance_id", "campaign_name", "event_date", "ideal_send_date"),
         *("deadline", "outcome", "reason", "meaning", "section", "base_dates", "first_date", "last_date"),
-        *("rule", "plan_row", "answered_by", "counted", "makes_up_for", "next_date", "notes"),
+        *("rule", "plan_row", "answered_by", "counted", "makes_up_for", "next_date"),
+        *("is_window_bound", "notes"),
     }
     (birthday,) = [o for o in found["explanation"]["occurrences"] if o["email_type"] == "birthday"]
     assert birthday["ideal_send_date"] == "2027-01-27"

@@ -76,7 +76,10 @@ class Emails:
 
     def left_over(self, plan_row: PlanRow) -> Occurrence:
         """Return a row for which there is nothing that is due any more."""
-        return self._of_row(plan_row, plan_row.row.ideal_send_date, [], notes=(CHANGED,))
+        row = plan_row.row
+        found = self._of_row(plan_row, row.ideal_send_date, [], notes=(CHANGED,))
+        is_follow_up = row.initial_email_id is not None
+        return replace(found, is_window_bound=is_follow_up or self._binds(row.campaign_instance_id))
 
     def _occurrence(
         self,
@@ -102,6 +105,7 @@ class Emails:
             result,
             deadline=deadline,
             ideal_send_date=result.ideal_send_date or ideal,
+            is_window_bound=self._binds(key[1]),
             makes_up_for=tuple((each.email_type, each.event_date) for each in held_back),
         )
 
@@ -180,6 +184,11 @@ class Emails:
             answered_by=answered_by,
             rule=Rule("go_live_date", str(go_live)) if reason == BEFORE_GO_LIVE else None,
         )
+
+    def _binds(self, instance_id: int | None) -> bool:
+        """Tell whether exclusion windows can stop the emails of a campaign instance; None or 0: of none."""
+        instance = self.facts.basis.instances.get(instance_id or 0)
+        return instance is None or instance.respects_windows
 
     def campaign_name(self, instance_id: int | None) -> str | None:
         """Return what a campaign instance is called."""

@@ -148,6 +148,7 @@ class Occurrence:
         counted: The contact's emails that count towards the limit that stops it.
         makes_up_for: Of a post-window email: what the window held back, type and event date.
         next_date: Of an email that is stopped.
+        is_window_bound: Whether exclusion windows can stop it.
         notes: What else is to be said, such as that data has changed since.
     """
 
@@ -170,6 +171,7 @@ class Occurrence:
     counted: tuple["Email", ...] = ()
     makes_up_for: tuple[tuple[str, date], ...] = ()
     next_date: NextDate | None = None
+    is_window_bound: bool = True
     notes: tuple[str, ...] = ()
 
 
