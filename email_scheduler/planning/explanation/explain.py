@@ -9,11 +9,10 @@ from email_scheduler.planning.explanation.contact import contact_state
 from email_scheduler.planning.explanation.facts import Facts
 from email_scheduler.planning.explanation.follow_up import follow_up_occurrences
 from email_scheduler.planning.explanation.limits import as_email, first_allowed_day
-from email_scheduler.planning.explanation.occurrences import Emails
+from email_scheduler.planning.explanation.occurrences import Emails, no_email
 from email_scheduler.planning.explanation.past import PlanRow, Publication
 from email_scheduler.planning.explanation.records import StoredRow
 from email_scheduler.planning.explanation.results import (
-    NO_EMAIL,
     Behaviour,
     ContactState,
     Email,
@@ -28,7 +27,6 @@ from email_scheduler.planning.explanation.words import (
     NO_AEP_YEARS,
     NO_BIRTH_DATE,
     NO_EFFECTIVE_DATE,
-    NO_ROW_MEANINGS,
 )
 from email_scheduler.planning.vocabulary import AEP, BIRTHDAY, EFFECTIVE_DATE, PRE_SCHEDULED
 
@@ -116,20 +114,7 @@ def _missing_series(facts: Facts, contact: ContactState) -> Iterator[Occurrence]
         (AEP, aep_reason, aep_rule),
     ):
         if email_type not in present:
-            meaning = NO_ROW_MEANINGS[reason]
-            yield Occurrence(
-                email_type=email_type,
-                campaign_instance_id=None,
-                campaign_name=None,
-                event_date=None,
-                ideal_send_date=None,
-                deadline=None,
-                outcome=NO_EMAIL,
-                reason=reason,
-                meaning=meaning.text,
-                section=meaning.section,
-                rule=rule,
-            )
+            yield no_email(email_type, reason, rule)
 
 
 def _history(stored: Sequence[StoredRow], publication: Publication) -> tuple[Email, ...]:

@@ -6,13 +6,12 @@ from datetime import timedelta
 from typing import Any
 
 from email_scheduler.planning.explanation.facts import Facts
-from email_scheduler.planning.explanation.occurrences import Emails
+from email_scheduler.planning.explanation.occurrences import Emails, no_email
 from email_scheduler.planning.explanation.past import PlanRow
-from email_scheduler.planning.explanation.results import NO_EMAIL, NextDate, Occurrence, Rule
+from email_scheduler.planning.explanation.results import NextDate, Occurrence, Rule
 from email_scheduler.planning.explanation.words import (
     FOLLOW_UPS_OFF,
     FOLLOWED_UP,
-    NO_ROW_MEANINGS,
     NOT_IN_PLAN,
     NOTHING_TO_FOLLOW_UP,
 )
@@ -26,7 +25,7 @@ def follow_up_occurrences(emails: Emails) -> list[Occurrence]:
     rows = [each for each in emails.rows if each.row.initial_email_id is not None]
     found = [_of_row(emails, row, due) for row in rows]
     if due is not None and due["initial_email_id"] not in {each.row.initial_email_id for each in rows}:
-        found.append(_without_row(due["email_type"], NOT_IN_PLAN))
+        found.append(no_email(due["email_type"], NOT_IN_PLAN))
     elif not found:
         found.append(_none(facts, emails.contact_id))
     return found
@@ -76,7 +75,7 @@ def _fits(plan_row: PlanRow, due: dict[str, Any] | None) -> bool:
 def _none(facts: Facts, contact_id: int) -> Occurrence:
     if not facts.config.features.enable_followups:
         rule = Rule("features.enable_followups", "false")
-        return replace(_without_row(FOLLOW_UP_PREFIX, FOLLOW_UPS_OFF), rule=rule)
+        return replace(no_email(FOLLOW_UP_PREFIX, FOLLOW_UPS_OFF), rule=rule)
     lookback = facts.config.timing_constants.followup_lookback_days
     since = facts.inputs.as_of - timedelta(days=lookback)
     own = facts.history(contact_id)
@@ -91,23 +90,7 @@ def _none(facts: Facts, contact_id: int) -> Occurrence:
     reason = FOLLOWED_UP if made and is_recent else NOTHING_TO_FOLLOW_UP
     rule = Rule("timing_constants.followup_lookback_days", str(lookback))
     return replace(
-        _without_row(FOLLOW_UP_PREFIX, reason),
+        no_email(FOLLOW_UP_PREFIX, reason),
         rule=rule,
         answered_by=tuple(made) if reason == FOLLOWED_UP else (),
-    )
-
-
-def _without_row(email_type: str, reason: str) -> Occurrence:
-    meaning = NO_ROW_MEANINGS[reason]
-    return Occurrence(
-        email_type=email_type,
-        campaign_instance_id=None,
-        campaign_name=None,
-        event_date=None,
-        ideal_send_date=None,
-        deadline=None,
-        outcome=NO_EMAIL,
-        reason=reason,
-        meaning=meaning.text,
-        section=meaning.section,
     )

@@ -196,6 +196,24 @@ class Emails:
         return instance.name if instance else None
 
 
+def no_email(email_type: str, reason: str, rule: Rule | None = None) -> Occurrence:
+    """Return what says why there is no email of a type at all."""
+    meaning = NO_ROW_MEANINGS[reason]
+    return Occurrence(
+        email_type=email_type,
+        campaign_instance_id=None,
+        campaign_name=None,
+        event_date=None,
+        ideal_send_date=None,
+        deadline=None,
+        outcome=NO_EMAIL,
+        reason=reason,
+        meaning=meaning.text,
+        section=meaning.section,
+        rule=rule,
+    )
+
+
 def _key(plan_row: PlanRow) -> tuple[str, int, date | None]:
     row = plan_row.row
     return row.email_type, row.campaign_instance_id or 0, row.event_date
