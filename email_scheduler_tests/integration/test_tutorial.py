@@ -36,7 +36,7 @@ def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
 
 def test_the_tutorial_says_what_happens(reader: Reader) -> None:
     text = (REPOSITORY / "docs" / "tutorial.md").read_text(encoding="utf-8")
-    assert reader.follow(text) == 11
+    assert reader.follow(text) == 12
 
 
 def test_the_script_of_the_guide_to_postgresql_copies_every_row(
