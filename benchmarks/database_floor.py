@@ -15,7 +15,7 @@ from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.planning.frames import CONTACTS_TABLE, HISTORY_TABLE
 from email_scheduler.storage.connection import Cell, Connection
 from email_scheduler.storage.engine import connect
-from email_scheduler.storage.read import STORED_PLANNER_ROWS
+from email_scheduler.storage.planner_rows import STORED_PLANNER_ROWS
 from email_scheduler.storage.schema import initialise_database
 from email_scheduler.storage.tables import (
     PLANNER_ROW_SQL,

@@ -17,8 +17,9 @@ from email_scheduler.storage.changes import Changes, preview_changes, preview_ef
 from email_scheduler.storage.faults import retrying
 from email_scheduler.storage.holds import Hold, current_hold
 from email_scheduler.storage.lock import planner_lock
+from email_scheduler.storage.planner_rows import planner_rows_in_background
 from email_scheduler.storage.publish import publish_plan, refuse_violations
-from email_scheduler.storage.read import planner_rows_in_background, read_inputs_and_changes
+from email_scheduler.storage.read import read_inputs_and_changes
 from email_scheduler.storage.schema import require_current_schema
 
 _MIGRATION = "email-scheduler migrate-rate-increases --database URL"

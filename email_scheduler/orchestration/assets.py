@@ -258,8 +258,8 @@ def email_schedules(
     from email_scheduler.storage.backups import backup_before_publishing  # noqa: PLC0415
     from email_scheduler.storage.holds import current_hold  # noqa: PLC0415
     from email_scheduler.storage.lock import planner_lock  # noqa: PLC0415
+    from email_scheduler.storage.planner_rows import planner_rows_in_background  # noqa: PLC0415
     from email_scheduler.storage.publish import publish_plan  # noqa: PLC0415
-    from email_scheduler.storage.read import planner_rows_in_background  # noqa: PLC0415
     from email_scheduler.storage.verify import differences_from_plan  # noqa: PLC0415
 
     with planning_step(context, scheduler, "wait for the planner lock") as step:

@@ -26,13 +26,13 @@ from email_scheduler.storage.faults import DRIVER_ERRORS, database_errors
 from email_scheduler.storage.issues import replace_issues
 from email_scheduler.storage.lock import PlannerLock
 from email_scheduler.storage.moments import timestamp, utc_now
+from email_scheduler.storage.planner_rows import ReadPlannerRows
 from email_scheduler.storage.publish_run import PublishRun
 from email_scheduler.storage.publish_schedules import (
     PublishedSchedules,
     compare_with_database,
     publish_schedules,
 )
-from email_scheduler.storage.read import ReadPlannerRows
 from email_scheduler.storage.seen_changes import CAMPAIGN_CHANGES, change_effects, stamp_changes
 from email_scheduler.storage.tables import contact_campaigns
 from email_scheduler.storage.urls import display_url

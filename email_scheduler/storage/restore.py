@@ -31,8 +31,9 @@ from email_scheduler.storage.engine import connect
 from email_scheduler.storage.faults import database_errors
 from email_scheduler.storage.lock import PlannerLock, planner_lock
 from email_scheduler.storage.moments import timestamp, utc_now
+from email_scheduler.storage.planner_rows import STORED_PLANNER_ROWS, with_event_date
 from email_scheduler.storage.postgresql import PostgresqlConnection
-from email_scheduler.storage.read import HISTORY_SQL, STORED_PLANNER_ROWS, with_event_date
+from email_scheduler.storage.read import HISTORY_SQL
 from email_scheduler.storage.schema import require_current_schema
 from email_scheduler.storage.sqlite import SqliteConnection
 from email_scheduler.storage.tables import (

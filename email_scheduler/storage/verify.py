@@ -9,7 +9,7 @@ from email_scheduler.storage.changes import Changes
 from email_scheduler.storage.compare import compare, count_by_type_and_reason
 from email_scheduler.storage.engine import connect
 from email_scheduler.storage.faults import database_errors, retrying
-from email_scheduler.storage.read import existing_planner_rows
+from email_scheduler.storage.planner_rows import existing_planner_rows
 from email_scheduler.storage.taken import TakenRows, is_answered, yearly_instances
 
 

@@ -19,9 +19,10 @@ from email_scheduler.storage import publish
 from email_scheduler.storage.changes import preview_changes
 from email_scheduler.storage.engine import connect
 from email_scheduler.storage.lock import planner_lock
+from email_scheduler.storage.planner_rows import planner_rows_in_background
 from email_scheduler.storage.publish import publish_plan
 from email_scheduler.storage.publish_run import Turns
-from email_scheduler.storage.read import planner_rows_in_background, read_inputs
+from email_scheduler.storage.read import read_inputs
 from email_scheduler.storage.sqlite import SqliteConnection
 from email_scheduler_tests.builders import day_number, table
 from email_scheduler_tests.databases import on_sqlite

@@ -13,8 +13,9 @@ from email_scheduler.operations.campaigns import ById
 from email_scheduler.operations.planning_run import plan_and_publish, preview_plan
 from email_scheduler.planning.plan import make_plan
 from email_scheduler.storage.lock import planner_lock
+from email_scheduler.storage.planner_rows import planner_rows_in_background
 from email_scheduler.storage.publish import PublishResult, publish_plan
-from email_scheduler.storage.read import planner_rows_in_background, read_inputs_and_changes
+from email_scheduler.storage.read import read_inputs_and_changes
 from email_scheduler.storage.watch import pending_changes, plan_record
 from email_scheduler_tests.integration.campaigns.campaign_database import CampaignDatabase
 
