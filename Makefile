@@ -14,7 +14,7 @@ help:
 	@echo 'make demo    plan today for a sample organisation, which is generated under data/'
 	@echo 'make ui      open the plans in Dagster, http://127.0.0.1:3000'
 	@echo 'make test    run the tests'
-	@echo 'make faults  repeat the fault tests often, which takes about half an hour, and print what was seen'
+	@echo 'make faults  repeat the fault tests often, which takes about an hour, and print what was seen'
 	@echo 'make check   lint, types and import rules'
 	@echo 'make docs    read the documentation at http://127.0.0.1:8000; pages are renewed as they are edited'
 	@echo 'make docs-site   build it into data/site, and fail over a link that leads nowhere'
