@@ -1,1 +1,1 @@
-"""What people look at: charts, and pages that hold all that they need. Nothing here reads a database."""
+"""What people look at: reports, charts, and pages that hold all they need. Nothing here knows Dagster."""
