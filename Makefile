@@ -64,8 +64,9 @@ ui: setup
 	DAGSTER_HOME='$(DAGSTER_HOME)' DAGSTER_DISABLE_TELEMETRY=yes PATH="$(CURDIR)/$(BIN):$$PATH" \
 		$(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port 3000
 
+# One process more than the two processors that it is measured on: many tests wait for a daemon.
 test: setup
-	$(BIN)/pytest -n 2 --dist worksteal
+	$(BIN)/pytest -n 3 --dist worksteal
 
 # make test runs the same tests with few repetitions.
 faults: setup

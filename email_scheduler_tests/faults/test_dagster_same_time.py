@@ -6,13 +6,14 @@ from pathlib import Path
 from email_scheduler.clock import today
 from email_scheduler.storage.checkpoints import COMPLETED, FAILED, STARTED
 from email_scheduler_tests.dagster_project import project
-from email_scheduler_tests.faults.report import record, repetitions
+from email_scheduler_tests.faults.report import only_by_make_faults, record, repetitions
 from email_scheduler_tests.integration.dagster_organizations import ORGANIZATIONS, database
 
 NORTH, _ = ORGANIZATIONS
 LAUNCHES = 3
 
 
+@only_by_make_faults
 def test_three_launches_of_one_partition_at_the_same_time_leave_one_plan(tmp_path: Path) -> None:
     rounds = repetitions(5, 1)
     ended: Counter[str] = Counter()

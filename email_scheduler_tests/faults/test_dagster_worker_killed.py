@@ -10,7 +10,7 @@ import dagster as dg
 from email_scheduler.clock import today
 from email_scheduler.storage.checkpoints import COMPLETED, FAILED
 from email_scheduler_tests.dagster_project import Project, project, wait
-from email_scheduler_tests.faults.report import record, repetitions
+from email_scheduler_tests.faults.report import only_by_make_faults, record, repetitions
 from email_scheduler_tests.integration.dagster_organizations import ORGANIZATIONS, database
 
 NORTH, _ = ORGANIZATIONS
@@ -19,6 +19,7 @@ SMALL_BATCHES = "processing:\n  batch_size: 3\n"
 SEED = 20260308
 
 
+@only_by_make_faults
 def test_a_run_worker_killed_at_a_random_moment_leaves_nothing_that_the_next_run_does_not_mend(
     tmp_path: Path,
 ) -> None:
