@@ -8,7 +8,7 @@ import dagster as dg
 from email_scheduler.errors import EmailSchedulerError
 from email_scheduler.orchestration.metadata import picture
 from email_scheduler.orchestration.step import Step
-from email_scheduler.planning.figures import figures_of_plan
+from email_scheduler.planning.figures import FiguresOfPlan, figures_of_plan
 from email_scheduler.planning.frames import PlanInputs
 from email_scheduler.planning.plan import Plan
 
@@ -25,18 +25,15 @@ def charts(step: Step, log: "DagsterLogManager", plan: Plan, inputs: PlanInputs)
         plan: The plan.
         inputs: What it was made from.
     """
-    # drawing takes a second to load, which importing the definitions must not
-    from email_scheduler.reporting.calendar import calendar_pictures  # noqa: PLC0415
 
     def draw() -> dict[str, Any]:
-        figures = figures_of_plan(plan, inputs, step.config)
-        return {each.name: picture(each.png, each.text) for each in calendar_pictures(figures, step.as_of)}
+        return _pictures(figures_of_plan(plan, inputs, step.config), step)
 
     return _or_warning(step, log, "charts", draw)
 
 
 def report(step: Step, log: "DagsterLogManager") -> dict[str, Any]:
-    """Write the report page of the plan that was just published, and say where it is.
+    """Write the report page of the plan that was just published, say where it is, and show its charts.
 
     Args:
         step: The step that published it.
@@ -49,12 +46,23 @@ def report(step: Step, log: "DagsterLogManager") -> dict[str, Any]:
     def write() -> dict[str, Any]:
         settings, organization = step.config.reporting, step.partition.organization
         path = page_path(settings.directory, organization, step.as_of)
-        write_page(path, report_page(read_report(step.url, step.config, organization, step.as_of)))
-        if settings.url is not None:
-            return {"report": dg.MetadataValue.url(page_url(settings.url, organization, step.as_of))}
-        return {"report": dg.MetadataValue.path(path.resolve())}
+        found = read_report(step.url, step.config, organization, step.as_of)
+        write_page(path, report_page(found))
+        link = (
+            dg.MetadataValue.path(path.resolve())
+            if settings.url is None
+            else dg.MetadataValue.url(page_url(settings.url, organization, step.as_of))
+        )
+        return {"report": link, **(_pictures(found.figures, step) if found.figures else {})}
 
     return _or_warning(step, log, "report", write)
+
+
+def _pictures(figures: FiguresOfPlan, step: Step) -> dict[str, Any]:
+    # drawing takes a second to load, which importing the definitions must not
+    from email_scheduler.reporting.calendar import calendar_pictures  # noqa: PLC0415
+
+    return {each.name: picture(each.png, each.text) for each in calendar_pictures(figures, step.as_of)}
 
 
 def _or_warning(

@@ -58,8 +58,9 @@ def test_a_run_shows_charts_links_its_report_and_tells_what_it_did(tmp_path: Pat
         assert "| added | birthday | new |" in published["emails added, moved and cancelled"].value
         text = page.read_text()
         assert f"<h1>Report of {NORTH}, " in text
-        # the asset and the page show the same pictures
+        # the assets and the page show the same pictures
         for name in CHARTS:
+            assert published[name] == shown[name]
             assert shown[name].value.partition("](")[2].rstrip(")") in text
         modes = {stat.S_IMODE(each.stat().st_mode) for each in (page, page.parent, page.parent.parent)}
         assert modes == {0o600, 0o700}
