@@ -118,7 +118,8 @@ def test_a_tick_under_a_real_daemon_plans_every_organisation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
-    due = datetime.now(TIME_ZONE) + timedelta(seconds=100)
+    # the minute that begins 65 to 125 seconds from now: the daemon has to be up by then
+    due = datetime.now(TIME_ZONE) + timedelta(seconds=125)
     plan_time = f'  daily_plan_time: "{due:%H:%M}"\n'
     with project(tmp_path, orchestration=plan_time, as_of=due.date()) as made:
         made.start_daemon()
