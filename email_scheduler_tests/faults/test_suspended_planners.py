@@ -15,6 +15,10 @@ from email_scheduler_tests.faults.report import record, repetitions
 
 STALE_SECONDS = 1
 
+# Where few are stopped, it may be that none of them holds the planner lock.
+MORE_TIMES = 6
+TABLE = "SELECT * FROM email_schedules ORDER BY id"
+
 
 @pytest.fixture
 def organisation(database: Database, tmp_path: Path) -> Organisation:
@@ -33,9 +37,10 @@ def impatient(settings: dict[str, Any]) -> dict[str, Any]:
 def test_a_planner_that_slept_for_longer_than_its_lock_lasts_writes_nothing_when_it_wakes_up(
     organisation: Organisation,
 ) -> None:
-    random, times, overtaken = rng(), repetitions(20, 2), 0
+    random, times, overtaken, number = rng(), repetitions(20, 2), 0, 0
     assert organisation.plan(organisation.settings()) == 0
-    for number in range(1, times + 1):
+    while number < times or (overtaken == 0 and number < times + MORE_TIMES):
+        number += 1
         sleeper = start_planner(
             organisation.database.url, organisation.settings(number), DAY, organisation.log
         )
@@ -44,7 +49,8 @@ def test_a_planner_that_slept_for_longer_than_its_lock_lasts_writes_nothing_when
         time.sleep(STALE_SECONDS + 0.5)
         settings = impatient(organisation.settings(number + 1))
         is_overtaken = organisation.plan(settings) == 0
-        published = organisation.database.query("SELECT * FROM email_schedules ORDER BY id")
+        # one that holds the file itself keeps even readers out
+        published = organisation.database.query(TABLE) if is_overtaken else []
         os.kill(sleeper.pid or 0, signal.SIGCONT)
         sleeper.join(60)
         # a sleeper that holds the database in the middle of a transaction keeps others waiting, and goes on
@@ -53,7 +59,7 @@ def test_a_planner_that_slept_for_longer_than_its_lock_lasts_writes_nothing_when
         if is_overtaken and sleeper.exitcode == REFUSED_EXIT_CODE:
             overtaken += 1
             assert "another planner has taken over" in organisation.log.read_text().splitlines()[-1]
-            assert organisation.database.query("SELECT * FROM email_schedules ORDER BY id") == published
+            assert organisation.database.query(TABLE) == published
             assert organisation.differences(settings) == {}
         assert organisation.plan(organisation.settings(number)) == 0
         assert organisation.differences(organisation.settings(number)) == {}
@@ -62,7 +68,7 @@ def test_a_planner_that_slept_for_longer_than_its_lock_lasts_writes_nothing_when
     record(
         f"A planner is suspended for longer than its heartbeat, {kind}",
         "Another planner takes over; the first one writes nothing when it wakes up",
-        f"{times} planners stopped with `SIGSTOP` at random moments, overtaken, continued",
+        f"{number} planners stopped with `SIGSTOP` at random moments, overtaken, continued",
         f"{overtaken} were overtaken and refused (the others were done, or held the database in the middle"
         " of a transaction, so that the second planner gave up); the table was the second plan each time",
     )
