@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 
-from email_scheduler import cli, clock
+from email_scheduler import clock
 from email_scheduler.cli import health
 from email_scheduler.storage import backup_files, moments
+from email_scheduler_tests.command_line import run_command
 
 REPOSITORY = Path(__file__).parents[1]
 # what the clone of a document's reader holds
@@ -139,9 +140,6 @@ def run_program(
     arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> str:
     """Run ``email-scheduler`` in this process; ``health`` may say by its exit code that not all is well."""
-    monkeypatch.setattr("sys.argv", ["email-scheduler", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    printed = capsys.readouterr()
-    assert not ended.value.code or arguments[0] == "health", (arguments, printed.err)
-    return printed.out
+    outcome = run_command(monkeypatch, capsys, *arguments)
+    assert not outcome.code or arguments[0] == "health", (arguments, outcome.err)
+    return outcome.out

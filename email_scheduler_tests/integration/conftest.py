@@ -4,8 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from email_scheduler import cli
-from email_scheduler.cli.shared import log
+from email_scheduler_tests.command_line import run_command
 
 Command = Callable[..., str]
 
@@ -15,14 +14,9 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
     """Run the command as the shell would, and return what it printed; an error fails with its message."""
 
     def run(*arguments: str) -> str:
-        monkeypatch.setattr("sys.argv", ["email-scheduler", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        printed = capsys.readouterr()
-        # it would go on writing to what was captured
-        log.handlers = []
-        if ended.value.code:
-            raise RuntimeError(printed.err)
-        return printed.out
+        outcome = run_command(monkeypatch, capsys, *arguments)
+        if outcome.code:
+            raise RuntimeError(outcome.err)
+        return outcome.out
 
     return run

@@ -4,8 +4,8 @@ import json
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,16 +14,10 @@ from sqlalchemy.engine import make_url
 from email_scheduler import cli
 from email_scheduler.clock import today
 from email_scheduler.errors import DatabaseError
+from email_scheduler_tests.command_line import Outcome, run_command
 from email_scheduler_tests.databases import PostgresqlDatabase, Server, database_at
 
 AS_OF = "2026-11-23"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    code: int
-    out: str
-    err: str
 
 
 Command = Callable[..., Outcome]
@@ -31,16 +25,7 @@ Command = Callable[..., Outcome]
 
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Run the command as the shell would, and return what it printed."""
-
-    def run(*arguments: str) -> Outcome:
-        monkeypatch.setattr("sys.argv", ["email-scheduler", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        printed = capsys.readouterr()
-        return Outcome(int(ended.value.code or 0), printed.out, printed.err)
-
-    return run
+    return partial(run_command, monkeypatch, capsys)
 
 
 on_both = pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)

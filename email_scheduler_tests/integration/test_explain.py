@@ -1,18 +1,17 @@
 """``email-scheduler explain``: past days, several contacts of an address, errors, JSON, the page."""
 
 import json
-import logging
 import os
 import shutil
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from email_scheduler import cli
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.errors import UsageError
 from email_scheduler.operations.explain import explain_contact
@@ -29,6 +28,7 @@ from email_scheduler.planning.explanation.results import (
 from email_scheduler.reporting.explanation_words import lines_of
 from email_scheduler_tests.builders import contact, filler_contacts, inputs, suppression
 from email_scheduler_tests.canary import ADDRESS, BIRTH_DATE, CONTACT, CONTACT_ID
+from email_scheduler_tests.command_line import Outcome, run_command
 from email_scheduler_tests.databases import SqliteDatabase, initialised_sqlite
 from email_scheduler_tests.integration.test_random_organisations import fill
 
@@ -247,23 +247,14 @@ def test_a_contact_changed_since_the_plan_is_not_told_otherwise_than_its_row(
 
 # -- the command -----------------------------------------------------------------------------------------
 
-Command = Callable[..., tuple[int, str, str]]
+Command = Callable[..., Outcome]
 
 
 @pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Command]:
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
     monkeypatch.setenv("COLUMNS", "80")
 
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["email-scheduler", "explain", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        printed = capsys.readouterr()
-        return int(ended.value.code or 0), printed.out, printed.err
-
-    yield run
-    # it writes to what the test has captured
-    logging.getLogger("email_scheduler").handlers = []
+    return partial(run_command, monkeypatch, capsys, "explain")
 
 
 @pytest.mark.parametrize(

@@ -3,22 +3,13 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
-from email_scheduler import cli
 from email_scheduler.cli import shared
+from email_scheduler_tests.command_line import Outcome, run_command
 from email_scheduler_tests.integration.campaigns.campaign_database import CampaignDatabase
-
-
-class Outcome(NamedTuple):
-    """What a command ended with."""
-
-    code: int
-    out: str
-    err: str
-
 
 Command = Callable[..., Outcome]
 
@@ -35,11 +26,7 @@ def command(
     monkeypatch.setattr(shared.out, "width", 200)
 
     def run(*arguments: str, on: tuple[str, ...] = ("--database", database.url)) -> Outcome:
-        monkeypatch.setattr("sys.argv", ["email-scheduler", *arguments, *on])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        printed = capsys.readouterr()
-        return Outcome(int(ended.value.code or 0), printed.out, printed.err)
+        return run_command(monkeypatch, capsys, *arguments, *on)
 
     return run
 
