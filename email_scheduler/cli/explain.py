@@ -19,8 +19,8 @@ from email_scheduler.cli.shared import (
 )
 from email_scheduler.clock import today
 from email_scheduler.errors import UsageError
-from email_scheduler.files import open_private
 from email_scheduler.operations.explain import explain_address, explain_contact
+from email_scheduler.operations.private_output import private_output
 from email_scheduler.reporting.explanation_json import answer_object
 
 Contact = Annotated[int | None, typer.Option("--contact", metavar="ID", help="The contact's id.")]
@@ -66,18 +66,12 @@ def explain(
         # drawing a page takes a moment to load, which no other command needs
         from email_scheduler.reporting.explanation_page import explanation_page  # noqa: PLC0415
 
-        _write(html, explanation_page(answer, organization))
+        page = explanation_page(answer, organization)
+        with private_output(html) as file:
+            file.write(page)
     if as_json:
         print_json(answer_object(answer))
     elif html is None:
         out.print(explanation_text(answer))
     else:
         out.print(f"The page is in {html}. Whoever reads it learns about a person: keep it to yourself.")
-
-
-def _write(path: Path, page: str) -> None:
-    try:
-        with open(path, "w", encoding="utf-8", opener=open_private) as file:
-            file.write(page)
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be written: {error.strerror}") from error

@@ -20,8 +20,7 @@ from email_scheduler.cli.shared import (
     print_json,
 )
 from email_scheduler.clock import today
-from email_scheduler.errors import UsageError
-from email_scheduler.files import open_private
+from email_scheduler.operations.private_output import private_output
 from email_scheduler.reporting.report import Report, read_report
 from email_scheduler.storage.urls import display_url
 
@@ -64,11 +63,8 @@ def _write(path: Path, found: Report) -> None:
     from email_scheduler.reporting.report_page import report_page  # noqa: PLC0415
 
     page = report_page(found)
-    try:
-        with open(path, "w", encoding="utf-8", opener=open_private) as file:
-            file.write(page)
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be written: {error.strerror}") from error
+    with private_output(path) as file:
+        file.write(page)
 
 
 def _show(found: Report) -> None:

@@ -22,9 +22,9 @@ from email_scheduler.cli.shared import (
     print_json,
 )
 from email_scheduler.clock import today
-from email_scheduler.errors import UsageError
 from email_scheduler.operations.cutover.comparison import OUTCOMES
 from email_scheduler.operations.cutover.shadow import Shadow, shadow_run
+from email_scheduler.operations.private_output import private_output
 
 _SHOWN_REASONS: Final = 25
 _WIDEST: Final = 200
@@ -66,11 +66,8 @@ def shadow(
 
 
 def _write(found: Shadow, path: Path) -> int:
-    try:
-        with path.open("w", encoding="utf-8", newline="") as file:
-            return found.write_differences(file)
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be written: {error.strerror}") from error
+    with private_output(path) as file:
+        return found.write_differences(file)
 
 
 def _as_object(found: Shadow) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from email_scheduler.cli.shared import (
 )
 from email_scheduler.clock import today
 from email_scheduler.errors import UsageError
-from email_scheduler.files import open_private
+from email_scheduler.operations.private_output import private_output
 from email_scheduler.operations.simulation import Reactions
 from email_scheduler.operations.simulation import simulate as live_through
 from email_scheduler.operations.simulation.figures import figures_of, write_counts
@@ -119,11 +119,9 @@ def _write_page(path: Path, figures: SimulationFigures) -> None:
     # drawing takes a second to load
     from email_scheduler.reporting.simulation_page import simulation_page  # noqa: PLC0415
 
-    try:
-        with open(path, "w", encoding="utf-8", opener=open_private) as file:
-            file.write(simulation_page(figures))
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be written: {error.strerror}") from error
+    page = simulation_page(figures)
+    with private_output(path) as file:
+        file.write(page)
 
 
 def _as_object(figures: SimulationFigures) -> dict[str, Any]:

@@ -14,14 +14,14 @@ from pyarrow import csv
 
 from email_scheduler.config.documents import KeyDifference, differences
 from email_scheduler.config.schema import SchedulerConfig
-from email_scheduler.errors import PlanningError, UsageError
-from email_scheduler.files import open_private
+from email_scheduler.errors import PlanningError
 from email_scheduler.operations.plan_difference import (
     CHANGED_EMAILS,
     DifferenceOfPlans,
     difference_of_plans,
     readable_for_all,
 )
+from email_scheduler.operations.private_output import private_output
 from email_scheduler.operations.summary import capacity_warnings
 from email_scheduler.planning.frames import DATE, LABEL, NO_DATE
 from email_scheduler.planning.plan import Plan, make_plan
@@ -135,17 +135,10 @@ def write_changed_emails(path: Path, emails: pd.DataFrame) -> int:
     Raises:
         UsageError: The file cannot be written.
     """
-    try:
-        with (
-            open(path, "wb", opener=open_private) as file,
-            csv.CSVWriter(
-                file, _table(emails.iloc[:0]).schema, write_options=csv.WriteOptions(quoting_style="needed")
-            ) as writer,
-        ):
-            for start in range(0, len(emails), _ROWS_AT_A_TIME):
-                writer.write_table(_table(emails.iloc[start : start + _ROWS_AT_A_TIME]))
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be written: {error.strerror}") from error
+    schema, options = _table(emails.iloc[:0]).schema, csv.WriteOptions(quoting_style="needed")
+    with private_output(path) as file, csv.CSVWriter(file.buffer, schema, write_options=options) as writer:
+        for start in range(0, len(emails), _ROWS_AT_A_TIME):
+            writer.write_table(_table(emails.iloc[start : start + _ROWS_AT_A_TIME]))
     return len(emails)
 
 

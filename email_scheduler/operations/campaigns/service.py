@@ -8,8 +8,6 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from email_scheduler.config.schema import SchedulerConfig
-from email_scheduler.errors import UsageError
-from email_scheduler.files import open_private
 from email_scheduler.operations.campaigns import (
     campaign_instances,
     campaign_types,
@@ -26,6 +24,7 @@ from email_scheduler.operations.campaigns.staging import Selection
 from email_scheduler.operations.campaigns.sync import SyncResult, sync
 from email_scheduler.operations.campaigns.targets import TargetResult
 from email_scheduler.operations.csv_files.cells import CONTACT_ID, write_csv
+from email_scheduler.operations.private_output import private_output
 from email_scheduler.storage.campaign_log import LoggedChange
 from email_scheduler.storage.schema import require_current_schema
 
@@ -186,12 +185,8 @@ class Campaigns:
         """
         with self._reading() as connection:
             rows = results.target_rows(connection, instance)
-            try:
-                # Path.open takes no opener
-                with open(path, "w", encoding="utf-8", newline="", opener=open_private) as file:
-                    return write_csv(file, (CONTACT_ID, TRIGGER_DATE, "status", "metadata"), rows)
-            except OSError as error:
-                raise UsageError(f"{path}: cannot be written: {error.strerror}") from error
+            with private_output(path) as file:
+                return write_csv(file, (CONTACT_ID, TRIGGER_DATE, "status", "metadata"), rows)
 
     def preview(
         self,

@@ -8,8 +8,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from email_scheduler.errors import UsageError
-from email_scheduler.files import open_private
+from email_scheduler.operations.private_output import private_output
 from email_scheduler.operations.simulation.days import Simulation
 from email_scheduler.operations.simulation.ledger import EXCLUDED, LATE, LOST, OUTCOMES, SENT_OUTCOMES
 from email_scheduler.operations.simulation.reactions import Reactions
@@ -78,11 +77,8 @@ def write_counts(path: Path, simulation: Simulation) -> int:
     emails = simulation.emails
     counts = emails.groupby(list(COUNTED_BY), observed=True, dropna=False).size().reset_index(name="emails")
     counts["day"] = format_days(counts["day"].to_numpy())
-    try:
-        with open(path, "w", encoding="utf-8", newline="", opener=open_private) as file:
-            counts.to_csv(file, index=False, lineterminator="\r\n")
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be written: {error.strerror}") from error
+    with private_output(path) as file:
+        counts.to_csv(file, index=False, lineterminator="\r\n")
     return len(counts)
 
 

@@ -2,31 +2,24 @@
 
 import csv
 import json
+import stat
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from email_scheduler import cli
 from email_scheduler.storage.schema import initialise_database
+from email_scheduler_tests.command_line import Outcome, run_command
 from email_scheduler_tests.databases import SqliteDatabase
 
 HEADING = "contact_id,email_type,send_date\n"
-Command = Callable[..., tuple[int, str, str]]
+Command = Callable[..., Outcome]
 
 
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Run the command as the shell would; return exit code and what it printed."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["email-scheduler", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        printed = capsys.readouterr()
-        return int(ended.value.code or 0), printed.out, printed.err
-
-    return run
+    return partial(run_command, monkeypatch, capsys)
 
 
 @pytest.fixture
@@ -71,6 +64,7 @@ def test_shadow_prints_tables_or_json_and_writes_the_differences(
     assert code == 0
     assert "Plan for Monday, 2026-11-23, beside sqlite:///" in out
     assert "Effective date exclusion window in MO" in out
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
     with path.open(newline="", encoding="utf-8") as file:
         count = len(list(csv.DictReader(file)))
     code, out, _ = command(*arguments, "--json")
