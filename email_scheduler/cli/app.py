@@ -36,6 +36,7 @@ from email_scheduler.cli.shadow import shadow
 from email_scheduler.cli.shared import (
     AnyDatabase,
     AsJson,
+    AsOf,
     By,
     Config,
     OrganizationName,
@@ -44,7 +45,6 @@ from email_scheduler.cli.shared import (
     load,
     log,
     out,
-    parse_date,
     print_json,
 )
 from email_scheduler.cli.simulate import simulate
@@ -76,15 +76,6 @@ Database = Annotated[
         "--database",
         metavar="URL",
         help="The organisation's database: sqlite:///PATH or postgresql+psycopg://USER@HOST/DATABASE.",
-    ),
-]
-AsOf = Annotated[
-    date | None,
-    typer.Option(
-        "--as-of",
-        metavar="DATE",
-        parser=parse_date,
-        help="The date to plan for, YYYY-MM-DD. [default: today in US Central time]",
     ),
 ]
 

@@ -13,6 +13,7 @@ from email_scheduler.cli.campaign_variants import variants_table
 from email_scheduler.cli.shared import (
     AnyDatabase,
     AsJson,
+    AsOf,
     By,
     Config,
     OrganizationName,
@@ -137,15 +138,7 @@ def preview(
     where: Conditions = None,
     everybody: All = False,
     trigger_date: TriggerDate = None,
-    as_of: Annotated[
-        date | None,
-        typer.Option(
-            "--as-of",
-            metavar="DATE",
-            parser=parse_date,
-            help="The date to plan for. [default: today in US Central time]",
-        ),
-    ] = None,
+    as_of: AsOf = None,
     database: AnyDatabase = None,
     organization: OrganizationName = None,
     config: Config = None,

@@ -1,6 +1,5 @@
 """``email-scheduler config``: the versions of the configuration, their differences, and the way back."""
 
-from datetime import date
 from typing import Annotated, Any
 
 import typer
@@ -11,6 +10,7 @@ from email_scheduler.cli.plan_difference import change_object, changes_table, ef
 from email_scheduler.cli.shared import (
     AnyDatabase,
     AsJson,
+    AsOf,
     By,
     Config,
     OrganizationName,
@@ -18,7 +18,6 @@ from email_scheduler.cli.shared import (
     database_and_config,
     find_organization,
     out,
-    parse_date,
     print_json,
 )
 from email_scheduler.clock import TIME_ZONE, today
@@ -105,15 +104,7 @@ def diff(
         typer.Argument(metavar="[M]", help="Another version. [default: the files as they are now]"),
     ] = None,
     no_plan: Annotated[bool, typer.Option("--no-plan", help="Do not compare the plans.")] = False,
-    as_of: Annotated[
-        date | None,
-        typer.Option(
-            "--as-of",
-            metavar="DATE",
-            parser=parse_date,
-            help="The date to plan for. [default: today in US Central time]",
-        ),
-    ] = None,
+    as_of: AsOf = None,
     database: AnyDatabase = None,
     organization: OrganizationName = None,
     config: Config = None,

@@ -39,11 +39,6 @@ OrganizationName = Annotated[
     str | None,
     typer.Option("--organization", metavar="NAME", help="One of organizations.yaml, instead of --database."),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
-By = Annotated[
-    str | None,
-    typer.Option("--by", metavar="PERSON", help="Who is on record. [default: the operating system's user]"),
-]
 
 
 def parse_date(text: str) -> date:
@@ -52,6 +47,22 @@ def parse_date(text: str) -> date:
         return datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007 - a day, not a moment
     except ValueError as error:
         raise typer.BadParameter(f"{text!r}; accepted is a date YYYY-MM-DD") from error
+
+
+AsOf = Annotated[
+    date | None,
+    typer.Option(
+        "--as-of",
+        metavar="DATE",
+        parser=parse_date,
+        help="The date to plan for, YYYY-MM-DD. [default: today in US Central time]",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
+By = Annotated[
+    str | None,
+    typer.Option("--by", metavar="PERSON", help="Who is on record. [default: the operating system's user]"),
+]
 
 
 def print_json(value: Any) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict
-from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -21,12 +20,12 @@ from email_scheduler.cli.plan_difference import (
 from email_scheduler.cli.shared import (
     AnyDatabase,
     AsJson,
+    AsOf,
     OrganizationName,
     database_and_config,
     err,
     find_organization,
     out,
-    parse_date,
     print_json,
 )
 from email_scheduler.clock import today
@@ -69,15 +68,7 @@ def what_if(
     ] = None,
     database: AnyDatabase = None,
     organization: OrganizationName = None,
-    as_of: Annotated[
-        date | None,
-        typer.Option(
-            "--as-of",
-            metavar="DATE",
-            parser=parse_date,
-            help="The date to plan for. [default: today in US Central time]",
-        ),
-    ] = None,
+    as_of: AsOf = None,
     csv: Annotated[
         Path | None, typer.Option("--csv", metavar="FILE", help="Write the emails that differ to a CSV file.")
     ] = None,

@@ -142,31 +142,34 @@ def check_specs(asset: str, partitions: dg.PartitionsDefinition[str]) -> list[dg
         ]
 
 
+def _blocking(results: Iterable[dg.AssetCheckResult]) -> list[dg.AssetCheckResult]:
+    """Return the results of the checks that keep a plan from being published."""
+    names = {check.name for check in CHECKS if check.is_blocking}
+    return [result for result in results if result.check_name in names]
+
+
 def breaks_rules(results: Iterable[dg.AssetCheckResult]) -> bool:
     """Tell whether a check has failed that keeps the plan from being published."""
-    blocking = {check.name for check in CHECKS if check.is_blocking}
-    return any(result.check_name in blocking and not result.passed for result in results)
+    return any(not result.passed for result in _blocking(results))
 
 
 def rules_in_words(results: Iterable[dg.AssetCheckResult]) -> str:
     """Return how many blocking checks there are, and which of them have failed."""
-    blocking = {check.name for check in CHECKS if check.is_blocking}
-    proved = [result for result in results if result.check_name in blocking]
+    proved = _blocking(results)
     broken = [str(result.check_name) for result in proved if not result.passed]
     return f"{len(proved)} rules, {'broken: ' + ', '.join(broken) if broken else 'none of them broken'}"
 
 
 def broken_rules(results: Iterable[dg.AssetCheckResult]) -> dict[str, Any]:
     """Return which blocking checks have failed, in how many rows, and ids of some; nothing if none has."""
-    blocking = {check.name for check in CHECKS if check.is_blocking}
-    failed = [result for result in results if result.check_name in blocking and not result.passed]
     rows = [
         (
             str(result.check_name),
             int(str(result.metadata["violations"].value)),
             str(result.metadata["contact ids"].value),
         )
-        for result in failed
+        for result in _blocking(results)
+        if not result.passed
     ]
     if not rows:
         return {}

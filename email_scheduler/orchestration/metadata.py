@@ -1,6 +1,5 @@
 """What operators see beside each materialisation: counts, tables, seconds. Counts and ids only."""
 
-import base64
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -9,6 +8,7 @@ import pandas as pd
 
 from email_scheduler.planning.frames import DATE, FLAG, ID, LABEL, NUMBER, TEXT, Frame
 from email_scheduler.planning.vocabulary import PRE_SCHEDULED, SKIPPED
+from email_scheduler.reporting.chart_style import data_uri
 
 _MOST_ROWS: Final = 60
 _TYPES: Final = {ID: "int64", DATE: "date", NUMBER: "int32", FLAG: "bool", TEXT: "string", LABEL: "category"}
@@ -153,8 +153,7 @@ def picture(png: bytes, text: str) -> dg.MarkdownMetadataValue:
         png: The picture.
         text: What it shows, for those who do not see it.
     """
-    encoded = base64.b64encode(png).decode("ascii")
-    return dg.MetadataValue.md(f"![{text}](data:image/png;base64,{encoded})")
+    return dg.MetadataValue.md(f"![{text}]({data_uri(png)})")
 
 
 def hold_metadata(hold: object) -> dict[str, Any]:

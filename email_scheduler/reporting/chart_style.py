@@ -1,5 +1,6 @@
 """The one style of all charts: PNG on white, as wide as Dagster's dialog, small enough to keep with a run."""
 
+import base64
 from collections.abc import Sequence
 from datetime import date, timedelta
 from io import BytesIO
@@ -83,6 +84,11 @@ def months_of(first: date, days: int) -> tuple[list[int], list[str]]:
 def colours_of(types: Sequence[str]) -> list[str]:
     """Return a colour for each name, in their order."""
     return [PALETTE[number] if number < len(PALETTE) else OTHERS for number in range(len(types))]
+
+
+def data_uri(picture: bytes) -> str:
+    """Return the address of a PNG that holds the picture itself."""
+    return f"data:image/png;base64,{base64.b64encode(picture).decode('ascii')}"
 
 
 def png(figure: "Figure") -> bytes:

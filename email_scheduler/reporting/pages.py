@@ -1,12 +1,13 @@
 """Self-contained HTML pages: made from the templates beside this module, with style and pictures inside."""
 
-import base64
 from datetime import date
 from functools import cache
 from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+
+from email_scheduler.reporting.chart_style import data_uri
 
 _PACKAGE: Final = "email_scheduler.reporting"
 
@@ -28,8 +29,7 @@ def picture(png: bytes, text: str) -> Markup:
         png: The picture.
         text: What it shows, for those who do not see it.
     """
-    encoded = base64.b64encode(png).decode("ascii")
-    return Markup('<img src="data:image/png;base64,{}" alt="{}">').format(encoded, text)
+    return Markup('<img src="{}" alt="{}">').format(data_uri(png), text)
 
 
 @cache

@@ -1,8 +1,6 @@
 """What is kept of the plans of one day: the records of their runs. Nothing is counted anew."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
@@ -97,7 +95,7 @@ def read_published_day(url: str, config: SchedulerConfig, as_of: date, today: da
         UsageError: No plan for the date is kept; the message names the dates of those that are.
     """
     require_current_schema(url, config)
-    with _reading(url, config) as connection:
+    with database_errors(url), connect(url, config) as connection:
         runs = _runs(connection, as_of)
         if not runs:
             raise UsageError(
@@ -113,12 +111,6 @@ def read_published_day(url: str, config: SchedulerConfig, as_of: date, today: da
             _hold(connection),
             _sender(connection, today) if as_of == today else None,
         )
-
-
-@contextmanager
-def _reading(url: str, config: SchedulerConfig) -> Iterator[Connection]:
-    with database_errors(url), connect(url, config) as connection:
-        yield connection
 
 
 def _runs(connection: Connection, as_of: date) -> list[PublishedRun]:

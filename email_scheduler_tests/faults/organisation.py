@@ -56,6 +56,20 @@ class Organisation:
         """Return all rows that the sending system has taken, whole."""
         return self.database.query(f"SELECT * FROM email_schedules WHERE {HANDLED} ORDER BY id")
 
+    def assert_planning_again_completes_it(
+        self, settings: Mapping[str, Any], sent: list[tuple[Any, ...]]
+    ) -> None:
+        """Plan once more after something went wrong.
+
+        Args:
+            settings: The configuration.
+            sent: The sender's rows before it went wrong.
+        """
+        assert self.senders_rows() == sent
+        assert self.plan(settings) == 0, self.log.read_text()
+        assert self.differences(settings) == {}
+        assert self.open_checkpoints() == 0
+
     def forget_plan(self) -> None:
         """Take all planned rows away, so that the next plan is a first one."""
         self.database.write("DELETE FROM email_schedules WHERE status IN ('pre-scheduled', 'skipped')")

@@ -1,6 +1,7 @@
 """Campaigns from which a contact gets no email although it is listed, or might be meant (section 8)."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
@@ -12,12 +13,12 @@ from email_scheduler.planning.campaigns import OPEN_TARGET_STATUSES
 from email_scheduler.planning.contact_values import ContactTable
 from email_scheduler.planning.dates import to_day
 from email_scheduler.planning.explanation.facts import Facts, as_date
-from email_scheduler.planning.explanation.results import NO_EMAIL, Occurrence, Rule
+from email_scheduler.planning.explanation.occurrences import no_email
+from email_scheduler.planning.explanation.results import Occurrence, Rule
 from email_scheduler.planning.explanation.words import (
     CAMPAIGN_ENDED,
     CAMPAIGN_INACTIVE,
     CAMPAIGNS_OFF,
-    NO_ROW_MEANINGS,
     NO_TRIGGER_DATE,
     NOT_IN_AUDIENCE,
     TARGET_OF_OTHER_STATUS,
@@ -98,21 +99,13 @@ def _no_trigger(trigger: int, is_unreadable: bool) -> str | None:
 def _no_email(
     instance: CampaignInstance | None, instance_id: int, reason: str, trigger: int, rule: Rule | None
 ) -> Occurrence:
-    meaning = NO_ROW_MEANINGS[reason]
     if rule is None and reason == CAMPAIGNS_OFF:
         rule = Rule("features.enable_campaigns", "false")
     elif rule is None and reason == CAMPAIGN_ENDED and instance is not None:
         rule = Rule(f"campaign instance {instance.id}: active_end_date", str(as_date(instance.end)))
-    return Occurrence(
-        email_type=instance.email_type if instance else f"{CAMPAIGN_PREFIX}?",
+    return replace(
+        no_email(instance.email_type if instance else f"{CAMPAIGN_PREFIX}?", reason, rule),
         campaign_instance_id=instance_id or None,
         campaign_name=instance.name if instance else None,
         event_date=None if trigger == NO_DATE else as_date(trigger),
-        ideal_send_date=None,
-        deadline=None,
-        outcome=NO_EMAIL,
-        reason=reason,
-        meaning=meaning.text,
-        section=meaning.section,
-        rule=rule,
     )
