@@ -168,7 +168,9 @@ def _is_suppressed(
     ids: npt.NDArray[np.int64], address: pa.Array, suppressions: pd.DataFrame, as_of: date
 ) -> Flags:
     dated = date_parts(suppressions["suppressed_at"])
-    in_force = suppressions["contact_id"].to_numpy()[(dated == NO_DATE) | (dated <= to_day(as_of))]
+    # a time written in UTC is a day ahead of Central every evening; when in doubt, nothing is sent
+    is_in_force = (dated == NO_DATE) | (dated <= to_day(as_of) + 1)
+    in_force = suppressions["contact_id"].to_numpy()[is_in_force]
     is_named = np.isin(ids, in_force)
     addresses = pc.unique(pc.drop_null(address.filter(pa.array(is_named))))
     return is_named | _flags(pc.fill_null(pc.is_in(address, addresses), False))

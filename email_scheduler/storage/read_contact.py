@@ -7,7 +7,7 @@ through if one of the contacts was sent something, and then nothing of them is k
 # ruff: noqa: S608 - put together from names, conditions and ids of this package
 
 from collections.abc import Collection, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, Final
 
 import pandas as pd
@@ -109,7 +109,8 @@ def read_suppressions(connection: Connection, contact_ids: Collection[int], as_o
         Suppression(row["contact_id"], row["reason"], row["suppressed_at"])
         for row in _records(read_frame(connection, _SUPPRESSIONS, source))
     ]
-    return [each for each in found if (day_of(each.suppressed_at) or as_of) <= as_of]
+    # as the planner has it: a time written in UTC is a day ahead of Central every evening
+    return [each for each in found if (day_of(each.suppressed_at) or as_of) <= as_of + timedelta(days=1)]
 
 
 def read_runs(connection: Connection) -> list[KeptRun]:

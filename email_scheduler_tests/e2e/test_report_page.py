@@ -1,5 +1,6 @@
 """The page of the report, as its readers meet it: at a desk, on a phone, with a keyboard, on paper."""
 
+import re
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
@@ -44,7 +45,8 @@ def test_the_report_is_readable_at_a_desk_on_a_phone_by_keyboard_and_on_paper(
         links = reader.page.locator("nav a").evaluate_all("links => links.map(link => link.hash)")
         assert len(links) == 9
         assert all(reader.page.locator(f"section{link}").count() == 1 for link in links)
-        assert "held by Jo since 2026-11-2" in reader.page.inner_text("header")
+        # the moment of a hold is that of the clock, whatever day the plan is of
+        assert re.search(r"held by Jo since \d{4}-\d\d-\d\d", reader.page.inner_text("header"))
         assert "(the mail server is <down>)" in reader.page.inner_text("header")
         texts = reader.page.locator("figure img").evaluate_all("images => images.map(image => image.alt)")
         assert len(texts) == 4

@@ -3,7 +3,7 @@
 import functools
 import re
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
 import zipcodes
 
@@ -48,11 +48,11 @@ def state_of(zip_code: str, state_column: str | None) -> tuple[str | None, bool]
 
 
 def suppressed_addresses(book: Book) -> set[str]:
-    """Section 4: addresses with a suppression dated ``D`` or earlier, or without a readable date."""
+    """Section 4: addresses with a suppression dated ``D + 1`` or earlier, or without a readable date."""
     suppressed_ids = set()
     for row in book.suppressions:
         suppressed_on = date_part(row["suppressed_at"])
-        if suppressed_on is None or suppressed_on <= book.today:
+        if suppressed_on is None or suppressed_on <= book.today + timedelta(days=1):
             suppressed_ids.add(row["contact_id"])
     return {
         row["email"].strip().lower()

@@ -1450,7 +1450,8 @@ def test_emails_from_before_today_count_for_the_contact():
 
 @pytest.mark.parametrize(("suppressed_at", "counts"), [
     ("2026-11-23T23:59:59", True),
-    ("2026-11-24", False),
+    ("2026-11-24", True),
+    ("2026-11-25", False),
     (None, True),
     ("long ago", True),
 ])  # fmt: skip

@@ -13,7 +13,9 @@ def check_suppressed(
 ) -> None:
     """Report planned emails to contacts that are suppressed, or share the address of one that is."""
     suppressed_at = days_of_timestamps(inputs.suppressions["suppressed_at"])
-    suppressed = inputs.suppressions["contact_id"][(suppressed_at <= as_of) | (suppressed_at == NO_DATE)]
+    # one day more: in UTC it is tomorrow already while it is evening in US Central time
+    in_force = (suppressed_at <= as_of + 1) | (suppressed_at == NO_DATE)
+    suppressed = inputs.suppressions["contact_id"][in_force]
     if not len(suppressed):
         return
     is_named = inputs.contacts["id"].isin(suppressed)
