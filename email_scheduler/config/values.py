@@ -7,14 +7,14 @@ A value that is refused raises a ``PydanticCustomError`` of the type ``NOT_ACCEP
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Final, LiteralString
+from typing import Annotated, Any, Final, LiteralString, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainValidator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainValidator, create_model
 from pydantic_core import PydanticCustomError
 
 NOT_ACCEPTED: Final = "not_accepted"
@@ -44,6 +44,27 @@ class Section(BaseModel):
     """A mapping of the configuration: frozen, and unknown keys are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+SectionKind = TypeVar("SectionKind", bound=Section)
+
+
+def with_fields(
+    fields: Mapping[str, tuple[object, object]],
+) -> Callable[[type[SectionKind]], type[SectionKind]]:
+    """Return what adds keys to a section that are known as data only, each with its kind and its default."""
+
+    def extend(section: type[SectionKind]) -> type[SectionKind]:
+        added: dict[str, Any] = dict(fields)
+        return create_model(
+            section.__name__,
+            __base__=section,
+            __doc__=section.__doc__,
+            __module__=section.__module__,
+            **added,
+        )
+
+    return extend
 
 
 @dataclass(frozen=True)
