@@ -184,7 +184,9 @@ class LoadBalancing(Section):
     period_days: PositiveDays = 14
 
 
-@with_fields({name: (Priority, each.priority) for name, each in ANNIVERSARY_EMAILS.items()})
+@with_fields(
+    Priority, {each.name: (each.priority, f"of the {each.text}") for each in ANNIVERSARY_EMAILS.values()}
+)
 class Priorities(Section):
     """The priority of each email type that no campaign sets; lower numbers win."""
 

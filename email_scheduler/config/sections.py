@@ -99,12 +99,12 @@ class Orchestration(Section):
     run_retention_days: PositiveDays = 90
 
 
-@with_fields({name: (Text, each.template) for name, each in ANNIVERSARY_EMAILS.items()})
+@with_fields(Text, {each.name: (each.template, f"the {each.text}") for each in ANNIVERSARY_EMAILS.values()})
 class AnniversaryTemplates(Section):
     """The email template of each email type that no campaign sets."""
 
 
-@with_fields({each.kind: (Text, each.template) for each in FOLLOW_UP_EMAILS.values()})
+@with_fields(Text, {each.kind: (each.template, f"the {each.text}") for each in FOLLOW_UP_EMAILS.values()})
 class FollowupTemplates(Section):
     """The email template of each kind of follow-up."""
 

@@ -14,7 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Final, LiteralString, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainValidator, create_model
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, create_model
 from pydantic_core import PydanticCustomError
 
 NOT_ACCEPTED: Final = "not_accepted"
@@ -50,19 +50,20 @@ SectionKind = TypeVar("SectionKind", bound=Section)
 
 
 def with_fields(
-    fields: Mapping[str, tuple[object, object]],
+    kind: object, keys: Mapping[str, tuple[object, str]]
 ) -> Callable[[type[SectionKind]], type[SectionKind]]:
-    """Return what adds keys to a section that are known as data only, each with its kind and its default."""
+    """Return what adds keys to a section that are known as data only.
+
+    Args:
+        kind: What values each of them accepts.
+        keys: By name, what counts where the configuration says nothing, and a description.
+    """
 
     def extend(section: type[SectionKind]) -> type[SectionKind]:
-        added: dict[str, Any] = dict(fields)
-        return create_model(
-            section.__name__,
-            __base__=section,
-            __doc__=section.__doc__,
-            __module__=section.__module__,
-            **added,
-        )
+        said = {"__doc__": section.__doc__, "__module__": section.__module__}
+        fields = {name: (kind, Field(default, description=text)) for name, (default, text) in keys.items()}
+        added: dict[str, Any] = {**said, **fields}
+        return create_model(section.__name__, __base__=section, **added)
 
     return extend
 

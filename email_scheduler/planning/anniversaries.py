@@ -1,4 +1,4 @@
-"""Birthday, effective-date, AEP and post-window emails (sections 6 and 7 of the planning rules)."""
+"""Anniversary and post-window emails (sections 6 and 7 of the planning rules)."""
 
 from dataclasses import dataclass
 

@@ -62,7 +62,7 @@ class FollowUpEmail:
     Attributes:
         name: As in ``email_type``.
         kind: Its key in ``email_templates.followups``; with ``FOLLOW_UP_PREFIX`` in ``email_templates.sms``.
-        text: Whom it goes to.
+        text: What it is called in a sentence.
         template: The email template where the configuration does not say it.
         sms_template: The same of text messages; None: there are none unless the configuration says so.
     """
@@ -116,23 +116,26 @@ FOLLOW_UP_EMAILS: Final = {
         FollowUpEmail(
             "followup_1_cold",
             "cold",
-            "a contact who did nothing",
+            "follow-up of a contact who did nothing",
             template="followup_cold_v1",
             sms_template="followup_cold_sms_v1",
         ),
         FollowUpEmail(
-            "followup_2_clicked_no_hq", "clicked_no_hq", "one who clicked", template="followup_clicked_v1"
+            "followup_2_clicked_no_hq",
+            "clicked_no_hq",
+            "follow-up of one who clicked",
+            template="followup_clicked_v1",
         ),
         FollowUpEmail(
             "followup_3_hq_no_yes",
             "hq_no_conditions",
-            "one who answered: no medical conditions",
+            "follow-up of one who answered: no medical conditions",
             template="followup_healthy_v1",
         ),
         FollowUpEmail(
             "followup_4_hq_with_yes",
             "hq_with_conditions",
-            "one who answered: medical conditions",
+            "follow-up of one who answered: medical conditions",
             template="followup_conditions_v1",
         ),
     )
