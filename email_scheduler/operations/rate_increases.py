@@ -26,7 +26,7 @@ from email_scheduler.operations.campaigns.session import Session, changing, curr
 from email_scheduler.operations.campaigns.staging import create_stage, insert_lines
 from email_scheduler.operations.campaigns.targets import take_targets
 from email_scheduler.operations.campaigns.values import as_date, as_stored
-from email_scheduler.planning.vocabulary import CAMPAIGN_PREFIX
+from email_scheduler.planning.registry.email_types import CAMPAIGN_PREFIX
 from email_scheduler.storage.schema import require_current_schema
 from email_scheduler.storage.tables import (
     PLANNER_ROW_SQL,

@@ -44,7 +44,7 @@ from email_scheduler.planning.frames import (
     PlanInputs,
 )
 from email_scheduler.planning.plan import Plan, make_plan, planning_basis
-from email_scheduler.planning.vocabulary import PRE_SCHEDULED
+from email_scheduler.planning.registry.email_types import PRE_SCHEDULED
 from email_scheduler.storage.read import read_inputs
 from email_scheduler.storage.tables import contact_campaigns
 

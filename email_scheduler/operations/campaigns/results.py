@@ -28,7 +28,7 @@ from email_scheduler.operations.campaigns.campaign_instances import (
 from email_scheduler.operations.campaigns.campaign_types import TypeRow, find_type
 from email_scheduler.operations.campaigns.values import as_text, is_true, raw
 from email_scheduler.operations.campaigns.variants import VariantResult, variant_results
-from email_scheduler.planning.vocabulary import PRE_SCHEDULED, SENT_STATUSES, SKIPPED
+from email_scheduler.planning.registry.email_types import PRE_SCHEDULED, SENT_STATUSES, SKIPPED
 from email_scheduler.storage.tables import (
     campaign_change_log,
     campaign_instances,

@@ -22,10 +22,9 @@ from email_scheduler.operations.csv_files.cells import (
 )
 from email_scheduler.operations.csv_files.records import read_records
 from email_scheduler.operations.rate_increases import OLDER_TYPE
-from email_scheduler.planning.vocabulary import (
-    ANNIVERSARY_TYPES,
+from email_scheduler.planning.registry.email_types import (
+    BUILT_IN_TYPES,
     CAMPAIGN_PREFIX,
-    FOLLOW_UP_TYPES,
     LIVE_STATUSES,
     STATUSES,
 )
@@ -50,7 +49,7 @@ DEFAULT_STATUS: Final = "sent"
 SENDER_STATUSES: Final = (*LIVE_STATUSES, "failed")
 
 UNKNOWN_TYPE: Final = (
-    f"not an email type; accepted is one of {', '.join((*ANNIVERSARY_TYPES, *FOLLOW_UP_TYPES, OLDER_TYPE))},"
+    f"not an email type; accepted is one of {', '.join((*BUILT_IN_TYPES, OLDER_TYPE))},"
     f" or {CAMPAIGN_PREFIX} and the name of a campaign type"
 )
 UNKNOWN_STATUS: Final = f"not a status; accepted is one of {', '.join((*SENDER_STATUSES, *STATUSES))}"
@@ -60,7 +59,7 @@ ACCEPTED_MOMENT: Final = (
     f" in the years {FIRST_YEAR} to {LAST_YEAR}"
 )
 
-_KNOWN_TYPES: Final = {*ANNIVERSARY_TYPES, *FOLLOW_UP_TYPES, OLDER_TYPE}
+_KNOWN_TYPES: Final = {*BUILT_IN_TYPES, OLDER_TYPE}
 _CAMPAIGN_TYPE: Final = re.compile(CAMPAIGN_PREFIX + r"[a-z0-9][a-z0-9_]{0,62}")
 _TIMESTAMP: Final = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ][0-9]{2}:[0-9]{2}.*")
 _NUMBER: Final = re.compile(r"[0-9]{1,4}(\.0)?")

@@ -48,7 +48,7 @@ from email_scheduler.operations.cutover.email_lines import (
     read_emails,
 )
 from email_scheduler.operations.rate_increases import CAMPAIGN_TYPE, INSTANCE_NAME, OLDER_TYPE
-from email_scheduler.planning.vocabulary import CAMPAIGN_PREFIX, FOLLOW_UP_PREFIX
+from email_scheduler.planning.registry.email_types import CAMPAIGN_PREFIX, FOLLOW_UP_PREFIX
 from email_scheduler.storage.tables import SENDER_ROW_SQL, email_schedules
 from email_scheduler.storage.types import ID
 

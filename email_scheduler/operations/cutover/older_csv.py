@@ -12,7 +12,7 @@ from email_scheduler.operations.csv_files.cells import CONTACT_ID
 from email_scheduler.operations.csv_files.records import open_csv
 from email_scheduler.operations.cutover.email_lines import read_emails
 from email_scheduler.planning.frames import NO_NUMBER
-from email_scheduler.planning.vocabulary import STATUSES
+from email_scheduler.planning.registry.email_types import STATUSES
 from email_scheduler.storage.older_plan import OLDER_PLAN_TABLE
 
 NO_ID: Final = "not given; plans are compared by it, accepted is a whole number"
