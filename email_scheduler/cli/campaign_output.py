@@ -231,7 +231,8 @@ def print_target_result(result: TargetResult, selection: Selection, *, as_json: 
     if as_json:
         reported = [asdict(each) for each in result.reported]
         instance = {"id": result.instance.id, "instance": result.instance.reference}
-        print_json({**instance, "counts": result.counts, "reported": reported, "bad_lines": bad, "notes": result.notes})
+        notes = {"notes": list(result.notes)} if result.notes else {}
+        print_json({**instance, "counts": result.counts, "reported": reported, "bad_lines": bad, **notes})
         return
     for note in result.notes:
         out.print(f"Note: {note}.")
