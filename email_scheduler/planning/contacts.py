@@ -76,7 +76,7 @@ def validate_contacts(
     has_no_id = ids == NO_CONTACT
     CONTACTS_TABLE.check_key(table[~has_no_id] if has_no_id.any() else table)
     address = pc.utf8_lower(trim(to_arrow(table["email"])))
-    state, is_missing_zip, is_mismatch = _states(table["zip_code"], table["state"])
+    state, is_missing_zip, is_mismatch = _state_codes(table["zip_code"], table["state"])
     is_missing_email = _flags(pc.fill_null(pc.equal(address, ""), True))
     reasons = np.select(
         [
@@ -113,7 +113,18 @@ def validate_contacts(
     return contacts, issues(found)
 
 
-def _states(zip_codes: pd.Series, states: pd.Series) -> tuple[npt.NDArray[np.int8], Flags, Flags]:
+def states_of(zip_codes: pd.Series, states: pd.Series) -> pd.Categorical:
+    """Return the state that each ZIP lies in, whoever has it; missing where it lies in none (section 4).
+
+    Args:
+        zip_codes: The column ``zip_code``.
+        states: The column ``state``, which may contradict a ZIP that has lost its first digits.
+    """
+    codes, _, _ = _state_codes(zip_codes, states)
+    return pd.Categorical.from_codes(codes, dtype=STATE_DTYPE)
+
+
+def _state_codes(zip_codes: pd.Series, states: pd.Series) -> tuple[npt.NDArray[np.int8], Flags, Flags]:
     """Return each contact's state code (-1: invalid ZIP), whether its ZIP is missing, and mismatches."""
     zip_codes_of_row, is_truncated, zip_text_codes, is_blank = _read_zip_codes(zip_codes)
     is_missing = (zip_text_codes < 0) | is_blank

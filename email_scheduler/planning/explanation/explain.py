@@ -296,7 +296,7 @@ def _implicit(facts: Facts, instance: CampaignInstance, position: int) -> tuple[
 
 def _unmet(facts: Facts, audience: Audience, position: int) -> Rule | None:
     """Return the conditions of an audience that a contact does not meet."""
-    table = ContactTable(facts.basis, facts.inputs)
+    table = ContactTable(facts.basis.contacts, (facts.inputs.contacts, facts.inputs.contact_attributes))
     unmet = [name for name, condition in audience.where.items() if not table.meets(name, condition)[position]]
     return Rule("metadata.audience.where", f"not met: {', '.join(unmet)}") if unmet else None
 
