@@ -241,3 +241,9 @@ def test_either_a_database_or_an_organisation_has_to_be_named(command: Command, 
     outcome = command("campaigns", "types", on=on)
     assert outcome.code == 2
     assert "accepted is either --organization NAME or --database URL" in outcome.err
+
+
+def test_a_table_shows_values_as_they_are(command: Command) -> None:
+    created = command("campaigns", "instances", "create", "promo/marked", "email_template=[red]sale :fire:")
+    assert created.code == 0, created.err
+    assert "[red]sale :fire:" in command("campaigns", "show", "promo/marked").out
