@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import typer
 from rich.box import SIMPLE_HEAD
-from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
@@ -54,7 +54,8 @@ def show(answer: Answer, *, as_json: bool) -> None:
 
 def unbroken(text: object, style: str = "") -> RenderableType:
     """Return a line that is not broken where the terminal ends, so that a path in it can be copied."""
-    return Text(str(text), style=style, no_wrap=True, overflow="ignore")
+    # a text that is printed alone loses what it says of wrapping
+    return Group(Text(str(text), style=style, no_wrap=True, overflow="ignore"))
 
 
 def unsqueezed(part: RenderableType) -> RenderableType:
