@@ -29,7 +29,7 @@ def effect_object(effect: DifferenceOfPlans) -> dict[str, Any]:
         "emails_after": effect.after,
         **effect.totals,
         "dropped_by_reason": effect.dropped_by_reason,
-        "by_state_and_type": effect.rows.to_dict("records"),
+        "by_state_and_type": effect.rows,
     }
 
 
@@ -57,7 +57,7 @@ def effect_tables(effect: DifferenceOfPlans, day: date) -> RenderableType:
     """Return what becomes of emails, by type, state and reason."""
     title = Text(f"The plan for {day:%A}, {day.isoformat()}", style="bold")
     line = f"{effect.before:,} emails before, {effect.after:,} afterwards. Nothing was published."
-    if not len(effect.rows):
+    if not effect.rows:
         return Group("", title, Text("No email changes."), line)
     return Group(
         "",
@@ -87,12 +87,12 @@ def days_table(title: str, days: pd.DataFrame) -> RenderableType:
 
 
 def _effect_table(effect: DifferenceOfPlans, column: str, heading: str) -> RenderableType:
-    rows = effect.by(column)
-    order = rows[list(KINDS)].sum(axis="columns").sort_values(ascending=False, kind="stable").index
+    counts = effect.by(column)
+    most = sorted(counts, key=lambda label: -sum(counts[label].values()))
     table = plain_table("", heading, *KINDS)
-    for row in rows.loc[order[:_SHOWN_STATES]].to_dict("records"):
-        table.add_row(row[column], *(f"{row[kind]:,}" for kind in KINDS))
-    if len(rows) > _SHOWN_STATES:
-        table.add_row(f"{len(rows) - _SHOWN_STATES} more")
+    for label in most[:_SHOWN_STATES]:
+        table.add_row(label, *(f"{emails:,}" for emails in counts[label].values()))
+    if len(most) > _SHOWN_STATES:
+        table.add_row(f"{len(most) - _SHOWN_STATES} more")
     table.add_row("all", *(f"{count:,}" for count in effect.totals.values()))
     return table

@@ -6,7 +6,7 @@ that a preview goes by the same rules as the real thing.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +28,14 @@ from email_scheduler.operations.campaigns.campaign_instances import (
     list_instances,
 )
 from email_scheduler.operations.campaigns.campaign_types import find_type
-from email_scheduler.operations.campaigns.displaced import Displaced, count_reasons, displaced_by
+from email_scheduler.operations.campaigns.displaced import Displaced, displaced_by
 from email_scheduler.operations.campaigns.session import Session, connected, transaction
 from email_scheduler.operations.campaigns.staging import Selection, fill_stage, source_of
 from email_scheduler.operations.campaigns.targets import take_targets
 from email_scheduler.operations.campaigns.values import to_json
 from email_scheduler.operations.csv_files.bad_lines import BadLines, BadLinesError
 from email_scheduler.planning.audiences import AudienceCounts, count_audience
-from email_scheduler.planning.dates import from_day
+from email_scheduler.planning.counts import PlanCounts
 from email_scheduler.planning.frames import (
     CAMPAIGN_INSTANCES_TABLE,
     CONTACT_CAMPAIGNS_TABLE,
@@ -44,7 +44,7 @@ from email_scheduler.planning.frames import (
     PlanInputs,
 )
 from email_scheduler.planning.plan import Plan, make_plan, planning_basis
-from email_scheduler.planning.vocabulary import PRE_SCHEDULED
+from email_scheduler.planning.vocabulary import SKIPPED
 from email_scheduler.storage.read import read_inputs
 from email_scheduler.storage.tables import contact_campaigns
 
@@ -163,18 +163,17 @@ def preview_instance(
     on_phase("compare")
     is_own = (planned["campaign_instance_id"] == row.id).to_numpy()
     own = planned[is_own & (planned["initial_email_id"] == 0).to_numpy()]
-    goes_out = (own["status"] == PRE_SCHEDULED).to_numpy()
-    days, counts = np.unique(own["scheduled_send_date"].to_numpy()[goes_out], return_counts=True)
+    counts = PlanCounts.of(own, plan.contacts, as_of)
     return CampaignPreview(
         reference=row.reference,
         as_of=as_of,
         is_saved=subject.targets is None,
         contacts=int(own["contact_id"].nunique()),
         emails_by_day={
-            from_day(day).isoformat(): count
-            for day, count in zip(days.tolist(), counts.tolist(), strict=True)
+            (as_of + timedelta(days=day)).isoformat(): emails
+            for day, emails in counts.days.counts_by("day").items()
         },
-        skipped_by_reason=count_reasons(own[~goes_out]["skip_reason"]),
+        skipped_by_reason=counts.rows.where(status=SKIPPED).most_frequent("reason"),
         displaced=displaced_by(planned, without, row.id),
         notes=subject.notes,
         audience=_audience_counts(inputs, plan, config, row.id),
