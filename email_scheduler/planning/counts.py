@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from email_scheduler.planning.chunks import side_by_side
-from email_scheduler.planning.cube import ALL_ROWS, Axis, Cube, Rows
+from email_scheduler.planning.cube import ALL_ROWS, Axis, Cube, Rows, names_of
 from email_scheduler.planning.dates import to_day
 from email_scheduler.planning.packing import SortedIds
 from email_scheduler.planning.vocabulary import FOLLOW_UP_TYPES, PRE_SCHEDULED, is_label
@@ -156,7 +156,7 @@ def reasons(rows: pd.DataFrame, at: Rows = ALL_ROWS) -> Axis:
     """Return the skip reason of rows at some positions, or the status of those that have none."""
     skip, status = rows["skip_reason"].cat, rows["status"].cat
     codes = skip.codes.to_numpy()[at]
-    names = [*map(str, skip.categories), *map(str, status.categories)]
+    names = [*names_of(rows["skip_reason"]), *names_of(rows["status"])]
     has_none = np.flatnonzero(codes < 0)
     codes = codes.astype(np.int32)
     codes[has_none] = status.codes.to_numpy()[at][has_none] + np.int32(len(skip.categories))
