@@ -24,6 +24,7 @@ from email_scheduler.clock import today
 from email_scheduler.operations.planning_run import PlanRun, plan_and_publish, preview_plan, warnings
 from email_scheduler.operations.sample_data import generate_sample
 from email_scheduler.operations.summary import changes_table, effects_table, plan_summary
+from email_scheduler.planning.registry.email_types import STATUSES
 from email_scheduler.storage.holds import current_hold
 from email_scheduler.storage.schema import initialise_database
 
@@ -151,13 +152,12 @@ def demo() -> None:
 
 def as_object(run: PlanRun) -> dict[str, Any]:
     """Return what ``plan --json`` prints."""
-    schedules, valid = run.plan.schedules, len(run.plan.contacts)
-    statuses = schedules["status"].value_counts()
+    valid, rows = len(run.plan.contacts), run.plan.counts.rows.most_frequent("status")
     return {
         "run_id": run.run_id,
         "as_of": run.plan.as_of.isoformat(),
         "contacts": {"valid": valid, "invalid": run.plan.contact_count - valid},
-        "rows": {str(status): int(count) for status, count in statuses.items()},
+        "rows": rows | {status: 0 for status in STATUSES if status not in rows},
         "changes": run.changes.totals,
         "campaign_changes": _effects(run.effects),
         "seconds": {phase: round(seconds, 3) for phase, seconds in run.seconds.items()},

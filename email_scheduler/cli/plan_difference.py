@@ -29,7 +29,7 @@ def effect_object(effect: DifferenceOfPlans) -> dict[str, Any]:
         "emails_after": effect.after,
         **effect.totals,
         "dropped_by_reason": effect.dropped_by_reason,
-        "by_state_and_type": effect.rows.to_dict("records"),
+        "by_state_and_type": effect.rows,
     }
 
 
@@ -53,7 +53,7 @@ def effect_tables(effect: DifferenceOfPlans, day: date) -> RenderableType:
     """Return what becomes of emails, by type, state and reason."""
     title = Text(f"The plan for {day:%A}, {day.isoformat()}", style="bold")
     line = f"{effect.before:,} emails before, {effect.after:,} afterwards. Nothing was published."
-    if not len(effect.rows):
+    if not effect.rows:
         return Group("", title, "No email changes.", line)
     return Group(
         "",
@@ -84,12 +84,9 @@ def days_table(title: str, days: pd.DataFrame) -> RenderableType:
 
 def _effect_table(effect: DifferenceOfPlans, column: str, heading: str) -> RenderableType:
     counts = effect.by(column)
-    order = counts[list(KINDS)].sum(axis="columns").sort_values(ascending=False, kind="stable").index
-    rows: list[tuple[object, ...]] = [
-        (row[column], *(row[kind] for kind in KINDS))
-        for row in counts.loc[order[:_SHOWN_STATES]].to_dict("records")
-    ]
-    if len(counts) > _SHOWN_STATES:
-        rows.append((f"{len(counts) - _SHOWN_STATES} more",))
+    most = sorted(counts, key=lambda label: -sum(counts[label].values()))
+    rows: list[tuple[object, ...]] = [(label, *counts[label].values()) for label in most[:_SHOWN_STATES]]
+    if len(most) > _SHOWN_STATES:
+        rows.append((f"{len(most) - _SHOWN_STATES} more",))
     rows.append(("all", *effect.totals.values()))
     return table("", heading, *KINDS, rows=rows)
