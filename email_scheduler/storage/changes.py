@@ -9,12 +9,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from email_scheduler.planning.frames import PlanInputs
+from email_scheduler.planning.matching import Positions
 from email_scheduler.planning.plan import Plan
 from email_scheduler.planning.vocabulary import PRE_SCHEDULED, is_label
 from email_scheduler.storage.compare import (
     Breakdown,
     PlanDifference,
-    Positions,
     breakdown,
     compare,
     count_by_type_and_reason,

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from email_scheduler.operations.plan_difference import match_plans
+from email_scheduler.planning.matching import Positions, match_occurrences
 from email_scheduler.planning.vocabulary import PRE_SCHEDULED
-from email_scheduler.storage.compare import Positions
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ def displaced_by(planned: pd.DataFrame, without: pd.DataFrame, instance_id: int)
         without: The plan without it.
         instance_id: The instance, whose own emails are left out.
     """
-    matches, _ = match_plans(planned, without)
+    matches = match_occurrences(planned, without)
     is_others = (planned["campaign_instance_id"] != instance_id).to_numpy()
     now = np.flatnonzero(is_others & (matches >= 0))
     before = matches[now]
