@@ -26,6 +26,7 @@ from email_scheduler.storage.health_figures import (
     PlanFigures,
     SenderFigures,
 )
+from email_scheduler.storage.moments import read_moment
 from email_scheduler.storage.schema import require_current_schema
 from email_scheduler.storage.tables import PRE_SCHEDULED_SQL, SENDER_ROW_SQL, SENDER_ROWS_INDEX, metadata
 from email_scheduler.storage.urls import SQLITE, backend_of, database_path
@@ -118,13 +119,9 @@ def _stopped_by_windows(by_type: Mapping[str, Mapping[str, int]]) -> int:
     return sum(by_type[name].get(reason, 0) for name in by_type for reason in EXCLUSION_REASONS)
 
 
-def _hours_since(moment: str | None, now: datetime) -> float | None:
-    try:
-        then = datetime.fromisoformat(str(moment))
-    except ValueError:
-        return None
-    then = then if then.tzinfo is not None else then.replace(tzinfo=TIME_ZONE)
-    return round((now - then).total_seconds() / 3600, 2)
+def _hours_since(text: str | None, now: datetime) -> float | None:
+    moment = read_moment(text)
+    return None if moment is None else round((now - moment).total_seconds() / 3600, 2)
 
 
 def _sender(
