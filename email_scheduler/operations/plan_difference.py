@@ -22,7 +22,8 @@ from email_scheduler.planning.frames import (
     PlanInputs,
 )
 from email_scheduler.planning.labels import is_label, labels
-from email_scheduler.planning.packing import SortedIds, pack
+from email_scheduler.planning.matching import Positions, match_occurrences
+from email_scheduler.planning.packing import SortedIds, common_codes, pack
 from email_scheduler.planning.plan import Plan, make_plan
 from email_scheduler.planning.registry.email_types import PRE_SCHEDULED
 from email_scheduler.storage.changes import (
@@ -34,7 +35,8 @@ from email_scheduler.storage.changes import (
     LATER,
     email_change_codes,
 )
-from email_scheduler.storage.compare import PLANNER_ROWS, Positions, common_codes, compare, existing_rows
+from email_scheduler.storage.checksums import row_hashes
+from email_scheduler.storage.compare import PlanDifference
 
 # What becomes of an email: it goes out only with the new plan, on a later or an earlier day, not any more,
 # or on the same day with something else about it, such as another template or time. Emails that go out with
@@ -186,25 +188,12 @@ def readable_for_all(config: SchedulerConfig, *others: SchedulerConfig) -> Sched
 def difference_of_plans(before: Plan, after: Plan) -> DifferenceOfPlans:
     """Compare two plans of the same contacts and day."""
     old, new = before.schedules, after.schedules
-    matches, is_altered = match_plans(new, old)
-    changed, added = np.flatnonzero(is_altered), np.flatnonzero(matches < 0)
-    gone = np.setdiff1d(np.arange(len(old)), matches)
+    difference = PlanDifference.of(match_occurrences(new, old), row_hashes(new), row_hashes(old))
+    changed, added, gone = difference.changed, difference.added, difference.removed
     nothing = np.full(max(len(added), len(gone)), -1, np.intp)
-    left = np.concatenate([matches[changed], nothing[: len(added)], gone])
+    left = np.concatenate([difference.matches[changed], nothing[: len(added)], gone])
     right = np.concatenate([changed, added, nothing[: len(gone)]])
     return DifferenceOfPlans(_changed_emails(before, after, left, right), _volume(before, after))
-
-
-def match_plans(planned: pd.DataFrame, other: pd.DataFrame) -> tuple[Positions, npt.NDArray[np.bool_]]:
-    """Match two plans (``EMAIL_SCHEDULES``) by occurrence.
-
-    Returns:
-        For each row of ``planned`` the position of the row of ``other`` for the same occurrence, -1 where
-        there is none; and whether what the two hold differs.
-    """
-    rows = PLANNER_ROWS.build({"id": np.arange(1, len(other) + 1), **other})
-    difference = compare(planned, existing_rows(rows))
-    return difference.matches, difference.is_changed
 
 
 def _changed_emails(before: Plan, after: Plan, left: Positions, right: Positions) -> pd.DataFrame:

@@ -12,9 +12,10 @@ from email_scheduler.planning.counts import reasons
 from email_scheduler.planning.cube import Axis, Breakdown, Cube, Label
 from email_scheduler.planning.frames import PlanInputs
 from email_scheduler.planning.labels import is_label
+from email_scheduler.planning.matching import Positions
 from email_scheduler.planning.plan import Plan
 from email_scheduler.planning.registry.email_types import PRE_SCHEDULED
-from email_scheduler.storage.compare import PlanDifference, Positions, compare, without_senders_rows
+from email_scheduler.storage.compare import PlanDifference, compare, without_senders_rows
 from email_scheduler.storage.seen_changes import change_effects
 
 # What becomes of a row of the table: it is new, it stays and gets another content, it leaves for the archive,

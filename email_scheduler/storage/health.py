@@ -23,6 +23,7 @@ from email_scheduler.storage.health_figures import (
     PlanFigures,
     SenderFigures,
 )
+from email_scheduler.storage.moments import read_moment
 from email_scheduler.storage.runs import FAILED, last_published, read_kept, read_runs
 from email_scheduler.storage.schema import require_current_schema
 from email_scheduler.storage.tables import PRE_SCHEDULED_SQL, SENDER_ROW_SQL, SENDER_ROWS_INDEX, metadata
@@ -104,13 +105,9 @@ def _plan(connection: Connection, now: datetime) -> PlanFigures | None:
     )
 
 
-def _hours_since(moment: str | None, now: datetime) -> float | None:
-    try:
-        then = datetime.fromisoformat(str(moment))
-    except ValueError:
-        return None
-    then = then if then.tzinfo is not None else then.replace(tzinfo=TIME_ZONE)
-    return round((now - then).total_seconds() / 3600, 2)
+def _hours_since(text: str | None, now: datetime) -> float | None:
+    moment = read_moment(text)
+    return None if moment is None else round((now - moment).total_seconds() / 3600, 2)
 
 
 def _sender(

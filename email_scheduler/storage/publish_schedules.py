@@ -7,6 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from email_scheduler.planning.campaign_instances import yearly_instances
+from email_scheduler.planning.handled import is_answered
 from email_scheduler.planning.registry.email_types import PRE_SCHEDULED, SKIPPED
 from email_scheduler.storage.batches import Batch, BatchWriter, EncodedBatch, split
 from email_scheduler.storage.changes import Changes
@@ -21,7 +23,7 @@ from email_scheduler.storage.compare import (
 from email_scheduler.storage.encoding import ScheduleEncoder
 from email_scheduler.storage.first_plan import build_missing_indexes, load_first_plan
 from email_scheduler.storage.publish_run import PublishRun
-from email_scheduler.storage.taken import TakenRows, is_answered, positions_of, yearly_instances
+from email_scheduler.storage.taken import TakenRows, positions_of
 
 Positions = npt.NDArray[np.intp]
 

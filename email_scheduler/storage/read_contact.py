@@ -193,8 +193,4 @@ def _local_moment(text: str | None) -> datetime | None:
     """Return when an email went out, US Central time where the text says no offset; None: no time of day."""
     if text is None or len(text.strip()) <= len("2026-11-23"):
         return None
-    try:
-        moment = datetime.fromisoformat(text.strip())
-    except ValueError:
-        return None
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=TIME_ZONE)
+    return read_moment(text.strip(), TIME_ZONE)

@@ -20,6 +20,7 @@ import pyarrow as pa
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.errors import BackupError
 from email_scheduler.planning.frames import CONTACT_CAMPAIGNS_TABLE, HISTORY_TABLE
+from email_scheduler.planning.handled import is_answered
 from email_scheduler.planning.history import read_history
 from email_scheduler.storage.arrow import append_rows, read_frame, read_frames
 from email_scheduler.storage.backups import FOR_RESTORE, Backup, create_backup, unpacked
@@ -44,7 +45,6 @@ from email_scheduler.storage.tables import (
     email_schedules,
     metadata,
 )
-from email_scheduler.storage.taken import is_answered
 from email_scheduler.storage.urls import backend_of, display_url
 
 RESTORED: Final = "restored"

@@ -3,14 +3,16 @@
 import numpy as np
 
 from email_scheduler.config.schema import SchedulerConfig
+from email_scheduler.planning.campaign_instances import yearly_instances
 from email_scheduler.planning.frames import PlanInputs
+from email_scheduler.planning.handled import is_answered
 from email_scheduler.planning.plan import Plan
 from email_scheduler.storage.changes import Changes
 from email_scheduler.storage.compare import compare
 from email_scheduler.storage.engine import connect
 from email_scheduler.storage.faults import database_errors, retrying
 from email_scheduler.storage.planner_rows import existing_planner_rows
-from email_scheduler.storage.taken import TakenRows, is_answered, yearly_instances
+from email_scheduler.storage.taken import TakenRows
 
 
 def differences_from_plan(url: str, config: SchedulerConfig, plan: Plan, inputs: PlanInputs) -> Changes:

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from email_scheduler.planning.counts import reasons
 from email_scheduler.planning.cube import Axis, Cube
 from email_scheduler.planning.frames import EMAIL_SCHEDULES, NO_DATE
+from email_scheduler.planning.packing import pack_alike
 from email_scheduler.storage.checksums import checksum, row_hashes, to_hex, total
 from email_scheduler.storage.compare import (
     EXISTING_ROWS,
     PLANNER_ROWS,
     compare,
     existing_rows,
-    pack_keys,
 )
 from email_scheduler_tests.builders import table
 
@@ -185,7 +185,7 @@ def test_packed_keys_are_equal_and_ordered_as_the_rows_are(left, right):
         (np.array([row[i] for row in left], np.int64), np.array([row[i] for row in right], np.int64))
         for i in range(3)
     ]
-    keys = [int(key) for side in pack_keys(columns) for key in side]
+    keys = [int(key) for side in pack_alike(columns) for key in side]
     rows = [*left, *right]
     for row, key in zip(rows, keys, strict=True):
         for other_row, other_key in zip(rows, keys, strict=True):

@@ -385,7 +385,23 @@ def test_the_site_has_a_beginning_and_four_parts() -> None:
     ]
 
 
+def test_the_sample_of_contacts_is_kept_and_is_like_the_table() -> None:
+    with (REPOSITORY / "data/sample_contacts.csv").open(encoding="utf-8", newline="") as file:
+        names, *rows = csv.reader(file)
+    assert names == [column.name for column in tables.contacts.columns]
+    assert len(rows) == 20
+    people = [dict(zip(names, row, strict=True)) for row in rows]
+    assert {each["email"].partition("@")[2] for each in people} == {"example.com", "example.org"}
+    assert {"CA", "NY", "MO"} <= {each["state"] for each in people}
+    assert [each["zip_code"] for each in people if each["zip_code"].startswith("0")] == ["02108", "00000"]
+
+
+def test_git_keeps_what_is_to_be_kept_of_data() -> None:
+    ignored = (REPOSITORY / ".gitignore").read_text(encoding="utf-8").splitlines()
+    assert ignored[-3:] == ["data/*", "!data/README.md", "!data/sample_contacts.csv"]
+
+
 def test_git_ignores_the_built_site() -> None:
     site = yaml.safe_load((REPOSITORY / "mkdocs.yml").read_text(encoding="utf-8"))
     ignored = (REPOSITORY / ".gitignore").read_text(encoding="utf-8").splitlines()
-    assert f"{Path(site['site_dir']).parts[0]}/" in ignored
+    assert f"{Path(site['site_dir']).parts[0]}/*" in ignored

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from email_scheduler.operations.plan_difference import NOT_PLANNED, match_plans
+from email_scheduler.operations.plan_difference import NOT_PLANNED
 from email_scheduler.planning.cube import Axis, Cube
 from email_scheduler.planning.labels import is_label
+from email_scheduler.planning.matching import match_occurrences
 from email_scheduler.planning.registry.email_types import PRE_SCHEDULED
 from email_scheduler.storage.changes import (
     CANCELLED,
@@ -45,7 +46,7 @@ def displaced_by(planned: pd.DataFrame, without: pd.DataFrame, instance_id: int)
         without: The plan without it.
         instance_id: The instance, whose own emails are left out.
     """
-    matches, _ = match_plans(planned, without)
+    matches = match_occurrences(planned, without)
     both = np.flatnonzero(matches >= 0)
     gone = np.setdiff1d(np.arange(len(without)), matches)
     went, goes = (is_label(frame["status"], [PRE_SCHEDULED]) for frame in (without, planned))
