@@ -23,6 +23,7 @@ from email_scheduler.storage.health_figures import (
     PlanFigures,
     SenderFigures,
 )
+from email_scheduler.storage.holds import read_hold
 from email_scheduler.storage.moments import read_moment
 from email_scheduler.storage.runs import FAILED, last_published, read_kept, read_runs
 from email_scheduler.storage.schema import require_current_schema
@@ -62,9 +63,7 @@ def read_health(
         is_file = backend_of(url) == SQLITE
         indexes = connection.index_names()
         damage = _sqlite_damage(connection, url, is_thorough) if is_file else _server_damage(connection)
-        held = connection.execute(
-            "SELECT CAST(min(held_at) AS TEXT) FROM organization_holds WHERE released_at IS NULL"
-        )
+        hold = read_hold(connection)
         return HealthFigures(
             plan=_plan(connection, now),
             sender=_sender(connection, config, now, is_file=is_file, has_index=SENDER_ROWS_INDEX in indexes),
@@ -76,7 +75,7 @@ def read_health(
                     "SELECT issue, count(*) FROM contact_issues GROUP BY issue ORDER BY issue"
                 )
             },
-            held_since=held[0][0],
+            held_since=(hold and hold.held_at) or None,
         )
 
 

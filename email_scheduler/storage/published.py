@@ -11,7 +11,7 @@ from email_scheduler.storage.config_versions import ConfigVersion, read_config_v
 from email_scheduler.storage.connection import Connection
 from email_scheduler.storage.engine import connect
 from email_scheduler.storage.faults import database_errors
-from email_scheduler.storage.holds import Hold
+from email_scheduler.storage.holds import Hold, read_hold
 from email_scheduler.storage.runs import COMPLETED, FAILED, Kept, Run, read_kept, read_runs
 from email_scheduler.storage.schema import require_current_schema
 from email_scheduler.storage.tables import PRE_SCHEDULED_SQL, SENDER_ROW_SQL, SENDER_ROWS_INDEX
@@ -85,7 +85,7 @@ def read_published_day(url: str, config: SchedulerConfig, as_of: date, today: da
             kept=[read_kept(connection, run) for run in runs],
             config=None if version is None else read_config_version(connection, version),
             failed_runs=sum(run.status == FAILED and run.as_of == as_of.isoformat() for run in all_runs),
-            hold=_hold(connection),
+            hold=read_hold(connection),
             sender=_sender(connection, today) if as_of == today else None,
         )
 
@@ -97,14 +97,6 @@ def _kept_dates(runs: Sequence[Run]) -> str:
     shown = ", ".join(reversed(days[:_SHOWN_DATES]))
     some = f"the last {_SHOWN_DATES} of {len(days)} are " if len(days) > _SHOWN_DATES else ""
     return f"accepted is the date of a kept plan: {some}{shown}"
-
-
-def _hold(connection: Connection) -> Hold | None:
-    rows = connection.execute(
-        "SELECT reason, held_by, CAST(held_at AS TEXT) FROM organization_holds"
-        " WHERE released_at IS NULL ORDER BY id LIMIT 1"
-    )
-    return Hold(rows[0][0], rows[0][1] or "unknown", rows[0][2] or "") if rows else None
 
 
 def _sender(connection: Connection, today: date) -> SendersDay:
