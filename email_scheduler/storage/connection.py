@@ -4,10 +4,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+from sqlalchemy import Boolean, ClauseElement, Integer, Table
+from sqlalchemy.engine import Dialect
+from sqlalchemy.schema import CreateTable
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.selectable import ReturnsRows
 
 from email_scheduler.planning.frames import FLAG, ID, NO_NUMBER, NUMBER
 
@@ -47,29 +52,130 @@ class Encoded:
     content: Any
 
 
-class Connection(ABC):
-    """An open connection. Statements have ``?`` where their parameters go.
+class Found(NamedTuple):
+    """What a statement returned.
 
-    Outside of ``transaction`` it only reads, all at one moment, until ``end_reading``.
+    Attributes:
+        names: Of the columns.
+        rows: None of them where the statement is not one that returns rows.
     """
 
+    names: list[str]
+    rows: list[Row]
+
+
+class Connection(ABC):
+    """An open connection.
+
+    A statement is SQL with ``?`` where its parameters go, or one of SQLAlchemy's, which holds its values.
+
+    Outside of ``transaction`` and ``staging`` it only reads, all at one moment, until ``end_reading``.
+
+    Attributes:
+        dialect: How statements of SQLAlchemy are spelled, with the driver's own marks for parameters.
+    """
+
+    dialect: Dialect
+
+    def __init__(self) -> None:
+        self._temporary_tables: set[str] = set()
+
     @abstractmethod
-    def transaction(self) -> AbstractContextManager[None]:
+    def transaction(self, *, is_dry_run: bool = False) -> AbstractContextManager[None]:
         """Write within the block: all of it, or after an error nothing.
 
         Whatever was read before, the transaction sees the database as it is now.
+
+        Args:
+            is_dry_run: Take everything back at the end, without an error.
         """
+
+    @abstractmethod
+    def staging(self) -> AbstractContextManager[None]:
+        """Create and fill temporary tables within the block, while others may write to the database."""
 
     @abstractmethod
     def end_reading(self) -> None:
         """Let go of the moment at which was read so far; what is read next is read at a new one."""
 
-    @abstractmethod
-    def execute(self, statement: str, parameters: Sequence[object] = ()) -> list[Row]:
+    def execute(self, statement: str | ClauseElement, parameters: Sequence[object] = ()) -> list[Row]:
         """Run one statement and return its rows, if it has any; meant for few of them.
 
-        Dates, timestamps and JSON are returned as text.
+        Dates, timestamps and JSON are returned as text. Flags are booleans where the statement is one of
+        SQLAlchemy's and knows of them; else SQLite returns 0 and 1.
+
+        Args:
+            statement: SQL, or one of SQLAlchemy's.
+            parameters: Of SQL.
         """
+        return self._found(statement, parameters).rows
+
+    def rows(self, statement: str | ClauseElement, parameters: Sequence[object] = ()) -> list[dict[str, Any]]:
+        """Run one statement, as ``execute``, and return its rows by the names of their columns."""
+        names, rows = self._found(statement, parameters)
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+    def change(self, statement: str | ClauseElement, parameters: Sequence[object] = ()) -> int:
+        """Run one statement that returns no rows; return how many it inserted, updated or deleted."""
+        if isinstance(statement, str):
+            return self._change(self._spelled(statement), parameters)
+        return self._change(*_compiled(statement, self.dialect))
+
+    def create_temporary(self, table: Table) -> None:
+        """Create a temporary table, which only this connection sees, within ``staging`` or a transaction.
+
+        Args:
+            table: Has the prefix ``TEMPORARY``.
+        """
+        self.execute(CreateTable(table))
+        self._temporary_tables.add(table.name)
+
+    def append_rows(self, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
+        """Append rows to a table, a temporary one too.
+
+        Args:
+            table: As it was created.
+            rows: By the names of their columns, which are those of the first row; other columns get their
+                default.
+        """
+        if rows:
+            schema = pa.schema([(name, _arrow_type(table, name)) for name in rows[0]])
+            self.append(table.name, pa.Table.from_pylist(list(rows), schema=schema))
+
+    def _found(self, statement: str | ClauseElement, parameters: Sequence[object]) -> Found:
+        if isinstance(statement, str):
+            return self._run(self._spelled(statement), parameters)
+        found = self._run(*_compiled(statement, self.dialect))
+        if not isinstance(statement, ReturnsRows):
+            return found
+        converts = [
+            column.type.dialect_impl(self.dialect).result_processor(self.dialect, None)
+            for column in statement.exported_columns
+        ]
+        if not any(converts):
+            return found
+        return Found(
+            found.names,
+            [
+                tuple(
+                    value if convert is None else convert(value)
+                    for convert, value in zip(converts, row, strict=True)
+                )
+                for row in found.rows
+            ],
+        )
+
+    @abstractmethod
+    def _run(self, sql: str, parameters: Sequence[object]) -> Found:
+        """Run a statement that is spelled as the driver takes it."""
+
+    @abstractmethod
+    def _change(self, sql: str, parameters: Sequence[object]) -> int:
+        """Run such a statement and return how many rows it has changed."""
+
+    def _spelled(self, statement: str) -> str:
+        """Return SQL with the driver's marks for parameters."""
+        return statement
 
     @abstractmethod
     def read(self, cells: Mapping[str, Cell], source: str) -> Iterator[pa.RecordBatch]:
@@ -145,6 +251,22 @@ class Connection(ABC):
     def indexed_by(self, _index: str) -> str:
         """Return SQL after a table's name that makes the database use an index, where it needs to be told."""
         return ""
+
+
+def _compiled(statement: ClauseElement, dialect: Dialect) -> tuple[str, list[object]]:
+    """Return SQL of a statement and its values, in the order of their marks."""
+    compiled = statement.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
+    if not isinstance(compiled, SQLCompiler):
+        return str(compiled), []
+    values = compiled.params
+    return str(compiled), [values[name] for name in compiled.positiontup or ()]
+
+
+def _arrow_type(table: Table, name: str) -> pa.DataType:
+    kind = table.columns[name].type
+    if isinstance(kind, Boolean):
+        return pa.bool_()
+    return pa.int64() if isinstance(kind, Integer) else pa.string()
 
 
 def or_nothing(expression: str, cell: Cell) -> str:

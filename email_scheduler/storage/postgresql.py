@@ -6,7 +6,7 @@ first ten characters, is the one that the planning rules mean.
 
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.csv
 from psycopg.abc import AdaptContext
 from psycopg.types.string import TextLoader
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
 from email_scheduler.clock import TIME_ZONE_NAME
 from email_scheduler.config.sections import Database
@@ -24,7 +25,7 @@ from email_scheduler.storage.connection import (
     Cell,
     Connection,
     Encoded,
-    Row,
+    Found,
     cast_flag,
     cast_number,
     is_number,
@@ -80,7 +81,10 @@ class PostgresqlConnection(Connection):
         open_connection: Connects to the server.
     """
 
+    dialect = PGDialect_psycopg(paramstyle="format")  # type: ignore[no-untyped-call]
+
     def __init__(self, open_connection: "Callable[[], psycopg.Connection[Any]]") -> None:
+        super().__init__()
         self._open = open_connection
         self._connection = open_connection()
         self._is_reading = False
@@ -90,13 +94,17 @@ class PostgresqlConnection(Connection):
         self._connection.close()
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self, *, is_dry_run: bool = False) -> Iterator[None]:
         """Write within the block: all of it, or after an error nothing."""
         self.end_reading()
         if self._connection.closed:
             self._connection = self._open()
-        with self._connection.transaction():
+        with self._connection.transaction(force_rollback=is_dry_run):
             yield
+
+    def staging(self) -> AbstractContextManager[None]:
+        """Create and fill temporary tables within the block."""
+        return self.transaction()
 
     def end_reading(self) -> None:
         """Let go of the moment at which was read so far."""
@@ -105,11 +113,21 @@ class PostgresqlConnection(Connection):
             if not self._connection.closed:
                 self._connection.rollback()
 
-    def execute(self, statement: str, parameters: Sequence[object] = ()) -> list[Row]:
-        """Run one statement and return its rows, if it has any."""
+    def _run(self, sql: str, parameters: Sequence[object]) -> Found:
+        cursor = self._executed(sql, parameters)
+        if cursor.description is None:
+            return Found([], [])
+        return Found([column.name for column in cursor.description], cursor.fetchall())
+
+    def _change(self, sql: str, parameters: Sequence[object]) -> int:
+        return max(self._executed(sql, parameters).rowcount, 0)
+
+    def _executed(self, sql: str, parameters: Sequence[object]) -> "psycopg.Cursor[Any]":
         self._begin_reading()
-        cursor = self._connection.execute(_placeholders(statement), parameters or None)
-        return cursor.fetchall() if cursor.description is not None else []
+        return self._connection.execute(sql, tuple(parameters))
+
+    def _spelled(self, statement: str) -> str:
+        return statement.replace("%", "%%").replace("?", "%s")
 
     def read(self, cells: Mapping[str, Cell], source: str) -> Iterator[pa.RecordBatch]:
         """Return the rows of a query, many at a time."""
@@ -234,10 +252,6 @@ def _open(address: str, options: Mapping[str, Any]) -> "psycopg.Connection[Any]"
     connection = psycopg.connect(address, autocommit=True, **options)
     load_as_text(connection)
     return connection
-
-
-def _placeholders(statement: str) -> str:
-    return statement.replace("%", "%%").replace("?", "%s")
 
 
 def _cast(cell: Cell) -> str:

@@ -21,6 +21,7 @@ import adbc_driver_manager
 import adbc_driver_sqlite.dbapi
 import numpy as np
 import pyarrow as pa
+from sqlalchemy.dialects.sqlite.base import SQLiteDialect
 
 from email_scheduler.config.sections import Database
 from email_scheduler.planning.frames import ID, NUMBER
@@ -28,7 +29,7 @@ from email_scheduler.storage.connection import (
     Cell,
     Connection,
     Encoded,
-    Row,
+    Found,
     cast_flag,
     cast_number,
     is_number,
@@ -39,7 +40,9 @@ from email_scheduler.storage.urls import existing_database
 SQLALCHEMY: Final = "SQLAlchemy"
 ADBC: Final = "ADBC"
 
+_BATCH_ROWS: Final = "adbc.sqlite.query.batch_rows"
 _ROWS_AT_A_TIME: Final = 262_144
+_ALL_ROWS: Final = str(1 << 30)
 # Sorting for an index is fastest where the runs fit into the processor's cache, lie in files, and a thread
 # of its own writes them.
 _INDEX_PRAGMAS: Final = ("threads = 2", "cache_size = -8000", "temp_store = FILE")
@@ -82,12 +85,15 @@ class SqliteConnection(Connection):
         pragmas: What the configuration sets.
     """
 
+    dialect = SQLiteDialect(paramstyle="qmark")
+
     def __init__(self, adbc: Any, configured: Sequence[str]) -> None:
+        super().__init__()
         self.pragmas = configured
         self._adbc = adbc
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self, *, is_dry_run: bool = False) -> Iterator[None]:
         """Write within the block, which holds the write lock from its beginning."""
         with self._adbc.cursor() as cursor:
             cursor.execute("COMMIT")
@@ -97,23 +103,42 @@ class SqliteConnection(Connection):
                 # the driver takes for granted that there is a transaction
                 cursor.execute("BEGIN")
                 raise
+        with self._ended(is_dry_run):
+            yield
+
+    @contextmanager
+    def staging(self) -> Iterator[None]:
+        """Create and fill temporary tables within the block, which takes no lock that others wait for."""
+        self.end_reading()
+        with self._ended(is_dry_run=False):
+            yield
+
+    @contextmanager
+    def _ended(self, is_dry_run: bool) -> Iterator[None]:
         try:
             yield
         except BaseException:
             self._adbc.rollback()
             raise
-        self._adbc.commit()
+        if is_dry_run:
+            self._adbc.rollback()
+        else:
+            self._adbc.commit()
 
     def end_reading(self) -> None:
         """Let go of the moment at which was read so far."""
         self._adbc.rollback()
 
-    def execute(self, statement: str, parameters: Sequence[object] = ()) -> list[Row]:
-        """Run one statement and return its rows, if it has any."""
-        with self._adbc.cursor() as cursor:
-            cursor.execute(statement, tuple(parameters) or None)
-            rows: list[Row] = cursor.fetchall()
-        return rows
+    def _run(self, sql: str, parameters: Sequence[object]) -> Found:
+        # The driver takes a column's type from the rows that it fetches first: fetch all.
+        with self._adbc.cursor(adbc_stmt_kwargs={_BATCH_ROWS: _ALL_ROWS}) as cursor:
+            cursor.execute(sql, tuple(parameters) or None)
+            return Found([column[0] for column in cursor.description], cursor.fetchall())
+
+    def _change(self, sql: str, parameters: Sequence[object]) -> int:
+        self._run(sql, parameters)
+        ((count,),) = self._run("SELECT changes()", ()).rows
+        return int(count)
 
     def read(self, cells: Mapping[str, Cell], source: str) -> Iterator[pa.RecordBatch]:
         """Return the rows of a query, many at a time.
@@ -127,8 +152,7 @@ class SqliteConnection(Connection):
             f'{"0" if is_number(c.kind) else repr("")} AS "{name}"' for name, c in cells.items()
         )
         sql = f"SELECT {example} UNION ALL SELECT {names} FROM {source}"  # noqa: S608
-        options = {"adbc.sqlite.query.batch_rows": str(_ROWS_AT_A_TIME)}
-        with self._adbc.cursor(adbc_stmt_kwargs=options) as cursor:
+        with self._adbc.cursor(adbc_stmt_kwargs={_BATCH_ROWS: str(_ROWS_AT_A_TIME)}) as cursor:
             cursor.execute(sql)
             is_first = True
             for batch in cursor.fetch_record_batch():
@@ -146,15 +170,15 @@ class SqliteConnection(Connection):
     def append_encoded(self, table_name: str, rows: Encoded) -> None:
         """Append rows to a table; columns that ``rows`` does not have get their default."""
         with self._adbc.cursor() as cursor:
-            cursor.adbc_ingest(table_name, rows.content, mode="append")
+            is_temporary = table_name in self._temporary_tables
+            cursor.adbc_ingest(table_name, rows.content, mode="append", temporary=is_temporary)
 
     def stage(self, name: str, rows: pa.Table, like: str) -> None:  # noqa: ARG002 - values have no types here
         """Put rows into a temporary table, in place of what it held."""
         self.execute(f"DROP TABLE IF EXISTS temp.{name}")
         self.execute(f"CREATE TEMP TABLE {name} ({', '.join(rows.column_names)})")
-        if rows.num_rows:
-            with self._adbc.cursor() as cursor:
-                cursor.adbc_ingest(name, rows, mode="append", temporary=True)
+        self._temporary_tables.add(name)
+        self.append(name, rows)
 
     def version(self) -> int | None:
         """Return a number that changes when another connection writes."""
