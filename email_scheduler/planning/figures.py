@@ -15,7 +15,6 @@ import pandas as pd
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.planning.campaign_instances import CampaignInstance, read_instances
 from email_scheduler.planning.chunks import side_by_side
-from email_scheduler.planning.compliance import RULES
 from email_scheduler.planning.dates import from_day, to_day
 from email_scheduler.planning.exclusions import EXCLUSION_REASONS, FOREVER
 from email_scheduler.planning.frames import PlanInputs
@@ -29,6 +28,7 @@ from email_scheduler.planning.registry.email_types import (
     SENT_STATUSES,
 )
 from email_scheduler.planning.send_calendar import OpenDays
+from email_scheduler.proof import RULES
 
 DAYS_COUNTED: Final = 366
 # Emails that are moved further than that count under it.
