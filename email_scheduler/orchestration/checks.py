@@ -18,11 +18,11 @@ from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.orchestration.metadata import markdown_table
 from email_scheduler.orchestration.values import BALANCED_SCHEDULES, CONTACTS, EMAIL_SCHEDULES, Frames
 from email_scheduler.planning.basis import PlanningBasis
-from email_scheduler.planning.compliance import RULES, find_violations
 from email_scheduler.planning.dates import from_day
 from email_scheduler.planning.frames import PlanInputs
 from email_scheduler.planning.plan import Plan
 from email_scheduler.planning.stretches import bound_rows_in_stretches, contacts_with_unknown_dates
+from email_scheduler.proof import RULES, find_violations
 
 if TYPE_CHECKING:
     # it takes half a second to load, which importing the definitions must not

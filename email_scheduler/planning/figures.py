@@ -15,7 +15,6 @@ import pandas as pd
 
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.planning.campaign_instances import CampaignInstance, read_instances
-from email_scheduler.planning.compliance import RULES
 from email_scheduler.planning.counts import PlanCounts, taken_by_day
 from email_scheduler.planning.cube import Breakdown, Cube, Label
 from email_scheduler.planning.dates import from_day, to_day
@@ -31,6 +30,7 @@ from email_scheduler.planning.registry.email_types import (
     SKIPPED,
 )
 from email_scheduler.planning.send_calendar import OpenDays
+from email_scheduler.proof import RULES
 
 DAYS_COUNTED: Final = 366
 

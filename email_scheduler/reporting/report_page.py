@@ -3,7 +3,7 @@
 from typing import Final
 
 from email_scheduler.clock import TIME_ZONE
-from email_scheduler.planning.compliance import RULES
+from email_scheduler.proof import RULES
 from email_scheduler.reporting.calendar import calendar_pictures
 from email_scheduler.reporting.pages import picture, render_page
 from email_scheduler.reporting.report import Report

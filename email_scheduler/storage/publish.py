@@ -11,10 +11,10 @@ import pyarrow as pa
 
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.errors import ComplianceError, InputDataError, StalePlanError
-from email_scheduler.planning.compliance import find_violations
 from email_scheduler.planning.figures import figures_of_plan
 from email_scheduler.planning.frames import EMAIL_SCHEDULES, TARGET_STATUSES, PlanInputs
 from email_scheduler.planning.plan import Plan
+from email_scheduler.proof import find_violations
 from email_scheduler.storage import checkpoints
 from email_scheduler.storage.backups import Backup, FinishBackup
 from email_scheduler.storage.campaign_log import without_logging

@@ -23,9 +23,9 @@ from email_scheduler.operations.planning_run import plan_and_publish
 from email_scheduler.orchestration.parquet import read_frame, write_frame
 from email_scheduler.orchestration.partitions import Partition
 from email_scheduler.orchestration.values import ASSET_FRAMES
-from email_scheduler.planning.compliance import RULES
 from email_scheduler.planning.dates import to_day
 from email_scheduler.planning.frames import SCHEDULES
+from email_scheduler.proof import RULES
 from email_scheduler.storage.schema import initialise_database
 from email_scheduler_tests.integration.dagster_organizations import (
     CONTACTS,

@@ -17,8 +17,8 @@ from email_scheduler.errors import UsageError
 from email_scheduler.operations.holds import hold_organization
 from email_scheduler.operations.planning_run import plan_and_publish
 from email_scheduler.operations.sample_data import generate_sample
-from email_scheduler.planning.compliance import RULES
 from email_scheduler.planning.figures import kind_of_reason
+from email_scheduler.proof import RULES
 from email_scheduler.reporting.report import read_report
 from email_scheduler.reporting.report_page import report_page
 from email_scheduler.storage.published import SendersDay

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import assume, given, settings
 
 from email_scheduler.planning import chunks
-from email_scheduler.planning.compliance import find_violations
 from email_scheduler.planning.plan import make_plan
+from email_scheduler.proof import find_violations
 from email_scheduler_tests.random_boundaries import Case
 from email_scheduler_tests.strategies import cases
 

@@ -9,12 +9,12 @@ import pytest
 
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.planning import counts
-from email_scheduler.planning.compliance import RULES
 from email_scheduler.planning.counts import MOST_DAYS_MOVED, PlanCounts
 from email_scheduler.planning.dates import to_day
 from email_scheduler.planning.figures import DAYS_COUNTED, FiguresOfPlan, figures_of_plan
 from email_scheduler.planning.frames import PlanInputs
 from email_scheduler.planning.plan import Plan, make_plan
+from email_scheduler.proof import RULES
 from email_scheduler_tests.builders import campaign_instance, campaign_type, contact, email_row, inputs
 from email_scheduler_tests.strategies import random_case
 

@@ -13,9 +13,9 @@ from typing import NamedTuple
 import pandas as pd
 from hypothesis import given, settings
 
-from email_scheduler.planning.compliance import find_violations
 from email_scheduler.planning.frames import CONTACTS_TABLE, EMAIL_SCHEDULES, PlanInputs
 from email_scheduler.planning.plan import Plan, make_plan
+from email_scheduler.proof import find_violations
 from email_scheduler_tests.builders import contact, table
 from email_scheduler_tests.oracle import make_oracle_plan
 from email_scheduler_tests.oracle.book import read_book, rows_of

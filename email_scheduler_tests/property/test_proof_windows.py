@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from email_scheduler.config.schema import SchedulerConfig, Window
 from email_scheduler.planning import frames
-from email_scheduler.planning.compliance.windows import REASONS, Windows
+from email_scheduler.proof.exclusion_windows import REASONS, Windows
 from email_scheduler_tests.builders import table
 
 EPOCH = date(1970, 1, 1)

@@ -172,7 +172,7 @@ class Recorder:
     def _rows(self) -> str:
         file = io.StringIO()
         rows = self._database.rows(PLAN)
-        columns = [name for name in rows[0] if name not in DIFFERING_COLUMNS]
+        columns = sorted(set(rows[0]) - DIFFERING_COLUMNS)
         writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)

@@ -46,12 +46,12 @@ def test_what_commands_print_and_the_rows_of_plans_are_as_recorded(
         directory.mkdir(parents=True, exist_ok=True)
         (directory / "printed.json").write_text(as_text(recorder.printed), encoding="utf-8")
         for name, rows in recorder.rows.items():
-            (RECORDED / f"{name}.csv").write_text(rows, encoding="utf-8")
+            (directory / f"{name}.csv").write_text(rows, encoding="utf-8")
     recorded = json.loads((directory / "printed.json").read_text(encoding="utf-8"))
     for expected, printed in zip(recorded, recorder.printed, strict=True):
         assert printed == expected, printed["command"]
     for name, rows in recorder.rows.items():
-        assert rows.splitlines() == (RECORDED / f"{name}.csv").read_text(encoding="utf-8").splitlines(), name
+        assert rows.splitlines() == (directory / f"{name}.csv").read_text(encoding="utf-8").splitlines(), name
 
 
 def as_text(value: Any, indent: str = "") -> str:

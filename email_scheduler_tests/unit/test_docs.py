@@ -30,7 +30,6 @@ from email_scheduler.operations.cutover.reasons import (
     ONLY_THERE_REASONS,
 )
 from email_scheduler.planning import hashing
-from email_scheduler.planning.compliance import RULES
 from email_scheduler.planning.registry.email_types import (
     ANNIVERSARY_TYPES,
     FOLLOW_UP_TYPES,
@@ -44,6 +43,7 @@ from email_scheduler.planning.registry.reasons import (
     ISSUES,
     SKIP_REASONS,
 )
+from email_scheduler.proof import RULES
 from email_scheduler.storage import tables
 from email_scheduler.storage.schema import initialise_database
 from email_scheduler_tests.reference import DOCUMENTS as DOCUMENTS_WITH_REFERENCE

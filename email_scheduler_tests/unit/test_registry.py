@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from email_scheduler.config.schema import SchedulerConfig
-from email_scheduler.planning.compliance import columns, skip_reasons, windows
 from email_scheduler.planning.exclusions import ExclusionWindows
 from email_scheduler.planning.frames import CONTACTS
 from email_scheduler.planning.labels import ALL_SKIP_REASONS
@@ -29,6 +28,7 @@ from email_scheduler.planning.registry.reasons import (
     Word,
     skip_meaning,
 )
+from email_scheduler.proof import columns, skip_reasons, windows
 from email_scheduler.storage import tables
 from email_scheduler.storage.schema import initialise_database
 from email_scheduler_tests.oracle import words

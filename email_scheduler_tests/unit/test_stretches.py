@@ -5,7 +5,6 @@ import pandas as pd
 
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.planning.basis import PlanningBasis
-from email_scheduler.planning.compliance.windows import Windows
 from email_scheduler.planning.contacts import validate_contacts
 from email_scheduler.planning.plan import make_plan, planning_basis
 from email_scheduler.planning.stretches import (
@@ -14,6 +13,7 @@ from email_scheduler.planning.stretches import (
     contacts_with_unknown_dates,
     exclusion_stretches,
 )
+from email_scheduler.proof.exclusion_windows import Windows
 from email_scheduler_tests.builders import campaign_instance, campaign_type, contact, day_number, inputs
 
 CONTACTS = [

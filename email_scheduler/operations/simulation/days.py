@@ -14,13 +14,13 @@ from email_scheduler.errors import UsageError
 from email_scheduler.operations.simulation.ledger import Ledger, Promises
 from email_scheduler.operations.simulation.reactions import Reactions
 from email_scheduler.operations.simulation.tables import Tables
-from email_scheduler.planning.compliance import find_violations
 from email_scheduler.planning.cube import Axis, Cube
 from email_scheduler.planning.dates import to_day
 from email_scheduler.planning.frames import CONTACTS, DATE, NUMBER, Frame, PlanInputs
 from email_scheduler.planning.labels import is_label
 from email_scheduler.planning.plan import make_plan
 from email_scheduler.planning.registry.reasons import DAILY_CAP_EXCEEDED
+from email_scheduler.proof import find_violations
 
 PROOF_EVERY_DAYS: Final = 30
 

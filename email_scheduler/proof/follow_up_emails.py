@@ -3,28 +3,35 @@
 import numpy as np
 
 from email_scheduler.config.schema import SchedulerConfig
-from email_scheduler.planning.compliance.campaign_book import CampaignBook
-from email_scheduler.planning.compliance.columns import CAMPAIGN, FOLLOW_UP, FOREIGN
-from email_scheduler.planning.compliance.days import LONG_AGO, ClosedDays, Flags, Ids, number_of
-from email_scheduler.planning.compliance.plan_rows import PlanRows
-from email_scheduler.planning.compliance.report import Report
-from email_scheduler.planning.compliance.senders import SenderRows
+from email_scheduler.proof.arithmetic import (
+    CAMPAIGN,
+    FOLLOW_UP,
+    FOREIGN,
+    LONG_AGO,
+    ClosedDays,
+    Flags,
+    Ids,
+    number_of,
+)
+from email_scheduler.proof.campaign_instances_and_variants import CampaignInstances
+from email_scheduler.proof.planned_and_sent import PlanRows, SenderRows
+from email_scheduler.proof.violations import Violations
 
 
 def check_follow_ups(
     as_of: int,
-    book: CampaignBook,
+    campaigns: CampaignInstances,
     senders: SenderRows,
     rows: PlanRows,
     contact_ids: Ids,
     config: SchedulerConfig,
-    report: Report,
+    violations: Violations,
 ) -> None:
     """Settle the follow-up rows; report those without an initial email that is due one, and those that lack.
 
     A follow-up has one day only: its ideal date or the plan's day, whichever is later, or the next open day.
     """
-    emails = _initial_emails(as_of, book, senders, config)
+    emails = _initial_emails(as_of, campaigns, senders, config)
     is_passed = _are_passed_over(emails, senders, len(contact_ids), config)
     latest = np.full(len(contact_ids), LONG_AGO, dtype=np.int32)
     np.maximum.at(latest, emails.who[~is_passed], emails.send[~is_passed])
@@ -37,11 +44,11 @@ def check_follow_ups(
         found &= (emails.event[at] == rows.event[of_kind]) & (emails.instance[at] == rows.instance[of_kind])
     else:
         found = np.zeros(len(of_kind), dtype=bool)
-    report.rows("unknown_occurrence", of_kind[~found])
+    violations.rows("unknown_occurrence", of_kind[~found])
     of_kind, at = of_kind[found], at[found]
-    report.rows("already_handled", of_kind[is_passed[at]])
+    violations.rows("already_handled", of_kind[is_passed[at]])
     is_older = ~is_passed[at] & (emails.send[at] < latest[emails.who[at]])
-    report.rows(
+    violations.rows(
         "unknown_occurrence", of_kind[is_older], "a later email of the contact is the one to follow up"
     )
     ideal = emails.send[at] + config.timing_constants.followup_days_after
@@ -52,7 +59,7 @@ def check_follow_ups(
     lacking = np.flatnonzero(~is_passed & (emails.send == latest[emails.who]) & ~has_row[emails.who])
     of_contact = np.unique(emails.who[lacking], return_index=True)[1]
     lacking = lacking[of_contact]
-    report.missing(
+    violations.missing(
         contact_ids[emails.who[lacking]],
         "followup",
         emails.event[lacking],
@@ -62,7 +69,7 @@ def check_follow_ups(
 
 
 def _initial_emails(
-    as_of: int, book: CampaignBook, senders: SenderRows, config: SchedulerConfig
+    as_of: int, campaigns: CampaignInstances, senders: SenderRows, config: SchedulerConfig
 ) -> SenderRows:
     """Return the emails that may be followed up, ascending by id."""
     if not config.features.enable_followups:
@@ -72,8 +79,8 @@ def _initial_emails(
         first_day = max(first_day, number_of(config.go_live_date))
     chosen = senders.is_sent & (senders.who >= 0) & (senders.send >= first_day) & (senders.send <= as_of)
     emails = senders.where(chosen & (senders.kind != FOLLOW_UP) & (senders.kind != FOREIGN))
-    has_follow_ups = np.append(book.is_active & book.has_follow_ups, False)
-    emails = emails.where((emails.kind != CAMPAIGN) | has_follow_ups[book.find(emails.instance)])
+    has_follow_ups = np.append(campaigns.is_active & campaigns.has_follow_ups, False)
+    emails = emails.where((emails.kind != CAMPAIGN) | has_follow_ups[campaigns.find(emails.instance)])
     return emails.ordered()
 
 

@@ -1,4 +1,4 @@
-"""The proof's own reading of the exclusion windows (section 5 of the planning rules).
+"""The proof's own reading of the exclusion windows (section 5), and the dates they forbid (sections 6 and 9).
 
 A rule of a state is a set of stretches of days, each from a first to a last excluded day. Whether a day is
 excluded, which day is the next allowed one, and whether a stretch of days holds an excluded one are three
@@ -13,10 +13,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from email_scheduler.config.schema import SchedulerConfig, Window
-from email_scheduler.planning.compliance.columns import Codes
-from email_scheduler.planning.compliance.days import (
+from email_scheduler.planning.frames import NO_DATE
+from email_scheduler.proof.arithmetic import (
+    FOLLOW_UP,
     FOREVER,
     LONG_AGO,
+    Codes,
     Days,
     Flags,
     Numbers,
@@ -25,7 +27,8 @@ from email_scheduler.planning.compliance.days import (
     number_of,
     parts_of,
 )
-from email_scheduler.planning.frames import NO_DATE
+from email_scheduler.proof.planned_and_sent import PlanRows
+from email_scheduler.proof.violations import Violations
 
 ReasonCodes = npt.NDArray[np.int8]
 
@@ -217,3 +220,35 @@ def _around(
 def _year_of(days: Days) -> Numbers:
     years: Numbers = days.astype("datetime64[D]").astype("datetime64[Y]").astype(np.int32) + 1970
     return years
+
+
+def check_windows(
+    as_of: int, windows: Windows, rows: PlanRows, ideal_reasons: ReasonCodes, violations: Violations
+) -> None:
+    """Report planned emails that are bound by windows and stand on, or behind, an excluded day.
+
+    ``ideal_reasons`` says of every row why its ideal date is excluded for it, ALLOWED where it is not.
+    """
+    bound = np.flatnonzero(rows.is_planned & rows.is_bound & (rows.who >= 0))
+    bound = bound[windows.bind(rows.who[bound])]
+    reasons = windows.reasons(rows.who[bound], rows.send[bound])
+    is_excluded = reasons != ALLOWED
+    found = bound[is_excluded]
+    texts = np.array(["", *REASONS.values()], dtype=object)[reasons[is_excluded]]
+    states = np.array(windows.states, dtype=object)[windows.states_of(rows.who[found])]
+    violations.rows("excluded_day", found, texts + " in " + states)
+
+    meant = bound[~is_excluded & rows.is_known[bound] & (rows.kind[bound] != FOLLOW_UP)]
+    is_excluded = ideal_reasons[meant] != ALLOWED
+    violations.rows("excluded_ideal_date", meant[is_excluded])
+    meant = meant[~is_excluded & (rows.send[meant] <= rows.deadline[meant]) & (rows.send[meant] >= as_of)]
+    is_early = rows.send[meant] < rows.ideal[meant]
+    early, other = meant[is_early], meant[~is_early]
+    across = windows.touch(rows.who[early], rows.send[early], rows.ideal[early])
+    violations.rows("across_window", early[across])
+
+    start = np.maximum(rows.ideal[other], as_of)
+    is_late = rows.send[other] > start
+    late, start = other[is_late], start[is_late]
+    first = windows.next_allowed(rows.who[late], start, rows.send[late])
+    violations.rows("across_window", late[windows.touch(rows.who[late], first, rows.send[late])])

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from email_scheduler.planning.compliance.days import Days, Ids, Positions
 from email_scheduler.planning.frames import NO_DATE, VIOLATIONS
+from email_scheduler.proof.arithmetic import Days, Ids, Positions
 
 RULES: dict[str, str] = {
     "unknown_contact": "Every row belongs to a valid contact.",
@@ -36,8 +36,8 @@ RULES: dict[str, str] = {
 }
 
 
-class Report:
-    """Collects the rows of a plan that break a rule."""
+class Violations:
+    """What in a plan breaks a rule, as it is found."""
 
     def __init__(self, schedules: pd.DataFrame) -> None:
         self._schedules = schedules
@@ -102,8 +102,8 @@ class Report:
             )
         )
 
-    def add(self, other: "Report") -> None:
-        """Note what another report holds."""
+    def add(self, other: "Violations") -> None:
+        """Note what others have found."""
         self._parts += other._parts
 
     def frame(self) -> pd.DataFrame:

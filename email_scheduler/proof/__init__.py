@@ -9,27 +9,39 @@ import pandas as pd
 
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.planning.chunks import chunks, side_by_side
-from email_scheduler.planning.compliance.audiences import Audiences
-from email_scheduler.planning.compliance.campaign_book import CampaignBook, read_campaign_book
-from email_scheduler.planning.compliance.campaign_targets import Targets, check_campaigns, read_targets
-from email_scheduler.planning.compliance.columns import FOLLOW_UP, FOREIGN, ContactPositions
-from email_scheduler.planning.compliance.contact_limits import CampaignDays, Frequency
-from email_scheduler.planning.compliance.days import number_of
-from email_scheduler.planning.compliance.duplicates import check_duplicates
-from email_scheduler.planning.compliance.initial_emails import check_follow_ups
-from email_scheduler.planning.compliance.placement import check_dates
-from email_scheduler.planning.compliance.plan_rows import PlanRows, read_plan_rows
-from email_scheduler.planning.compliance.promises import check_promises
-from email_scheduler.planning.compliance.report import RULES, Report
-from email_scheduler.planning.compliance.senders import SenderRows, read_sender_rows
-from email_scheduler.planning.compliance.series import check_series, read_series
-from email_scheduler.planning.compliance.skip_reasons import SkipReasons
-from email_scheduler.planning.compliance.suppressed import check_suppressed
-from email_scheduler.planning.compliance.variants import Split, check_variants, read_splits
-from email_scheduler.planning.compliance.volume import check_daily_volume
-from email_scheduler.planning.compliance.window_checks import check_windows
-from email_scheduler.planning.compliance.windows import ReasonCodes, Windows
 from email_scheduler.planning.frames import CONTACTS, EMAIL_SCHEDULES, PlanInputs
+from email_scheduler.proof.anniversary_emails import (
+    check_anniversary_emails,
+    check_post_window_emails,
+    read_anniversary_series,
+)
+from email_scheduler.proof.arithmetic import FOLLOW_UP, FOREIGN, ContactPositions, number_of
+from email_scheduler.proof.campaign_emails import Audiences, Targets, check_campaigns, read_targets
+from email_scheduler.proof.campaign_instances_and_variants import (
+    CampaignInstances,
+    Split,
+    check_variants,
+    read_campaign_instances,
+    read_splits,
+)
+from email_scheduler.proof.exclusion_windows import ReasonCodes, Windows, check_windows
+from email_scheduler.proof.follow_up_emails import check_follow_ups
+from email_scheduler.proof.planned_and_sent import (
+    PlanRows,
+    SenderRows,
+    check_duplicates,
+    check_suppressed,
+    read_plan_rows,
+    read_sender_rows,
+)
+from email_scheduler.proof.send_dates import (
+    CampaignDays,
+    Frequency,
+    SkipReasons,
+    check_daily_volume,
+    check_dates,
+)
+from email_scheduler.proof.violations import RULES, Violations
 
 __all__ = ["RULES", "find_violations"]
 
@@ -58,29 +70,29 @@ def find_violations(
     as_of = number_of(inputs.as_of)
     positions = ContactPositions(contacts)
     schedules = _by_contact(schedules, positions)
-    report = Report(schedules)
+    violations = Violations(schedules)
     senders = read_sender_rows(inputs.history, positions)
     rows = read_plan_rows(schedules, positions)
-    book = read_campaign_book(as_of, inputs, config)
-    audiences = Audiences(as_of, book, inputs, contacts)
-    targets = read_targets(book, audiences, inputs.contact_campaigns, positions)
+    campaigns = read_campaign_instances(as_of, inputs, config)
+    audiences = Audiences(as_of, campaigns, inputs, contacts)
+    targets = read_targets(campaigns, audiences, inputs.contact_campaigns, positions)
     splits = read_splits(inputs, config)
 
-    _check_words(rows, report)
-    check_duplicates(rows, schedules["contact_id"].to_numpy(), report)
-    check_suppressed(as_of, inputs, positions, rows, report)
-    check_follow_ups(as_of, book, senders, rows, positions.ids, config, report)
-    check_daily_volume(len(contacts), senders, rows, config, report)
+    _check_words(rows, violations)
+    check_duplicates(rows, schedules["contact_id"].to_numpy(), violations)
+    check_suppressed(as_of, inputs, positions, rows, violations)
+    check_follow_ups(as_of, campaigns, senders, rows, positions.ids, config, violations)
+    check_daily_volume(len(contacts), senders, rows, config, violations)
 
     parts = chunks(len(contacts))
     senders_by_part = senders.by_part(parts)
 
-    def check_part(part: slice, its_senders: SenderRows) -> Report:
+    def check_part(part: slice, its_senders: SenderRows) -> Violations:
         rows_of_part = rows.of_contacts(part)
-        found = Report(schedules.iloc[rows_of_part])
+        found = Violations(schedules.iloc[rows_of_part])
         _check_contacts(
             as_of,
-            book,
+            campaigns,
             contacts.iloc[part],
             its_senders,
             targets.of_contacts(part),
@@ -95,8 +107,8 @@ def find_violations(
     for found in side_by_side(
         lambda number: check_part(parts[number], senders_by_part[number]()), range(len(parts))
     ):
-        report.add(found)
-    return report.frame()
+        violations.add(found)
+    return violations.frame()
 
 
 def _by_contact(schedules: pd.DataFrame, positions: ContactPositions) -> pd.DataFrame:
@@ -109,7 +121,7 @@ def _by_contact(schedules: pd.DataFrame, positions: ContactPositions) -> pd.Data
 
 def _check_contacts(
     as_of: int,
-    book: CampaignBook,
+    campaigns: CampaignInstances,
     contacts: pd.DataFrame,
     senders: SenderRows,
     targets: Targets,
@@ -117,33 +129,33 @@ def _check_contacts(
     schedules: pd.DataFrame,
     splits: dict[int, Split],
     config: SchedulerConfig,
-    report: Report,
+    violations: Violations,
 ) -> None:
     """Check the rules that look at one contact at a time, for some contacts."""
     contact_ids = contacts["contact_id"].to_numpy()
     windows = Windows(contacts, config)
-    series = read_series(as_of, windows, senders, config)
-    check_series(series, rows, contact_ids, config, report)
-    check_promises(as_of, series, windows, senders, rows, contact_ids, config, report)
-    check_campaigns(as_of, book, targets, senders, rows, contact_ids, config, report)
-    check_variants(splits, rows, schedules, contacts, report)
+    series = read_anniversary_series(as_of, windows, senders, config)
+    check_anniversary_emails(series, rows, contact_ids, config, violations)
+    check_post_window_emails(as_of, series, windows, senders, rows, contact_ids, config, violations)
+    check_campaigns(as_of, campaigns, targets, senders, rows, contact_ids, config, violations)
+    check_variants(splits, rows, schedules, contacts, violations)
 
     ideal_reasons = _ideal_reasons(windows, rows)
-    check_dates(as_of, rows, schedules["adjustment"], config, report)
-    check_windows(as_of, windows, rows, ideal_reasons, report)
+    check_dates(as_of, rows, schedules["adjustment"], config, violations)
+    check_windows(as_of, windows, rows, ideal_reasons, violations)
     frequency = Frequency(as_of, senders, rows, config)
     campaign_days = CampaignDays(senders, rows)
     reasons = SkipReasons(as_of, windows, rows, ideal_reasons, schedules["skip_reason"], config)
-    reasons.check(frequency, campaign_days, report)
-    frequency.check(report)
-    campaign_days.check(report)
+    reasons.check(frequency, campaign_days, violations)
+    frequency.check(violations)
+    campaign_days.check(violations)
 
 
-def _check_words(rows: PlanRows, report: Report) -> None:
+def _check_words(rows: PlanRows, violations: Violations) -> None:
     """Report rows of unknown contacts, statuses and types."""
-    report.rows("unknown_contact", np.flatnonzero(rows.who < 0))
-    report.rows("unknown_status", np.flatnonzero(~rows.is_planned & ~rows.is_skipped))
-    report.rows("unknown_occurrence", rows.of_kind(FOREIGN), "no type of the planning rules")
+    violations.rows("unknown_contact", np.flatnonzero(rows.who < 0))
+    violations.rows("unknown_status", np.flatnonzero(~rows.is_planned & ~rows.is_skipped))
+    violations.rows("unknown_occurrence", rows.of_kind(FOREIGN), "no type of the planning rules")
 
 
 def _ideal_reasons(windows: Windows, rows: PlanRows) -> ReasonCodes:
