@@ -55,7 +55,7 @@ from email_scheduler.errors import EmailSchedulerError, UsageError
 from email_scheduler.operations.planning_run import PlanRun, plan_and_publish, preview_plan, warnings
 from email_scheduler.operations.sample_data import generate_sample
 from email_scheduler.operations.summary import changes_table, effects_table, plan_summary
-from email_scheduler.planning.vocabulary import STATUSES
+from email_scheduler.planning.registry.email_types import STATUSES
 from email_scheduler.storage.faults import told
 from email_scheduler.storage.holds import current_hold
 from email_scheduler.storage.schema import initialise_database

@@ -12,12 +12,11 @@ from rich.text import Text
 
 from email_scheduler.cli.shared import out, print_json, tell_bad_lines
 from email_scheduler.operations.campaigns import Selection, TargetResult
-from email_scheduler.operations.campaigns.campaign_instances import InstanceRow
-from email_scheduler.operations.campaigns.campaign_types import TypeRow
+from email_scheduler.operations.campaigns.catalogue import InstanceRow, TypeRow
 from email_scheduler.operations.campaigns.results import InstanceCounts, InstanceReport, LogRow
-from email_scheduler.operations.campaigns.staging import source_of
+from email_scheduler.operations.campaigns.selections import source_of
+from email_scheduler.operations.campaigns.stored_values import to_json
 from email_scheduler.operations.campaigns.sync import SyncResult
-from email_scheduler.operations.campaigns.values import to_json
 from email_scheduler.operations.csv_files.bad_lines import PLURALS
 from email_scheduler.storage.holds import Hold
 
@@ -227,13 +226,16 @@ def sync_tables(result: SyncResult, *, is_dry_run: bool) -> RenderableType:
 
 def print_target_result(result: TargetResult, selection: Selection, *, as_json: bool) -> None:
     """Print what targeting or withdrawing did; lines that were not taken go to standard error, too."""
-    source, unit = source_of(selection)
-    bad = tell_bad_lines(result.bad_lines, source, unit)
+    source = source_of(selection)
+    bad = tell_bad_lines(result.bad_lines, source.name, source.unit)
     if as_json:
         reported = [asdict(each) for each in result.reported]
         instance = {"id": result.instance.id, "instance": result.instance.reference}
-        print_json({**instance, "counts": result.counts, "reported": reported, "bad_lines": bad})
+        notes = {"notes": list(result.notes)} if result.notes else {}
+        print_json({**instance, "counts": result.counts, "reported": reported, "bad_lines": bad, **notes})
         return
+    for note in result.notes:
+        out.print(f"Note: {note}.")
     counts = {_OUTCOMES[name]: result.counts[name] for name in _OUTCOMES if result.counts.get(name)}
     if result.bad_lines:
         counts["not taken: see above"] = result.bad_lines.count()
@@ -241,7 +243,7 @@ def print_target_result(result: TargetResult, selection: Selection, *, as_json: 
     if result.reported:
         shown = ", ".join(str(each.line) for each in result.reported[:_SHOWN_LINES])
         more = " and more" if len(result.reported) > _SHOWN_LINES else ""
-        out.print(f"Left out, {PLURALS[unit]}: {shown}{more}")
+        out.print(f"Left out, {PLURALS[source.unit]}: {shown}{more}")
 
 
 def hold_lines(hold: Hold | None) -> list[RenderableType]:

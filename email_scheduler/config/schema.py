@@ -54,6 +54,13 @@ from email_scheduler.config.values import (
     list_of,
     refusal,
     whole_number,
+    with_fields,
+)
+from email_scheduler.planning.registry.email_types import (
+    ANNIVERSARY_EMAILS,
+    BIRTHDAY,
+    EFFECTIVE_DATE,
+    YEARLY_TYPES,
 )
 
 __all__ = [
@@ -99,8 +106,8 @@ class TimingConstants(Section):
     """
 
     send_time: SendTime = "08:30:00"
-    birthday_email_days_before: DaysBefore = 14
-    effective_date_days_before: DaysBefore = 30
+    birthday_email_days_before: DaysBefore = YEARLY_TYPES[BIRTHDAY].days_before
+    effective_date_days_before: DaysBefore = YEARLY_TYPES[EFFECTIVE_DATE].days_before
     pre_window_exclusion_days: Days = DEFAULT_PRE_WINDOW_EXCLUSION_DAYS
     followup_days_after: Days = 2
     followup_lookback_days: Days = 35
@@ -177,13 +184,11 @@ class LoadBalancing(Section):
     period_days: PositiveDays = 14
 
 
+@with_fields(
+    Priority, {each.name: (each.priority, f"of the {each.text}") for each in ANNIVERSARY_EMAILS.values()}
+)
 class Priorities(Section):
     """The priority of each email type that no campaign sets; lower numbers win."""
-
-    birthday: Priority = 5
-    effective_date: Priority = 5
-    aep: Priority = 3
-    post_window: Priority = 8
 
 
 def _leaves_a_day_open(weekdays: frozenset[str]) -> frozenset[str]:

@@ -21,9 +21,10 @@ from email_scheduler.planning.frames import (
     Frame,
     PlanInputs,
 )
+from email_scheduler.planning.labels import is_label, labels
 from email_scheduler.planning.packing import SortedIds, pack
 from email_scheduler.planning.plan import Plan, make_plan
-from email_scheduler.planning.vocabulary import PRE_SCHEDULED, is_label, labels
+from email_scheduler.planning.registry.email_types import PRE_SCHEDULED
 from email_scheduler.storage.changes import (
     ALTERED,
     CANCELLED,

@@ -9,7 +9,7 @@ import pandas as pd
 from email_scheduler.planning.counts import PlanCounts
 from email_scheduler.planning.cube import Axis, Cube
 from email_scheduler.planning.frames import DATE, FLAG, ID, LABEL, NUMBER, TEXT, Frame
-from email_scheduler.planning.vocabulary import SKIPPED, STATUSES
+from email_scheduler.planning.registry.email_types import SKIPPED, STATUSES
 from email_scheduler.reporting.chart_style import data_uri
 
 _MOST_ROWS: Final = 60

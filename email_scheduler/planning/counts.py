@@ -10,8 +10,9 @@ import pandas as pd
 from email_scheduler.planning.chunks import side_by_side
 from email_scheduler.planning.cube import ALL_ROWS, Axis, Cube, Rows, names_of
 from email_scheduler.planning.dates import to_day
+from email_scheduler.planning.labels import is_label
 from email_scheduler.planning.packing import SortedIds
-from email_scheduler.planning.vocabulary import FOLLOW_UP_TYPES, PRE_SCHEDULED, is_label
+from email_scheduler.planning.registry.email_types import FOLLOW_UP_TYPES, PRE_SCHEDULED
 
 # Emails that are moved further than that count under it.
 MOST_DAYS_MOVED: Final = 400

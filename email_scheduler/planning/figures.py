@@ -21,16 +21,16 @@ from email_scheduler.planning.cube import Breakdown, Cube, Label
 from email_scheduler.planning.dates import from_day, to_day
 from email_scheduler.planning.exclusions import EXCLUSION_REASONS, FOREVER
 from email_scheduler.planning.frames import PlanInputs
+from email_scheduler.planning.labels import is_label
 from email_scheduler.planning.packing import SortedIds
 from email_scheduler.planning.plan import Plan
-from email_scheduler.planning.send_calendar import OpenDays
-from email_scheduler.planning.vocabulary import (
+from email_scheduler.planning.registry.email_types import (
     CAMPAIGN_PREFIX,
     PRE_SCHEDULED,
     SENT_STATUSES,
     SKIPPED,
-    is_label,
 )
+from email_scheduler.planning.send_calendar import OpenDays
 
 DAYS_COUNTED: Final = 366
 

@@ -11,8 +11,9 @@ import pandas as pd
 from email_scheduler.planning.counts import reasons
 from email_scheduler.planning.cube import Axis, Breakdown, Cube, Label
 from email_scheduler.planning.frames import PlanInputs
+from email_scheduler.planning.labels import is_label
 from email_scheduler.planning.plan import Plan
-from email_scheduler.planning.vocabulary import PRE_SCHEDULED, is_label
+from email_scheduler.planning.registry.email_types import PRE_SCHEDULED
 from email_scheduler.storage.compare import PlanDifference, Positions, compare, without_senders_rows
 from email_scheduler.storage.seen_changes import change_effects
 

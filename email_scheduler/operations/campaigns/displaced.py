@@ -7,7 +7,8 @@ import pandas as pd
 
 from email_scheduler.operations.plan_difference import NOT_PLANNED, match_plans
 from email_scheduler.planning.cube import Axis, Cube
-from email_scheduler.planning.vocabulary import PRE_SCHEDULED, is_label
+from email_scheduler.planning.labels import is_label
+from email_scheduler.planning.registry.email_types import PRE_SCHEDULED
 from email_scheduler.storage.changes import (
     CANCELLED,
     EARLIER,
