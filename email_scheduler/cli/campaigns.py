@@ -40,8 +40,8 @@ Conditions = Annotated[
     typer.Option(
         "--where",
         metavar="CONDITION",
-        help="Contacts by columns, such as state=CA,TX or effective_month=11. Given more than once, all must"
-        " hold.",
+        help="Contacts by columns, such as state=CA,TX or effective_month=11; state is that of the ZIP. Given"
+        " more than once, all must hold.",
     ),
 ]
 All = Annotated[bool, typer.Option("--all", help="Every contact.")]
