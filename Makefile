@@ -8,13 +8,14 @@ DAGSTER_HOME := $(CURDIR)/data/dagster_home
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo ui test faults docs docs-site reference screenshots check
+.PHONY: help setup demo ui test faults recording docs docs-site reference screenshots check
 
 help:
 	@echo 'make demo    plan today for a sample organisation, which is generated under data/'
 	@echo 'make ui      open the plans in Dagster, http://127.0.0.1:3000'
 	@echo 'make test    run the tests'
 	@echo 'make faults  repeat the fault tests often, which takes about an hour, and print what was seen'
+	@echo 'make recording   write anew what the tests compare the output of the commands with'
 	@echo 'make check   lint, types, import rules, and whether the reference is current'
 	@echo 'make reference   renew the tables of docs/configuration.md and docs/commands.md'
 	@echo 'make docs    read the documentation at http://127.0.0.1:8000; pages are renewed as they are edited'
@@ -75,6 +76,11 @@ faults: setup
 	EMAIL_SCHEDULER_FAULTS=1 EMAIL_SCHEDULER_FAULTS_REPORT='$(CURDIR)/data/faults.md' \
 		$(BIN)/pytest -n 2 --dist worksteal email_scheduler_tests/faults
 	@sort data/faults.md
+
+# What has changed in it belongs into the commit that is the reason.
+recording: setup
+	EMAIL_SCHEDULER_RECORD=1 $(BIN)/pytest -n 2 email_scheduler_tests/recording
+	git diff --stat email_scheduler_tests/recording/recorded
 
 # The theme's news about its successor are not for readers of these pages.
 docs: setup

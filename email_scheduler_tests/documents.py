@@ -16,6 +16,7 @@ import pytest
 
 from email_scheduler import clock
 from email_scheduler.cli import health
+from email_scheduler.reporting import report
 from email_scheduler.storage import backup_files, moments
 from email_scheduler_tests.command_line import run_command
 
@@ -131,7 +132,7 @@ def set_clock(monkeypatch: pytest.MonkeyPatch, moment: datetime) -> None:
         def now(cls, tz: Any = None) -> Any:
             return moment.astimezone(tz)
 
-    for module in (clock, health, moments, backup_files):
+    for module in (clock, health, report, moments, backup_files):
         monkeypatch.setattr(module, "datetime", Then)
 
 

@@ -76,7 +76,7 @@ def random_where(
     day = (today + timedelta(days=rng.randint(-30, 60))).isoformat()
     years = [str(row["effective_date"]).strip()[:10] for row in contacts]
     conditions: dict[str, list[object]] = {
-        "state": [["TX", "CA", "FL", "MO"], "CA", rng.sample(STATES, 3)],
+        "state": [["TX", "CA", "FL", "MO"], "CA", rng.sample(STATES, 3), {"not": ["CA", "TX"]}],
         "zip_code": [{"min": 20_000}, {"min": 0, "max": 60_000}],
         "phone_number": ["", [None, "555-0100"]],
         "id": [{"max": contacts[len(contacts) // 2]["id"]}, [row["id"] for row in contacts[::2]]],
@@ -91,10 +91,11 @@ def random_where(
             {"max": 10},
             {"min": "2020-01-01"},
             "Étoile",
+            {"not": ["ACME", None, 7]},
         ],
         "premium": [100, {"min": 0}, {"min": -10.5, "max": 100}, ["n/a", 100.0, "07"], None],
-        "rate_change_date": [{"min": "1900-01-01"}, {"min": day}, {"max": day}, day, [None, day]],
-        "rate_change_month": [list(range(1, 7)), {"max": 9}],
+        "rate_change_date": [{"min": "1900-01-01"}, {"min": day}, {"max": day}, {"not": day}, [None, day]],
+        "rate_change_month": [list(range(1, 7)), {"max": 9}, {"not": [1, 2]}],
         "review": [{"min": "2010-01-01", "max": day}, day],
         "policy_month": [["3", 4], {"min": 4}],
     }

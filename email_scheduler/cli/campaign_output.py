@@ -9,12 +9,11 @@ from rich.text import Text
 
 from email_scheduler.cli.show import counts_table, dates_tables, spaced, table
 from email_scheduler.operations.campaigns import TargetResult
-from email_scheduler.operations.campaigns.campaign_instances import InstanceRow
-from email_scheduler.operations.campaigns.campaign_types import TypeRow
+from email_scheduler.operations.campaigns.catalogue import InstanceRow, TypeRow
 from email_scheduler.operations.campaigns.preview import CampaignPreview
 from email_scheduler.operations.campaigns.results import InstanceCounts, InstanceReport, LogRow
+from email_scheduler.operations.campaigns.stored_values import to_json
 from email_scheduler.operations.campaigns.sync import SyncResult
-from email_scheduler.operations.campaigns.values import to_json
 from email_scheduler.operations.campaigns.variants import Rate, VariantResult
 from email_scheduler.operations.csv_files.bad_lines import PLURALS
 from email_scheduler.planning.audiences import AudienceCounts
@@ -94,7 +93,14 @@ def target_object(result: TargetResult, bad_lines: list[dict[str, Any]]) -> dict
     """Return what targeting or withdrawing did for JSON."""
     reported = [asdict(each) for each in result.reported]
     instance = {"id": result.instance.id, "instance": result.instance.reference}
-    return {**instance, "counts": result.counts, "reported": reported, "bad_lines": bad_lines}
+    notes = {"notes": list(result.notes)} if result.notes else {}
+    return {
+        **instance,
+        "counts": result.counts,
+        "reported": reported,
+        "bad_lines": bad_lines,
+        **notes,
+    }
 
 
 def preview_object(preview: CampaignPreview, hold: Hold | None) -> dict[str, Any]:
@@ -300,6 +306,7 @@ def sync_tables(result: SyncResult, *, is_dry_run: bool) -> Iterator[RenderableT
 
 def target_tables(result: TargetResult, unit: str) -> Iterator[RenderableType]:
     """Yield what targeting or withdrawing did."""
+    yield from (f"Note: {note}." for note in result.notes)
     counts = {_OUTCOMES[name]: result.counts[name] for name in _OUTCOMES if result.counts.get(name)}
     if result.bad_lines:
         counts["not taken: see above"] = result.bad_lines.count()

@@ -22,7 +22,7 @@ from email_scheduler.operations.campaigns import (
     Where,
 )
 from email_scheduler.operations.campaigns.preview import NewInstance
-from email_scheduler.operations.campaigns.staging import source_of
+from email_scheduler.operations.campaigns.selections import source_of
 
 campaigns = command_group()
 campaigns.add_typer(types, name="types")
@@ -183,9 +183,9 @@ def changes(
 
 
 def _told(result: TargetResult, selection: Selection) -> Answer:
-    source, unit = source_of(selection)
-    bad = tell_bad_lines(result.bad_lines, source, unit)
-    return Answer(show_as.target_object(result, bad), show_as.target_tables(result, unit))
+    source = source_of(selection)
+    bad = tell_bad_lines(result.bad_lines, source.name, source.unit)
+    return Answer(show_as.target_object(result, bad), show_as.target_tables(result, source.unit))
 
 
 def _saved_or_new(instance: str | None, file: Path | None) -> str | NewInstance:

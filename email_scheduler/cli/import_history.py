@@ -7,8 +7,8 @@ import typer
 
 from email_scheduler.cli.options import AtBy, DryRun, SkipBad, command
 from email_scheduler.cli.show import DRY_RUN, Answer, tell_bad_lines, unbroken
-from email_scheduler.operations.cutover.history_stage import NOT_SENT, REPEATED, THERE_ALREADY
-from email_scheduler.operations.cutover.import_history import HistoryImport
+from email_scheduler.operations.csv_files.line_import import REPEATED
+from email_scheduler.operations.cutover.import_history import NOT_SENT, THERE_ALREADY, HistoryImport
 from email_scheduler.operations.cutover.import_history import import_history as import_file
 
 

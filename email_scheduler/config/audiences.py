@@ -1,4 +1,4 @@
-"""Audiences of campaign instances: a part of the contacts, and what their emails are about (section 8)."""
+"""Conditions on contacts, and audiences: some contacts, and what their emails are about (section 8)."""
 
 import re
 from collections.abc import Mapping
@@ -22,14 +22,16 @@ _COLUMN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 _ISO_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _GREATEST: Final = 10**15
 _BOUNDS: Final = ("min", "max")
+NOT: Final = "not"
 _ACCEPTED: Final = (
     "a value or a list of values (texts of one line, dates, numbers up to 10^15; null for a blank cell),"
-    " or min, max or both of them in order: numbers, or dates YYYY-MM-DD"
+    " or min, max or both of them in order: numbers, or dates YYYY-MM-DD; or not, and such a value or list"
 )
 
 Value = str | int | float
-# A list of values, or the bounds of a range; dates are texts.
-Condition = list[Value] | dict[str, Value]
+# A list of values; the bounds of a range, min and max; or under not the values that are meant not. Dates are
+# texts.
+Condition = list[Value] | dict[str, Any]
 
 
 def _column_name(value: object) -> str:
@@ -52,8 +54,22 @@ def _value(value: object) -> Value:
     return value  # type: ignore[return-value]
 
 
-def _condition(value: object) -> Condition:
+def values_of(condition: Condition) -> list[Value]:
+    """Return all values that a condition names."""
+    if not isinstance(condition, dict):
+        return condition
+    return condition[NOT] if NOT in condition else list(condition.values())
+
+
+def as_condition(value: object) -> Condition:
+    """Return a condition as it is kept.
+
+    Raises:
+        ValueError: It is none.
+    """
     if isinstance(value, Mapping):
+        if set(value) == {NOT} and not isinstance(value[NOT], Mapping):
+            return {NOT: as_condition(value[NOT])}
         return _range(value)
     values = list(value) if isinstance(value, list | tuple) else [value]
     if not values:
@@ -83,7 +99,7 @@ def is_date(value: object) -> bool:
 
 
 ColumnName = Annotated[str, PlainValidator(_column_name)]
-_WhereCondition = Annotated[Any, PlainValidator(_condition)]
+_WhereCondition = Annotated[Any, PlainValidator(as_condition)]
 
 
 class _Written(Section):
@@ -143,10 +159,11 @@ class Audience(_Written):
     @classmethod
     def _suits_its_columns(cls, where: dict[str, Condition]) -> dict[str, Condition]:
         for name, condition in where.items():
-            values = list(condition.values()) if isinstance(condition, dict) else condition
             if name == STATE:
-                where[name] = _states(condition)
-            elif name.endswith("_date") and not all(each == "" or is_date(each) for each in values):
+                where[name] = of_states(condition)
+            elif name.endswith("_date") and not all(
+                each == "" or is_date(each) for each in values_of(condition)
+            ):
                 raise refusal(f"dates YYYY-MM-DD or null for {name}")
         return where
 
@@ -165,8 +182,14 @@ class Audience(_Written):
         return set(self.where) | ({source} if source else set())
 
 
-def _states(condition: Condition) -> Condition:
-    states = [each.strip().upper() if isinstance(each, str) else each for each in condition]
-    if isinstance(condition, dict) or not STATE_CODES.issuperset(states):
+def of_states(condition: Condition) -> Condition:
+    """Return a condition on ``state`` with its states in capital letters.
+
+    Raises:
+        ValueError: It names something else than states.
+    """
+    states = [each.strip().upper() if isinstance(each, str) else each for each in values_of(condition)]
+    is_range = isinstance(condition, dict) and NOT not in condition
+    if is_range or not STATE_CODES.issuperset(states):
         raise refusal("the two letters of states, as texts, for state")
-    return states
+    return {NOT: states} if isinstance(condition, dict) else states

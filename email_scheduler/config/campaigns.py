@@ -21,9 +21,10 @@ from email_scheduler.config.values import (
     refusal,
     whole_number,
 )
+from email_scheduler.planning.registry.email_types import FOLLOW_UP_EMAILS
 
 _INSTANCE_NAME = re.compile(r"[a-z0-9][a-z0-9_]{0,62}")
-FOLLOW_UP_KINDS = ("cold", "clicked_no_hq", "hq_no_conditions", "hq_with_conditions")
+FOLLOW_UP_KINDS = tuple(each.kind for each in FOLLOW_UP_EMAILS.values())
 _MOST_LEVELS = 10
 _MOST_WEIGHT = 1_000_000
 _FEWEST_VARIANTS = 2

@@ -54,6 +54,13 @@ from email_scheduler.config.values import (
     list_of,
     refusal,
     whole_number,
+    with_fields,
+)
+from email_scheduler.planning.registry.email_types import (
+    ANNIVERSARY_EMAILS,
+    BIRTHDAY,
+    EFFECTIVE_DATE,
+    YEARLY_TYPES,
 )
 
 __all__ = [
@@ -89,12 +96,12 @@ class TimingConstants(Section):
         default="08:30:00", description="the earliest time of day at which emails go out, US Central"
     )
     birthday_email_days_before: DaysBefore = Field(
-        default=14,
+        default=YEARLY_TYPES[BIRTHDAY].days_before,
         description="days from the birthday email to the birthday. 0 or negative: on the birthday or after"
         " it",
     )
     effective_date_days_before: DaysBefore = Field(
-        default=30,
+        default=YEARLY_TYPES[EFFECTIVE_DATE].days_before,
         description="days from the effective-date email to the policy's anniversary. 0 or negative: on it or"
         " after it",
     )
@@ -203,16 +210,11 @@ class LoadBalancing(Section):
     period_days: PositiveDays = Field(default=14, description="see above: consecutive days")
 
 
+@with_fields(
+    Priority, {each.name: (each.priority, f"of the {each.text}") for each in ANNIVERSARY_EMAILS.values()}
+)
 class Priorities(Section):
     """The priority of each email type that no campaign sets; lower numbers win."""
-
-    birthday: Priority = Field(
-        default=5,
-        description="of birthday emails; lower numbers go first. Campaigns have theirs in the database",
-    )
-    effective_date: Priority = Field(default=5, description="of effective-date emails")
-    aep: Priority = Field(default=3, description="of AEP emails")
-    post_window: Priority = Field(default=8, description="of post-window emails")
 
 
 def _leaves_a_day_open(weekdays: frozenset[str]) -> frozenset[str]:

@@ -29,21 +29,24 @@ from email_scheduler.config.values import (
     one_of_numbers,
     one_of_words,
     whole_number,
+    with_fields,
+)
+from email_scheduler.planning.registry.email_types import (
+    ANNIVERSARY_EMAILS,
+    ANNIVERSARY_TYPES,
+    CAMPAIGN_PREFIX,
+    FOLLOW_UP_EMAILS,
+    FOLLOW_UP_PREFIX,
 )
 
 FIRST_PARTITION_DATE = date(2025, 1, 1)
-_SMS_KEY = re.compile(
-    r"birthday|effective_date|aep|post_window|campaign_[a-z0-9][a-z0-9_]{0,62}"
-    r"|followup_(cold|clicked_no_hq|hq_no_conditions|hq_with_conditions)"
+_SMS_KEYS = (
+    *ANNIVERSARY_TYPES,
+    f"{CAMPAIGN_PREFIX}<type>",
+    *(FOLLOW_UP_PREFIX + each.kind for each in FOLLOW_UP_EMAILS.values()),
 )
-SmsKey = Annotated[
-    str,
-    name_like(
-        _SMS_KEY,
-        "birthday, effective_date, aep, post_window, campaign_<type>, followup_cold, followup_clicked_no_hq, "
-        "followup_hq_no_conditions or followup_hq_with_conditions",
-    ),
-]
+_SMS_KEY = re.compile("|".join(_SMS_KEYS).replace("<type>", "[a-z0-9][a-z0-9_]{0,62}"))
+SmsKey = Annotated[str, name_like(_SMS_KEY, f"{', '.join(_SMS_KEYS[:-1])} or {_SMS_KEYS[-1]}")]
 
 
 class Processing(Section):
@@ -123,34 +126,20 @@ class Orchestration(Section):
     )
 
 
+@with_fields(Text, {each.name: (each.template, f"the {each.text}") for each in ANNIVERSARY_EMAILS.values()})
 class AnniversaryTemplates(Section):
     """The email template of each email type that no campaign sets."""
 
-    birthday: Text = Field(default="birthday_standard_v1", description="the birthday email")
-    effective_date: Text = Field(default="effective_date_standard_v1", description="the effective-date email")
-    aep: Text = Field(default="aep_standard_v1", description="the AEP email")
-    post_window: Text = Field(default="post_window_catchup_v1", description="the post-window email")
 
-
+@with_fields(Text, {each.kind: (each.template, f"the {each.text}") for each in FOLLOW_UP_EMAILS.values()})
 class FollowupTemplates(Section):
     """The email template of each kind of follow-up."""
 
-    cold: Text = Field(default="followup_cold_v1", description="follow-up of a contact who did nothing")
-    clicked_no_hq: Text = Field(default="followup_clicked_v1", description="follow-up of one who clicked")
-    hq_no_conditions: Text = Field(
-        default="followup_healthy_v1", description="follow-up of one who answered: no medical conditions"
-    )
-    hq_with_conditions: Text = Field(
-        default="followup_conditions_v1", description="follow-up of one who answered: medical conditions"
-    )
-
 
 def _default_sms_templates() -> dict[str, str]:
-    return {
-        "birthday": "birthday_sms_v1",
-        "effective_date": "effective_date_sms_v1",
-        "followup_cold": "followup_cold_sms_v1",
-    }
+    anniversaries = {name: each.sms_template for name, each in ANNIVERSARY_EMAILS.items()}
+    follow_ups = {FOLLOW_UP_PREFIX + each.kind: each.sms_template for each in FOLLOW_UP_EMAILS.values()}
+    return {key: text for key, text in (anniversaries | follow_ups).items() if text is not None}
 
 
 class EmailTemplates(Section):

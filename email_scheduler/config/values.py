@@ -7,14 +7,14 @@ A value that is refused raises a ``PydanticCustomError`` of the type ``NOT_ACCEP
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Final, LiteralString
+from typing import Annotated, Any, Final, LiteralString, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainValidator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, create_model
 from pydantic_core import PydanticCustomError
 
 NOT_ACCEPTED: Final = "not_accepted"
@@ -44,6 +44,28 @@ class Section(BaseModel):
     """A mapping of the configuration: frozen, and unknown keys are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+SectionKind = TypeVar("SectionKind", bound=Section)
+
+
+def with_fields(
+    kind: object, keys: Mapping[str, tuple[object, str]]
+) -> Callable[[type[SectionKind]], type[SectionKind]]:
+    """Return what adds keys to a section that are known as data only.
+
+    Args:
+        kind: What values each of them accepts.
+        keys: By name, what counts where the configuration says nothing, and a description.
+    """
+
+    def extend(section: type[SectionKind]) -> type[SectionKind]:
+        said = {"__doc__": section.__doc__, "__module__": section.__module__}
+        fields = {name: (kind, Field(default, description=text)) for name, (default, text) in keys.items()}
+        added: dict[str, Any] = {**said, **fields}
+        return create_model(section.__name__, __base__=section, **added)
+
+    return extend
 
 
 @dataclass(frozen=True)

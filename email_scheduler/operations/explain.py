@@ -9,8 +9,7 @@ from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.errors import ConfigurationError, UsageError
 from email_scheduler.planning.explanation.explain import explain
 from email_scheduler.planning.explanation.facts import Facts
-from email_scheduler.planning.explanation.past import Publication, publication_for
-from email_scheduler.planning.explanation.records import KeptRun, StoredRow
+from email_scheduler.planning.explanation.past import KeptRun, Publication, StoredRow, publication_for
 from email_scheduler.planning.explanation.results import Answer, ExplainedContact, PlanInForce
 from email_scheduler.planning.frames import PlanInputs
 from email_scheduler.storage.config_versions import ConfigVersion, read_config_version

@@ -29,8 +29,8 @@ def hold_organization(
         raise UsageError(str(present))
     row = {"reason": text, "held_by": held_by or current_user(), "held_at": timestamp(utc_now())}
     stored = insert(organization_holds).values(row).returning(organization_holds.c.held_at)
-    with connected(url, settings) as connection, connection.begin():
-        held_at = connection.execute(stored).scalar_one()
+    with connected(url, settings) as connection, connection.transaction():
+        ((held_at,),) = connection.execute(stored)
     return Hold(text, row["held_by"], held_at)
 
 
@@ -48,7 +48,7 @@ def release_organization(
     present = current_hold(url, settings)
     if present is None:
         raise UsageError("this organisation is not held")
-    with connected(url, settings) as connection, connection.begin():
+    with connected(url, settings) as connection, connection.transaction():
         connection.execute(
             update(organization_holds)
             .where(organization_holds.c.released_at.is_(None))

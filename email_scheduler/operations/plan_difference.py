@@ -19,9 +19,10 @@ from email_scheduler.planning.frames import (
     Frame,
     PlanInputs,
 )
+from email_scheduler.planning.labels import is_label, labels
 from email_scheduler.planning.packing import SortedIds, pack
 from email_scheduler.planning.plan import Plan, make_plan
-from email_scheduler.planning.vocabulary import PRE_SCHEDULED, is_label, labels
+from email_scheduler.planning.registry.email_types import PRE_SCHEDULED
 from email_scheduler.storage.compare import PLANNER_ROWS, Positions, common_codes, compare, existing_rows
 
 # What becomes of an email: it goes out only with the new plan, on a later or an earlier day, not any more,

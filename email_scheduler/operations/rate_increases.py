@@ -10,23 +10,27 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Text, cast, column, delete, func, insert, inspect, select, table, text, update
-from sqlalchemy.engine import Connection
+from sqlalchemy import Text, cast, column, delete, func, insert, select, table, text, update
 
 from email_scheduler.clock import today
 from email_scheduler.config.schema import CampaignType, SchedulerConfig
-from email_scheduler.operations.campaigns.campaign_instances import (
+from email_scheduler.operations.campaigns.catalogue import (
     InstanceRow,
+    TypeRow,
     create_instance,
+    create_type,
+    find_type,
     list_instances,
+    list_types,
 )
-from email_scheduler.operations.campaigns.campaign_types import TypeRow, create_type, find_type, list_types
-from email_scheduler.operations.campaigns.csv_lines import TargetLine
+from email_scheduler.operations.campaigns.selections import TARGETS, TargetLine
 from email_scheduler.operations.campaigns.session import Session, changing, current_user
-from email_scheduler.operations.campaigns.staging import create_stage, insert_lines
+from email_scheduler.operations.campaigns.stored_values import as_date, as_stored
 from email_scheduler.operations.campaigns.targets import take_targets
-from email_scheduler.operations.campaigns.values import as_date, as_stored
-from email_scheduler.planning.vocabulary import CAMPAIGN_PREFIX
+from email_scheduler.operations.csv_files.line_import import stage_lines
+from email_scheduler.planning.registry.email_types import CAMPAIGN_PREFIX
+from email_scheduler.storage.attributes import contact_columns
+from email_scheduler.storage.connection import Connection
 from email_scheduler.storage.schema import require_current_schema
 from email_scheduler.storage.tables import (
     PLANNER_ROW_SQL,
@@ -118,27 +122,27 @@ def _migrate(session: Session, config: SchedulerConfig, email_template: str | No
         )
         .where(_is_older, _is_waiting)
         .order_by(_emails.id)
-    ).all()
+    )
     dates, unreadable = _contact_dates(connection)
-    has_history = connection.execute(select(_emails.id).where(_is_older, _is_senders).limit(1)).first()
-    if not waiting and not dates and has_history is None:
+    history_row = connection.execute(select(_emails.id).where(_is_older, _is_senders).limit(1))
+    if not waiting and not dates and not history_row:
         return Migration(None, False, {}, 0, 0, 0, unreadable, 0)
     is_new = older_instance(connection) is None
     instance = ensure_older_instance(session, config, email_template or most_used(row[5] for row in waiting))
     campaign_type = find_type(connection, CAMPAIGN_TYPE)
-    history = connection.execute(
+    history = connection.change(
         update(email_schedules)
         .where(_is_older, _is_senders)
         .values(email_type=CAMPAIGN_PREFIX + CAMPAIGN_TYPE, campaign_instance_id=instance.id)
-    ).rowcount
+    )
     rows_by_contact = Counter(row[0] for row in waiting)
     triggers = {row[0]: _trigger_date(row, campaign_type) for row in waiting if row[0] is not None} | dates
-    known = set(connection.execute(select(contacts.c.id)).scalars())
-    create_stage(connection)
-    insert_lines(
+    known = {contact_id for (contact_id,) in connection.execute(select(contacts.c.id))}
+    stage_lines(
         connection,
+        TARGETS,
         (
-            TargetLine(contact_id, contact_id, None, trigger.isoformat(), None)
+            TargetLine(contact_id, contact_id, trigger_date=trigger.isoformat()).row()
             for contact_id, trigger in sorted(triggers.items())
             if contact_id in known and trigger is not None
         ),
@@ -159,7 +163,7 @@ def _migrate(session: Session, config: SchedulerConfig, email_template: str | No
 
 def _contact_dates(connection: Connection) -> tuple[dict[int, date], int]:
     """Return the dates of the contacts that have one, and how many are not readable."""
-    names = {each["name"].lower(): each["name"] for each in inspect(connection).get_columns(contacts.name)}
+    names = contact_columns(connection)
     if DATE_COLUMN not in names:
         return {}, 0
     stored = cast(column(names[DATE_COLUMN]), Text())
@@ -217,4 +221,4 @@ def _archive(session: Session) -> int:
             [*names, "archived_at", "as_of_date"], leaving.where(_is_older, _is_waiting)
         )
     )
-    return session.connection.execute(delete(email_schedules).where(_is_older, _is_waiting)).rowcount
+    return session.connection.change(delete(email_schedules).where(_is_older, _is_waiting))

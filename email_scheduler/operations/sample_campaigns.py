@@ -11,7 +11,8 @@ import pandas as pd
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.planning.dates import Days, to_day
 from email_scheduler.planning.frames import NO_DATE, OCCURRENCES
-from email_scheduler.planning.vocabulary import CAMPAIGN_PREFIX, SKIP_REASON_DTYPE, email_type_dtype
+from email_scheduler.planning.labels import SKIP_REASON_DTYPE, email_type_dtype
+from email_scheduler.planning.registry.email_types import CAMPAIGN_PREFIX
 
 Ids = npt.NDArray[np.int64]
 

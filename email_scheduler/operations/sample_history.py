@@ -17,7 +17,8 @@ from email_scheduler.planning.basis import PlanningBasis
 from email_scheduler.planning.dates import Days, Flags, to_day
 from email_scheduler.planning.exclusions import ALLOWED
 from email_scheduler.planning.frames import HISTORY
-from email_scheduler.planning.vocabulary import AEP, FOLLOW_UP_TYPES, email_type_dtype
+from email_scheduler.planning.labels import email_type_dtype
+from email_scheduler.planning.registry.email_types import AEP, FOLLOW_UP_TYPES
 
 HISTORY_DAYS: Final = 120
 

@@ -15,15 +15,13 @@ from email_scheduler.operations.sample_campaigns import Instance
 from email_scheduler.operations.sample_history import SampleHistory
 from email_scheduler.planning.dates import Days, format_days
 from email_scheduler.planning.frames import NO_DATE
-from email_scheduler.planning.vocabulary import (
-    AEP,
-    BIRTHDAY,
+from email_scheduler.planning.registry.email_types import (
+    ANNIVERSARY_TYPES,
     CAMPAIGN_PREFIX,
-    EFFECTIVE_DATE,
-    FOLLOW_UP_TEMPLATES,
-    POST_WINDOW,
+    FOLLOW_UP_EMAILS,
     SENT_STATUSES,
 )
+from email_scheduler.planning.registry.reasons import CATCH_UP, REDISTRIBUTED
 
 Numbers = npt.NDArray[np.int64]
 
@@ -96,9 +94,7 @@ def emails_table(
             "event_month": pa.array((months.astype(np.int64) % 12 + 1).astype(np.int32)),
             "event_day": pa.array(((event - months).astype(np.int64) + 1).astype(np.int32)),
             "ideal_send_date": _dates(ideal),
-            "adjustment": _labels(
-                np.select([is_follow_up, is_late], [1, 0], -1), ["redistributed", "catch_up"]
-            ),
+            "adjustment": _labels(np.select([is_follow_up, is_late], [1, 0], -1), [REDISTRIBUTED, CATCH_UP]),
             "initial_email_id": _ids_or_null(emails["initial_email_id"]),
             "created_at": _dates(ideal, suffix="T05:00:00"),
             "updated_at": _dates(send, suffix="T12:00:00"),
@@ -162,8 +158,8 @@ def answers_table(history: SampleHistory, first_id: int, rng: np.random.Generato
 
 def _templates(email_types: pd.Series, instances: tuple[Instance, ...], config: SchedulerConfig) -> pa.Array:
     anniversary, follow_up = config.email_templates.anniversary, config.email_templates.followups
-    names = {name: getattr(anniversary, name) for name in (BIRTHDAY, EFFECTIVE_DATE, AEP, POST_WINDOW)}
-    names |= {name: getattr(follow_up, key) for name, key in FOLLOW_UP_TEMPLATES.items()}
+    names = {name: getattr(anniversary, name) for name in ANNIVERSARY_TYPES}
+    names |= {name: getattr(follow_up, each.kind) for name, each in FOLLOW_UP_EMAILS.items()}
     names |= {CAMPAIGN_PREFIX + each.campaign_type: each.email_template for each in instances}
     texts = pa.array([names.get(name) for name in email_types.cat.categories], pa.string())
     return texts.take(pa.array(email_types.cat.codes))

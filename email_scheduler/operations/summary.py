@@ -14,10 +14,10 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.table import Table
 from rich.text import Text
 
-from email_scheduler.planning.contacts import INVALIDATING_ISSUES
 from email_scheduler.planning.dates import from_day, to_day
 from email_scheduler.planning.plan import Plan
-from email_scheduler.planning.vocabulary import PRE_SCHEDULED, SKIPPED
+from email_scheduler.planning.registry.email_types import PRE_SCHEDULED, SKIPPED
+from email_scheduler.planning.registry.reasons import INVALIDATING_ISSUES
 from email_scheduler.planning.volume import daily_volume
 
 SHOWN_DAYS: Final = 14

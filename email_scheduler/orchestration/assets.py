@@ -143,7 +143,7 @@ def anniversary_schedules(
     campaigns: Frames,
     email_history: Frames,
 ) -> FramesResult:
-    """The birthday, effective-date, AEP and post-window emails that are due, and on which days each may go.
+    """The anniversary and post-window emails that are due, and on which days each may go.
 
     An email that a window stops has its reason here and becomes a skipped row.
     """

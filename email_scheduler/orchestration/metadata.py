@@ -7,7 +7,7 @@ import dagster as dg
 import pandas as pd
 
 from email_scheduler.planning.frames import DATE, FLAG, ID, LABEL, NUMBER, TEXT, Frame
-from email_scheduler.planning.vocabulary import PRE_SCHEDULED, SKIPPED
+from email_scheduler.planning.registry.email_types import PRE_SCHEDULED, SKIPPED
 from email_scheduler.reporting.chart_style import data_uri
 
 _MOST_ROWS: Final = 60

@@ -7,7 +7,7 @@ _SENTENCES: Final = {
     "read": "Read the organisation's tables",
     "validate contacts": "Judged which contacts are valid",
     "look ahead": "Looked a year ahead for the days on which contacts are excluded",
-    "anniversaries": "Planned the birthday, effective-date, AEP and post-window emails",
+    "anniversaries": "Planned the anniversary and post-window emails",
     "campaigns": "Planned the campaign emails",
     "follow up": "Planned the follow-ups",
     "put together": "Put the emails of all kinds together",

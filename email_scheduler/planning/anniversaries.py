@@ -1,4 +1,4 @@
-"""Birthday, effective-date, AEP and post-window emails (sections 6 and 7 of the planning rules)."""
+"""Anniversary and post-window emails (sections 6 and 7 of the planning rules)."""
 
 from dataclasses import dataclass
 
@@ -6,16 +6,15 @@ import numpy as np
 import pandas as pd
 
 from email_scheduler.planning.basis import PlanningBasis
-from email_scheduler.planning.dates import Anchors, Days, Flags, anniversaries, from_day
+from email_scheduler.planning.dates import Days, Flags, anniversaries, from_day
 from email_scheduler.planning.exclusions import ALLOWED, SEARCH_DAYS, ReasonCodes, Rows
 from email_scheduler.planning.frames import OCCURRENCES
-from email_scheduler.planning.vocabulary import (
+from email_scheduler.planning.labels import skip_codes, skip_reasons
+from email_scheduler.planning.registry.email_types import (
     AEP,
-    BIRTHDAY,
     EFFECTIVE_DATE,
     POST_WINDOW,
-    skip_codes,
-    skip_reasons,
+    YEARLY_TYPES,
 )
 
 
@@ -81,9 +80,10 @@ def anniversary_occurrences(basis: PlanningBasis) -> pd.DataFrame:
 def anniversary_series(basis: PlanningBasis) -> list[Series]:
     """Return the series of the contacts (section 6), handled occurrences and those of others too.
 
-    One of the birthdays, one of the effective dates, and one for each AEP date of the configuration.
+    One of each yearly type (the birthdays, the effective dates), and one for each AEP date of the
+    configuration.
     """
-    return [_birthdays(basis), _effective_dates(basis), *_aep(basis)]
+    return [*(_yearly(basis, email_type) for email_type in YEARLY_TYPES), *_aep(basis)]
 
 
 def effective_date_load(basis: PlanningBasis) -> "pd.Series[int]":
@@ -92,7 +92,7 @@ def effective_date_load(basis: PlanningBasis) -> "pd.Series[int]":
     What smoothing counts (section 9, rule 5): handled occurrences too. Loads of disjoint subsets of contacts
     add up. The index holds day numbers.
     """
-    current = _effective_dates(basis).current
+    current = _yearly(basis, EFFECTIVE_DATE).current
     ideal = current.ideal[basis.windows.reasons(current.rows, current.ideal) == ALLOWED]
     days, counts = np.unique(ideal, return_counts=True)
     return pd.Series(counts, index=days)
@@ -104,19 +104,12 @@ def _is_open(basis: PlanningBasis, occurrences: AnniversaryEmails) -> Flags:
     return basis.is_live(occurrences.ideal) & ~is_handled
 
 
-def _birthdays(basis: PlanningBasis) -> Series:
-    days_before = basis.config.timing_constants.birthday_email_days_before
-    return _yearly(basis, BIRTHDAY, basis.windows.births, days_before)
-
-
-def _effective_dates(basis: PlanningBasis) -> Series:
-    days_before = basis.config.timing_constants.effective_date_days_before
-    return _yearly(basis, EFFECTIVE_DATE, basis.windows.effectives, days_before)
-
-
-def _yearly(basis: PlanningBasis, email_type: str, anchors: Anchors, days_before: int) -> Series:
-    rows = np.flatnonzero(anchors.is_known)
-    anchors = anchors.take(rows)
+def _yearly(basis: PlanningBasis, email_type: str) -> Series:
+    yearly = YEARLY_TYPES[email_type]
+    days_before: int = getattr(basis.config.timing_constants, yearly.setting)
+    of_contacts = basis.windows.anchors[yearly.column]
+    rows = np.flatnonzero(of_contacts.is_known)
+    anchors = of_contacts.take(rows)
     spread = basis.config.load_balancing.catch_up_spread_days
     deadline_offset = -1 if days_before > 0 else spread - 1 - days_before
     earliest_event = basis.today - deadline_offset

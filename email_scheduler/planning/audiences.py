@@ -95,7 +95,7 @@ def audience_members(
         InputDataError: An audience names a column that was not read: ``contacts`` has none such.
     """
     found = {}
-    table = ContactTable(basis, inputs)
+    table = ContactTable(basis.contacts, (inputs.contacts, inputs.contact_attributes))
     for instance in instances:
         if instance.audience is not None:
             problem = column_problem(instance.audience, table.columns)
@@ -116,7 +116,7 @@ def _members(
     if trigger is None or trigger.source is None:
         day = instance.default_trigger if trigger is None or trigger.date is None else to_day(trigger.date)
         return Members(rows, np.full(len(rows), day, np.int32), np.zeros(len(rows), np.bool_))
-    days, is_unreadable = table.days(trigger.source, rows)
+    days, is_unreadable = table.days(trigger.source, rows, basis.as_of)
     if instance.is_yearly:
         days = _current_anniversaries(basis, instance, days)
     return Members(rows, days, is_unreadable)

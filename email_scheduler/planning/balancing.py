@@ -12,17 +12,11 @@ from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.planning.dates import Days, ordinals, to_day, years_of
 from email_scheduler.planning.frames import BALANCED_SCHEDULES, NO_DATE
 from email_scheduler.planning.hashing import Hashes, stable_hash
+from email_scheduler.planning.labels import NOT_SKIPPED, is_planners_type, skip_code, skip_reasons
 from email_scheduler.planning.packing import BITS_OF_KEY, pack, width_of
+from email_scheduler.planning.registry.email_types import LIVE_STATUSES, PRE_SCHEDULED
+from email_scheduler.planning.registry.reasons import DAILY_CAP_EXCEEDED
 from email_scheduler.planning.send_calendar import OpenDays
-from email_scheduler.planning.vocabulary import (
-    DAILY_CAP_EXCEEDED,
-    LIVE_STATUSES,
-    NOT_SKIPPED,
-    PRE_SCHEDULED,
-    is_planners_type,
-    skip_code,
-    skip_reasons,
-)
 
 Positions = npt.NDArray[np.int64]
 

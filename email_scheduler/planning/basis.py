@@ -16,9 +16,9 @@ from email_scheduler.planning.exclusions import ExclusionWindows, Rows
 from email_scheduler.planning.frames import HISTORY_TABLE
 from email_scheduler.planning.handled import SenderEvents
 from email_scheduler.planning.history import read_history
+from email_scheduler.planning.labels import email_type_dtype
 from email_scheduler.planning.packing import SortedIds
 from email_scheduler.planning.send_calendar import OpenDays
-from email_scheduler.planning.vocabulary import email_type_dtype
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from email_scheduler.errors import InputDataError
 from email_scheduler.planning.dates import is_in_calendar, parse_dates
 from email_scheduler.planning.exclusions import FOREVER
 from email_scheduler.planning.frames import NO_DATE, NO_NUMBER
+from email_scheduler.planning.registry.email_types import CAMPAIGN_PREFIX
 from email_scheduler.planning.variants import read_variants
-from email_scheduler.planning.vocabulary import CAMPAIGN_PREFIX
 
 _TEMPLATE_KEYS: Final = ("followup_templates", "followup_sms_templates")
 

@@ -20,16 +20,9 @@ from email_scheduler.planning.dates import FIRST_DAY, LAST_DAY, Days, Flags, is_
 from email_scheduler.planning.exclusions import Rows
 from email_scheduler.planning.frames import NO_DATE, OCCURRENCES
 from email_scheduler.planning.handled import ANY_DAY, THAT_DAY, THAT_YEAR
+from email_scheduler.planning.labels import NOT_SKIPPED, skip_code, skip_codes, skip_reasons
 from email_scheduler.planning.packing import SortedIds, pack
-from email_scheduler.planning.vocabulary import (
-    CAMPAIGN_CONFLICT,
-    EVENT_PASSED,
-    NOT_SKIPPED,
-    OUTSIDE_CAMPAIGN_DATES,
-    skip_code,
-    skip_codes,
-    skip_reasons,
-)
+from email_scheduler.planning.registry.reasons import CAMPAIGN_CONFLICT, EVENT_PASSED, OUTSIDE_CAMPAIGN_DATES
 
 # How long an email of an implicit target may go out after it is first due.
 IMPLICIT_CATCH_UP_DAYS: Final = 365

@@ -7,8 +7,8 @@ import pandas as pd
 
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.planning.frames import CAPACITY_SHORTFALL
+from email_scheduler.planning.registry.reasons import DAILY_CAP_EXCEEDED
 from email_scheduler.planning.send_calendar import OpenDays
-from email_scheduler.planning.vocabulary import DAILY_CAP_EXCEEDED
 
 
 def capacity_shortfall(

@@ -1,6 +1,6 @@
-"""What an audience may ask of a contact: columns of ``contacts``, and conditions (section 8)."""
+"""What may be asked of a contact: columns of ``contacts``, and conditions (section 8)."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import date
 from typing import Any, Final
 
@@ -10,12 +10,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from email_scheduler.config.audiences import STATE, Condition, Value
-from email_scheduler.planning.basis import PlanningBasis
+from email_scheduler.config.audiences import NOT, STATE, Condition, Value, values_of
 from email_scheduler.planning.contacts import FIRST_DATE, LAST_EFFECTIVE_DATE
 from email_scheduler.planning.dates import Anchors, Days, Flags, format_days, parse_dates, to_day
 from email_scheduler.planning.exclusions import Rows
-from email_scheduler.planning.frames import NO_DATE, PlanInputs
+from email_scheduler.planning.frames import NO_DATE
 from email_scheduler.planning.packing import SortedIds
 from email_scheduler.planning.texts import codes_and_texts, trim
 
@@ -38,41 +37,51 @@ def source_of(name: str, columns: Collection[str]) -> tuple[str, str] | None:
 
 def suits_part(condition: Condition, part: str) -> bool:
     """Tell whether a condition can be asked of a part of a date: whole numbers that it can have."""
-    values = list(condition.values()) if isinstance(condition, dict) else condition
-    return all(isinstance(value, int) and 1 <= value <= PARTS[part] for value in values)
+    return all(isinstance(value, int) and 1 <= value <= PARTS[part] for value in values_of(condition))
 
 
 class ContactTable:
-    """The columns of ``contacts`` for the valid ones, each looked up when it is asked for."""
+    """The columns of ``contacts`` for some of them, each looked up when it is asked for.
 
-    def __init__(self, basis: PlanningBasis, inputs: PlanInputs) -> None:
-        self._basis = basis
-        self._tables = (inputs.contacts, inputs.contact_attributes)
+    Args:
+        contacts: Their ``contact_id``, and ``state``: that of the ZIP, missing where there is none.
+        tables: Where the columns are, each with ``id``.
+    """
+
+    def __init__(self, contacts: pd.DataFrame, tables: Sequence[pd.DataFrame]) -> None:
+        self._contacts = contacts
+        self._tables = tables
         self._known_places: dict[int, Rows] = {}
         self.columns = {str(name) for table in self._tables for name in table.columns}
 
     def meets(self, name: str, condition: Condition) -> Flags:
-        """Tell which contacts meet a condition."""
+        """Tell which contacts meet a condition.
+
+        Of a part of a date, those who have none meet nothing, whatever it is not.
+        """
+        is_negated = isinstance(condition, dict) and NOT in condition
+        wanted = values_of(condition) if is_negated else condition
         if name == STATE:
-            codes, texts = codes_and_texts(self._basis.contacts[STATE])
-            return _of_rows(pc.is_in(texts, pa.array(condition, texts.type)), codes)
+            codes, texts = codes_and_texts(self._contacts[STATE])
+            is_met = _flags(pc.is_in(texts, pa.array(wanted, texts.type))) != is_negated
+            return np.append(is_met, _takes_blank(wanted) != is_negated)[codes]
         column, part = source_of(name, self.columns) or (name, "")
         codes, texts = codes_and_texts(self._column(column))
         texts = trim(texts)
         if part:
             values = _part_of_dates(texts, part)
             is_met = (
-                _is_in_range(values, condition)
-                if isinstance(condition, dict)
-                else np.isin(values, np.array(condition))
+                _is_in_range(values, wanted)
+                if isinstance(wanted, dict)
+                else (np.isin(values, wanted) != is_negated) & (values != NO_DATE)
             )
             return np.append(is_met, False)[codes]
-        is_met = _meets(texts, condition, is_date=column.endswith(_DATE))
-        return np.append(is_met, _takes_blank(condition))[codes]
+        is_met = _meets(texts, wanted, is_date=column.endswith(_DATE)) != is_negated
+        return np.append(is_met, _takes_blank(wanted) != is_negated)[codes]
 
-    def days(self, column: str, rows: Rows) -> tuple[Days, Flags]:
+    def days(self, column: str, rows: Rows, as_of: date) -> tuple[Days, Flags]:
         """Return the date of some contacts in a column, and where it cannot be read (section 4)."""
-        last = self._basis.as_of if column == "birth_date" else LAST_EFFECTIVE_DATE
+        last = as_of if column == "birth_date" else LAST_EFFECTIVE_DATE
         return parse_dates(self._column(column).iloc[rows], first=FIRST_DATE, last=last)
 
     def _column(self, name: str) -> pd.Series:
@@ -85,7 +94,7 @@ class ContactTable:
         if id(table) not in self._known_places:
             ids = table["id"].to_numpy()
             order = np.argsort(ids, kind="stable")
-            found = SortedIds(ids[order]).positions(self._basis.contacts["contact_id"].to_numpy())
+            found = SortedIds(ids[order]).positions(self._contacts["contact_id"].to_numpy())
             self._known_places[id(table)] = np.append(order, -1)[found]
         return self._known_places[id(table)]
 
@@ -149,10 +158,6 @@ def _part_of_dates(texts: pa.Array, part: str) -> npt.NDArray[np.int32]:
     values = anchors.month if part == "month" else anchors.year
     # NO_DATE has no room in the few bits of a month
     return np.where(anchors.is_known, values.astype(np.int32), np.int32(NO_DATE))
-
-
-def _of_rows(of_text: pa.Array, codes: npt.NDArray[np.int64]) -> Flags:
-    return np.append(_flags(of_text), False)[codes]
 
 
 def _flags(array: pa.Array) -> Flags:

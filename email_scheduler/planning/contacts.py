@@ -19,30 +19,16 @@ from email_scheduler.planning.frames import (
     NO_DATE,
     SUPPRESSIONS_TABLE,
 )
+from email_scheduler.planning.registry.reasons import INVALIDATING_ISSUES, ISSUES
 from email_scheduler.planning.texts import WHITESPACE, codes_and_texts, to_arrow, trim
 from email_scheduler.planning.zip_codes import STATE_DTYPE, STATES, state_codes_by_zip
 
 FIRST_DATE: Final = date(1900, 1, 1)
 LAST_EFFECTIVE_DATE: Final = date(2100, 12, 31)
 
-# Each issue with the column it is about. The first six make a contact invalid, in this order.
-ISSUE_FIELDS: Final = {
-    "invalid_id": "id",
-    "missing_email": "email",
-    "invalid_email": "email",
-    "missing_zip_code": "zip_code",
-    "invalid_zip_code": "zip_code",
-    "suppressed": "contact_id",
-    "state_mismatch": "state",
-    "invalid_birth_date": "birth_date",
-    "invalid_effective_date": "effective_date",
-    "missing_trigger_date": "trigger_date",
-    "invalid_trigger_date": "trigger_date",
-    "unreadable_event_data": "event_data",
-}
-INVALIDATING_ISSUES: Final = tuple(ISSUE_FIELDS)[:6]
-_FIELD_DTYPE: Final = pd.CategoricalDtype(pd.Index(list(dict.fromkeys(ISSUE_FIELDS.values())), dtype="str"))
-_ISSUE_DTYPE: Final = pd.CategoricalDtype(pd.Index(list(ISSUE_FIELDS), dtype="str"))
+_FIELDS: Final = list(dict.fromkeys(issue.field for issue in ISSUES.values()))
+_FIELD_DTYPE: Final = pd.CategoricalDtype(pd.Index(_FIELDS, dtype="str"))
+_ISSUE_DTYPE: Final = pd.CategoricalDtype(pd.Index(list(ISSUES), dtype="str"))
 # What stands for bytes that are no text, and what ends a text for most programs.
 _NO_TEXT: Final = "\ufffd\0"
 _EMAIL: Final = "^[^@{0}]+@[^@{0}]+\\.[^@{0}]+\\z".format(
@@ -55,9 +41,9 @@ _OTHER_STATE: Final = -3
 
 def issues(found: Mapping[str, npt.NDArray[np.int64]]) -> pd.DataFrame:
     """Return ``CONTACT_ISSUES`` of the contacts found for each kind of issue, a row for each."""
-    names = list(ISSUE_FIELDS)
+    names = list(ISSUES)
     codes = np.repeat([names.index(name) for name in found], [len(ids) for ids in found.values()])
-    fields = [_FIELD_DTYPE.categories.get_loc(field) for field in ISSUE_FIELDS.values()]
+    fields = [_FIELDS.index(issue.field) for issue in ISSUES.values()]
     return CONTACT_ISSUES.build(
         {
             "contact_id": np.concatenate(list(found.values())),
@@ -90,7 +76,7 @@ def validate_contacts(
     has_no_id = ids == NO_CONTACT
     CONTACTS_TABLE.check_key(table[~has_no_id] if has_no_id.any() else table)
     address = pc.utf8_lower(trim(to_arrow(table["email"])))
-    state, is_missing_zip, is_mismatch = _states(table["zip_code"], table["state"])
+    state, is_missing_zip, is_mismatch = _state_codes(table["zip_code"], table["state"])
     is_missing_email = _flags(pc.fill_null(pc.equal(address, ""), True))
     reasons = np.select(
         [
@@ -127,7 +113,18 @@ def validate_contacts(
     return contacts, issues(found)
 
 
-def _states(zip_codes: pd.Series, states: pd.Series) -> tuple[npt.NDArray[np.int8], Flags, Flags]:
+def states_of(zip_codes: pd.Series, states: pd.Series) -> pd.Categorical:
+    """Return the state that each ZIP lies in, whoever has it; missing where it lies in none (section 4).
+
+    Args:
+        zip_codes: The column ``zip_code``.
+        states: The column ``state``, which may contradict a ZIP that has lost its first digits.
+    """
+    codes, _, _ = _state_codes(zip_codes, states)
+    return pd.Categorical.from_codes(codes, dtype=STATE_DTYPE)
+
+
+def _state_codes(zip_codes: pd.Series, states: pd.Series) -> tuple[npt.NDArray[np.int8], Flags, Flags]:
     """Return each contact's state code (-1: invalid ZIP), whether its ZIP is missing, and mismatches."""
     zip_codes_of_row, is_truncated, zip_text_codes, is_blank = _read_zip_codes(zip_codes)
     is_missing = (zip_text_codes < 0) | is_blank

@@ -15,6 +15,7 @@ import pandas as pd
 
 from email_scheduler.config.schema import StateRules, Window
 from email_scheduler.planning.dates import Anchors, Days, Flags, to_day, years_of
+from email_scheduler.planning.registry.reasons import EXCLUSIONS
 from email_scheduler.planning.zip_codes import STATES
 
 Rows = npt.NDArray[np.int64]
@@ -26,14 +27,7 @@ ALLOWED: Final = 0
 # How far after an ideal date the end of a window is looked for (section 7).
 SEARCH_DAYS: Final = 366
 
-EXCLUSION_KINDS: Final = (
-    "Year-round exclusion",
-    "Birthday exclusion window",
-    "Birth date unknown",
-    "Effective date exclusion window",
-    "Effective date unknown",
-    "Age 76+ exclusion",
-)
+EXCLUSION_KINDS: Final = tuple(EXCLUSIONS)
 _YEAR_ROUND, _BIRTHDAY, _BIRTH_UNKNOWN, _EFFECTIVE, _EFFECTIVE_UNKNOWN, _AGE = range(len(EXCLUSION_KINDS))
 # The label of each reason code; code 0 is an allowed day.
 EXCLUSION_REASONS: Final = tuple(f"{kind} in {state}" for kind in EXCLUSION_KINDS for state in STATES)
@@ -109,6 +103,7 @@ class ExclusionWindows:
         self._states = contacts["state"].cat.codes.to_numpy()
         self.births = Anchors.of(contacts["birth_date"].to_numpy())
         self.effectives = Anchors.of(contacts["effective_date"].to_numpy())
+        self.anchors = {"birth_date": self.births, "effective_date": self.effectives}
         if_missing = rules.exclude_when_anchor_missing
         self._is_birth_unknown = contacts["is_birth_date_unreadable"].to_numpy() | (
             ~self.births.is_known & if_missing

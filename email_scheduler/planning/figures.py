@@ -19,16 +19,16 @@ from email_scheduler.planning.compliance import RULES
 from email_scheduler.planning.dates import from_day, to_day
 from email_scheduler.planning.exclusions import EXCLUSION_REASONS, FOREVER
 from email_scheduler.planning.frames import PlanInputs
+from email_scheduler.planning.labels import is_label
 from email_scheduler.planning.packing import SortedIds
 from email_scheduler.planning.plan import Plan
-from email_scheduler.planning.send_calendar import OpenDays
-from email_scheduler.planning.vocabulary import (
+from email_scheduler.planning.registry.email_types import (
     CAMPAIGN_PREFIX,
     FOLLOW_UP_TYPES,
     PRE_SCHEDULED,
     SENT_STATUSES,
-    is_label,
 )
+from email_scheduler.planning.send_calendar import OpenDays
 
 DAYS_COUNTED: Final = 366
 # Emails that are moved further than that count under it.

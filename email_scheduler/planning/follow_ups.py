@@ -15,16 +15,13 @@ from email_scheduler.planning.contacts import issues
 from email_scheduler.planning.dates import Flags, date_parts, to_day
 from email_scheduler.planning.frames import ANSWERS_TABLE, CLICKS_TABLE, FOLLOW_UPS, NO_DATE, NO_NUMBER
 from email_scheduler.planning.history import has_type
-from email_scheduler.planning.vocabulary import (
+from email_scheduler.planning.labels import is_label, labels, skip_codes, skip_reasons
+from email_scheduler.planning.registry.email_types import (
     ANNIVERSARY_TYPES,
     CAMPAIGN_PREFIX,
     FOLLOW_UP_PREFIX,
     FOLLOW_UP_TYPES,
     SENT_STATUSES,
-    is_label,
-    labels,
-    skip_codes,
-    skip_reasons,
 )
 
 

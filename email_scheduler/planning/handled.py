@@ -12,10 +12,14 @@ from email_scheduler.planning.chunks import side_by_side
 from email_scheduler.planning.dates import Days, Flags, anniversaries, years_of
 from email_scheduler.planning.frames import NO_DATE
 from email_scheduler.planning.packing import SortedIds
-from email_scheduler.planning.vocabulary import AEP, BIRTHDAY, CAMPAIGN_PREFIX, EFFECTIVE_DATE, POST_WINDOW
+from email_scheduler.planning.registry.email_types import (
+    AEP,
+    ANNIVERSARY_EMAILS,
+    CAMPAIGN_PREFIX,
+)
 
 # How far an answering row's event date may lie from the occurrence's, days, inclusive.
-TOLERANCE_DAYS: Final = {BIRTHDAY: 182, EFFECTIVE_DATE: 182, AEP: 0, POST_WINDOW: 60}
+TOLERANCE_DAYS: Final = {name: each.tolerance_days for name, each in ANNIVERSARY_EMAILS.items()}
 
 # The same of campaign emails: of listed targets, of an anniversary of an audience, of other implicit targets.
 THAT_DAY: Final = 0

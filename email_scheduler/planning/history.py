@@ -5,8 +5,9 @@ import pandas as pd
 
 from email_scheduler.planning.dates import date_parts, event_days
 from email_scheduler.planning.frames import HISTORY, HISTORY_TABLE, NO_DATE
+from email_scheduler.planning.labels import is_label, labels
+from email_scheduler.planning.registry.email_types import PRE_SCHEDULED, SKIPPED
 from email_scheduler.planning.variants import variant_in
-from email_scheduler.planning.vocabulary import PRE_SCHEDULED, SKIPPED, is_label, labels
 
 
 def read_history(table: pd.DataFrame) -> pd.DataFrame:

@@ -9,14 +9,9 @@ from email_scheduler.planning.dates import Days, years_of
 from email_scheduler.planning.exclusions import Rows
 from email_scheduler.planning.frames import NO_DATE, SCHEDULES
 from email_scheduler.planning.hashing import stable_hash
-from email_scheduler.planning.vocabulary import (
-    EFFECTIVE_DATE,
-    NO_SEND_DAY,
-    NOT_SKIPPED,
-    skip_code,
-    skip_codes,
-    skip_reasons,
-)
+from email_scheduler.planning.labels import NOT_SKIPPED, skip_code, skip_codes, skip_reasons
+from email_scheduler.planning.registry.email_types import EFFECTIVE_DATE
+from email_scheduler.planning.registry.reasons import NO_SEND_DAY
 
 
 def crowded_ideal_dates(effective_date_load: pd.Series, cap: int, config: SchedulerConfig) -> Days:

@@ -11,17 +11,9 @@ from email_scheduler.planning.dates import Flags
 from email_scheduler.planning.exclusions import Rows
 from email_scheduler.planning.frames import BALANCED_SCHEDULES, NO_DATE
 from email_scheduler.planning.history import has_type
-from email_scheduler.planning.vocabulary import (
-    CAMPAIGN_CONFLICT,
-    CAMPAIGN_PREFIX,
-    FOLLOW_UP_PREFIX,
-    FREQUENCY_LIMIT_EXCEEDED,
-    LIVE_STATUSES,
-    NOT_SKIPPED,
-    is_label,
-    skip_code,
-    skip_reasons,
-)
+from email_scheduler.planning.labels import NOT_SKIPPED, is_label, skip_code, skip_reasons
+from email_scheduler.planning.registry.email_types import CAMPAIGN_PREFIX, FOLLOW_UP_PREFIX, LIVE_STATUSES
+from email_scheduler.planning.registry.reasons import CAMPAIGN_CONFLICT, FREQUENCY_LIMIT_EXCEEDED
 
 # A packed key is a contact's position and a day.
 _DAY_BITS = 32

@@ -99,7 +99,7 @@ def planning_basis(inputs: PlanInputs, contacts: pd.DataFrame, config: Scheduler
 
 
 def plan_anniversaries(basis: PlanningBasis) -> pd.DataFrame:
-    """Return ``SCHEDULES`` of the birthday, effective-date, AEP and post-window emails (sections 6, 7, 9).
+    """Return ``SCHEDULES`` of the anniversary and post-window emails (sections 6, 7, 9).
 
     Args:
         basis: What planning looks at, for all valid contacts of the organisation.

@@ -13,18 +13,21 @@ from email_scheduler.planning.chunks import side_by_side
 from email_scheduler.planning.dates import Days, Flags
 from email_scheduler.planning.exclusions import Rows
 from email_scheduler.planning.frames import EMAIL_SCHEDULES, NO_DATE, TARGET_STATUSES
+from email_scheduler.planning.labels import is_label, labels
 from email_scheduler.planning.packing import is_among, pack
-from email_scheduler.planning.templates import Templates
-from email_scheduler.planning.vocabulary import (
+from email_scheduler.planning.registry.email_types import PRE_SCHEDULED, SENT_STATUSES, STATUSES
+from email_scheduler.planning.registry.reasons import (
     ADJUSTMENTS,
-    PRE_SCHEDULED,
-    SENT_STATUSES,
-    STATUSES,
-    is_label,
-    labels,
+    BROUGHT_FORWARD,
+    CATCH_UP,
+    REDISTRIBUTED,
+    SMOOTHED,
 )
+from email_scheduler.planning.templates import Templates
 
-_SMOOTHED, _BROUGHT_FORWARD, _REDISTRIBUTED, _CATCH_UP = range(len(ADJUSTMENTS))
+_SMOOTHED, _BROUGHT_FORWARD, _REDISTRIBUTED, _CATCH_UP = (
+    list(ADJUSTMENTS).index(name) for name in (SMOOTHED, BROUGHT_FORWARD, REDISTRIBUTED, CATCH_UP)
+)
 _NONE = -1
 Ids = npt.NDArray[np.int64]
 

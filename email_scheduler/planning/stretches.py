@@ -11,7 +11,8 @@ from email_scheduler.planning.basis import PlanningBasis
 from email_scheduler.planning.dates import Days, Flags
 from email_scheduler.planning.exclusions import Rows
 from email_scheduler.planning.frames import EXCLUSION_STRETCHES, NO_DATE
-from email_scheduler.planning.vocabulary import PRE_SCHEDULED, skip_codes, skip_reasons
+from email_scheduler.planning.labels import skip_codes, skip_reasons
+from email_scheduler.planning.registry.email_types import PRE_SCHEDULED
 
 # How far ahead the stretches are looked at: every window opens once in that time.
 DAYS_AHEAD: Final = 366

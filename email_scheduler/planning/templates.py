@@ -12,14 +12,15 @@ from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.planning.basis import PlanningBasis
 from email_scheduler.planning.campaign_instances import CampaignInstance
 from email_scheduler.planning.chunks import chunks, side_by_side
+from email_scheduler.planning.labels import labels
 from email_scheduler.planning.packing import SortedIds
-from email_scheduler.planning.variants import variant_metadata, variants_of_contacts
-from email_scheduler.planning.vocabulary import (
+from email_scheduler.planning.registry.email_types import (
     ANNIVERSARY_TYPES,
     CAMPAIGN_PREFIX,
-    FOLLOW_UP_TEMPLATES,
-    labels,
+    FOLLOW_UP_EMAILS,
+    FOLLOW_UP_PREFIX,
 )
+from email_scheduler.planning.variants import variant_metadata, variants_of_contacts
 
 _NONE: Final = -1
 Choices = npt.NDArray[np.int64]
@@ -127,13 +128,13 @@ def _templates_of(
     templates = config.email_templates
     if email_type in ANNIVERSARY_TYPES:
         return getattr(templates.anniversary, email_type), templates.sms.get(email_type)
-    if email_type in FOLLOW_UP_TEMPLATES:
-        kind = FOLLOW_UP_TEMPLATES[email_type]
+    if email_type in FOLLOW_UP_EMAILS:
+        kind = FOLLOW_UP_EMAILS[email_type].kind
         own: Mapping[str, str] = {} if instance is None else instance.followup_templates
         own_sms: Mapping[str, str] = {} if instance is None else instance.followup_sms_templates
         return (
             own.get(kind) or getattr(templates.followups, kind),
-            own_sms.get(kind) or templates.sms.get(f"followup_{kind}"),
+            own_sms.get(kind) or templates.sms.get(FOLLOW_UP_PREFIX + kind),
         )
     if instance is None:
         raise AssertionError(f"{email_type} without a campaign instance")

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from email_scheduler.planning.vocabulary import FOLLOW_UP_TYPES, PRE_SCHEDULED
+from email_scheduler.planning.registry.email_types import FOLLOW_UP_TYPES, PRE_SCHEDULED
 
 
 def daily_volume(schedules: pd.DataFrame, fixed: pd.Series, first_day: int, days: int) -> list[int]:

@@ -19,7 +19,7 @@ from email_scheduler.planning.explanation.results import (
     Rule,
     WindowInterval,
 )
-from email_scheduler.planning.vocabulary import FOLLOW_UP_PREFIX
+from email_scheduler.planning.registry.email_types import FOLLOW_UP_PREFIX
 
 Line = tuple[str, str]
 RULES = "docs/planning-rules.md"

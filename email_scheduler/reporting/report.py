@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from email_scheduler.clock import TIME_ZONE
 from email_scheduler.config.schema import SchedulerConfig
-from email_scheduler.planning.contacts import INVALIDATING_ISSUES
 from email_scheduler.planning.figures import FiguresOfPlan, kind_of_reason
-from email_scheduler.planning.vocabulary import PRE_SCHEDULED
+from email_scheduler.planning.registry.email_types import PRE_SCHEDULED
+from email_scheduler.planning.registry.reasons import INVALIDATING_ISSUES
 from email_scheduler.storage.changes import EmailChanges
 from email_scheduler.storage.compare import Breakdown
 from email_scheduler.storage.published import PublishedDay, PublishedRun, read_published_day

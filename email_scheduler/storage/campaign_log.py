@@ -10,11 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import delete, insert
-from sqlalchemy.engine import Connection as SqlalchemyConnection
-
 from email_scheduler.storage.connection import Connection
-from email_scheduler.storage.tables import campaign_change_log, change_context
+from email_scheduler.storage.tables import campaign_change_log
 
 # What field_changed says of rows that come and go, and of contact_campaigns.
 CREATED: Final = "created"
@@ -58,7 +55,7 @@ def targets_changed(counts: Mapping[str, int], campaign_type: str, instance_id: 
 
 
 def record_changes(
-    connection: SqlalchemyConnection, changes: Iterable[LoggedChange], changed_by: str, changed_at: str
+    connection: Connection, changes: Iterable[LoggedChange], changed_by: str, changed_at: str
 ) -> None:
     """Write changes to the log, within the transaction that makes them."""
     rows = [
@@ -74,21 +71,12 @@ def record_changes(
         }
         for change in changes
     ]
-    if rows:
-        connection.execute(insert(campaign_change_log), rows)
-
-
-@contextmanager
-def without_triggers(connection: SqlalchemyConnection, changed_by: str) -> Iterator[None]:
-    """Keep the triggers of this transaction from recording what is changed within the block."""
-    connection.execute(insert(change_context).values(changed_by=changed_by))
-    yield
-    connection.execute(delete(change_context))
+    connection.append_rows(campaign_change_log, rows)
 
 
 @contextmanager
 def without_logging(connection: Connection, changed_by: str) -> Iterator[None]:
-    """Do the same for a transaction of the other kind of connection."""
+    """Keep the triggers of this transaction from recording what is changed within the block."""
     connection.execute("INSERT INTO change_context (changed_by) VALUES (?)", (changed_by,))
     yield
     connection.execute("DELETE FROM change_context")

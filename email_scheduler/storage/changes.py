@@ -9,8 +9,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from email_scheduler.planning.frames import PlanInputs
+from email_scheduler.planning.labels import is_label
 from email_scheduler.planning.plan import Plan
-from email_scheduler.planning.vocabulary import PRE_SCHEDULED, is_label
+from email_scheduler.planning.registry.email_types import PRE_SCHEDULED
 from email_scheduler.storage.compare import (
     Breakdown,
     PlanDifference,

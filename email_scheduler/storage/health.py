@@ -13,7 +13,7 @@ from typing import Any, Final
 from email_scheduler.clock import TIME_ZONE
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.planning.exclusions import EXCLUSION_REASONS
-from email_scheduler.planning.vocabulary import FOLLOW_UP_TYPES, PRE_SCHEDULED
+from email_scheduler.planning.registry.email_types import FOLLOW_UP_TYPES, PRE_SCHEDULED
 from email_scheduler.storage.checkpoints import COMPLETED, FAILED
 from email_scheduler.storage.connection import Connection
 from email_scheduler.storage.engine import connect

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from email_scheduler.planning.vocabulary import PRE_SCHEDULED
+from email_scheduler.planning.registry.email_types import PRE_SCHEDULED
 from email_scheduler.storage.batches import Batch, BatchWriter, EncodedBatch, split
 from email_scheduler.storage.changes import Changes, EmailChanges, email_changes
 from email_scheduler.storage.checkpoints import begin_writing, record_progress

@@ -20,7 +20,7 @@ from email_scheduler.planning.frames import (
     SUPPRESSIONS_TABLE,
     PlanInputs,
 )
-from email_scheduler.planning.vocabulary import PRE_SCHEDULED, SKIPPED
+from email_scheduler.planning.registry.email_types import PRE_SCHEDULED, SKIPPED
 from email_scheduler.storage.arrow import append_rows, read_frame
 from email_scheduler.storage.attributes import read_attributes
 from email_scheduler.storage.connection import Connection, among

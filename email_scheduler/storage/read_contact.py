@@ -13,7 +13,7 @@ from typing import Any, Final
 import pandas as pd
 
 from email_scheduler.clock import TIME_ZONE
-from email_scheduler.planning.explanation.records import KeptRun, StoredRow
+from email_scheduler.planning.explanation.past import KeptRun, StoredRow
 from email_scheduler.planning.explanation.results import Suppression
 from email_scheduler.planning.frames import ID, NO_NUMBER, NUMBER, TEXT, Frame
 from email_scheduler.planning.texts import WHITESPACE

@@ -32,10 +32,9 @@ from sqlalchemy import (
 from sqlalchemy.engine import make_url
 from sqlalchemy.schema import CreateIndex
 
-from email_scheduler.planning.vocabulary import (
-    ANNIVERSARY_TYPES,
+from email_scheduler.planning.registry.email_types import (
+    BUILT_IN_TYPES,
     CAMPAIGN_PREFIX,
-    FOLLOW_UP_TYPES,
     PRE_SCHEDULED,
     SKIPPED,
 )
@@ -50,7 +49,7 @@ SENDER_ROW_SQL = f"status NOT IN ('{PRE_SCHEDULED}', '{SKIPPED}')"
 # more than two values SQLite looks each row up in a table, which takes twenty times as long.
 PLANNER_TYPE_SQL = "({} OR {})".format(
     f"substr(email_type, 1, {len(CAMPAIGN_PREFIX)}) = '{CAMPAIGN_PREFIX}'",
-    " OR ".join(f"email_type = '{name}'" for name in (*ANNIVERSARY_TYPES, *FOLLOW_UP_TYPES)),
+    " OR ".join(f"email_type = '{name}'" for name in BUILT_IN_TYPES),
 )
 FOREIGN_ROW_SQL = f"{PRE_SCHEDULED_SQL} AND NOT coalesce({PLANNER_TYPE_SQL}, FALSE)"
 

@@ -16,7 +16,7 @@ from email_scheduler.planning.campaign_instances import read_instances
 from email_scheduler.planning.frames import HISTORY, HISTORY_TABLE, ID, Frame, PlanInputs
 from email_scheduler.planning.handled import ANY_DAY, THAT_DAY, THAT_YEAR, is_handled
 from email_scheduler.planning.history import has_type, read_history
-from email_scheduler.planning.vocabulary import FOLLOW_UP_PREFIX
+from email_scheduler.planning.registry.email_types import FOLLOW_UP_PREFIX
 from email_scheduler.storage.arrow import append_rows, read_frame
 from email_scheduler.storage.compare import pack_keys
 from email_scheduler.storage.connection import Connection

@@ -11,9 +11,8 @@ from email_scheduler.operations.explain import explain_address, explain_many
 from email_scheduler.operations.planning_run import plan_and_publish
 from email_scheduler.planning.explanation.occurrences import CHANGED
 from email_scheduler.planning.explanation.results import PLANNED, SKIPPED, ExplainedContact, Occurrence
-from email_scheduler.planning.explanation.words import NOT_IN_PLAN, SKIP_MEANINGS
 from email_scheduler.planning.frames import PlanInputs
-from email_scheduler.planning.vocabulary import ADJUSTMENTS
+from email_scheduler.planning.registry.reasons import ADJUSTMENTS, NOT_IN_PLAN, SKIP_REASONS
 from email_scheduler_tests.builders import Row, inputs
 from email_scheduler_tests.databases import Database, PostgresqlDatabase, initialised_sqlite
 from email_scheduler_tests.integration.test_random_organisations import fill, send_some, storable
@@ -147,7 +146,7 @@ def test_it_never_disagrees_with_the_table(tmp_path: Path) -> None:
     assert explained_count >= 1000
     assert sent_count > 0
     reasons = {reason for outcome, reason in seen if outcome == SKIPPED}
-    assert reasons >= set(SKIP_MEANINGS) | {"Year-round exclusion", "Birthday exclusion window"}
+    assert reasons >= set(SKIP_REASONS) | {"Year-round exclusion", "Birthday exclusion window"}
     assert {reason for outcome, reason in seen if outcome == PLANNED} == {None, *ADJUSTMENTS}
 
 

@@ -39,9 +39,11 @@ def value_of(name: str, contact: Contact, cells: Cells) -> str | int | None:
 
 
 def holds(condition: object, value: str | int | None) -> bool:
-    """Section 8: a value equals one of some, or is in a range."""
+    """Section 8: a value equals one of some, or none of some, or is in a range."""
     if value is None:
         return False
+    if isinstance(condition, dict) and "not" in condition:
+        return not holds(condition["not"], value)
     if isinstance(condition, dict):
         return is_within(value, condition.get("min"), condition.get("max"))
     return any(

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from email_scheduler.errors import UsageError
-from email_scheduler.operations.campaigns.csv_lines import read_lines
+from email_scheduler.operations.campaigns.selections import read_targets
 from email_scheduler.operations.csv_files.bad_lines import BadLines
-from email_scheduler.operations.csv_files.cells import escape_cell, unescape_cell, write_csv
+from email_scheduler.operations.csv_files.lines import escape_cell, unescape_cell, write_csv
 
 some = settings(max_examples=150, deadline=None, derandomize=True, database=None)
 
@@ -27,7 +27,7 @@ bad_dates = st.sampled_from(
 
 def read(text: str) -> tuple[list, list[tuple[int, str, str]]]:
     bad = BadLines()
-    return list(read_lines(io.StringIO(text, newline=""), "file", bad, needs_date=False)), list(bad)
+    return list(read_targets(io.StringIO(text, newline=""), "file", bad, needs_date=False)), list(bad)
 
 
 @some

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from email_scheduler.clock import TIME_ZONE
 from email_scheduler.errors import UsageError
 from email_scheduler.operations.csv_files.bad_lines import BadLines
-from email_scheduler.operations.csv_files.cells import ACCEPTED_DATE, ACCEPTED_ID, NO_CONTACT
+from email_scheduler.operations.csv_files.lines import ACCEPTED_DATE, ACCEPTED_ID, NO_CONTACT
 from email_scheduler.operations.cutover.email_lines import (
     ACCEPTED_MOMENT,
     NO_SEND_DATE,

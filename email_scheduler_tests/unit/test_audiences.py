@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from email_scheduler.config.campaigns import CampaignInstance
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.errors import InputDataError, UsageError
-from email_scheduler.operations.campaigns.values import checked, to_json
+from email_scheduler.operations.campaigns.stored_values import checked, to_json
 from email_scheduler.planning.audiences import count_audience
 from email_scheduler.planning.compliance import find_violations
 from email_scheduler.planning.frames import HISTORY_TABLE, PlanInputs

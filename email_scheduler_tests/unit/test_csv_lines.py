@@ -7,15 +7,22 @@ from pathlib import Path
 import pytest
 
 from email_scheduler.errors import UsageError
-from email_scheduler.operations.campaigns.csv_lines import NO_DATE, TargetLine, read_csv, read_lines
+from email_scheduler.operations.campaigns.selections import NO_DATE, TargetLine, read_csv, read_targets
 from email_scheduler.operations.csv_files.bad_lines import BadLines, BadLinesError
-from email_scheduler.operations.csv_files.cells import ACCEPTED_DATE, ACCEPTED_ID, NO_CONTACT, write_csv
-from email_scheduler.operations.csv_files.records import CELL_COUNT, NOT_QUOTED, NOT_TEXT
+from email_scheduler.operations.csv_files.lines import (
+    ACCEPTED_DATE,
+    ACCEPTED_ID,
+    CELL_COUNT,
+    NO_CONTACT,
+    NOT_QUOTED,
+    NOT_TEXT,
+    write_csv,
+)
 
 
 def read(text: str, *, needs_date: bool = False) -> tuple[list[TargetLine], list[tuple[int, str, str]]]:
     bad = BadLines()
-    lines = list(read_lines(io.StringIO(text, newline=""), "targets.csv", bad, needs_date=needs_date))
+    lines = list(read_targets(io.StringIO(text, newline=""), "targets.csv", bad, needs_date=needs_date))
     return lines, list(bad)
 
 

@@ -31,15 +31,18 @@ from email_scheduler.operations.cutover.reasons import (
 )
 from email_scheduler.planning import hashing
 from email_scheduler.planning.compliance import RULES
-from email_scheduler.planning.contacts import INVALIDATING_ISSUES, ISSUE_FIELDS
-from email_scheduler.planning.exclusions import EXCLUSION_REASONS
-from email_scheduler.planning.vocabulary import (
-    ADJUSTMENTS,
+from email_scheduler.planning.registry.email_types import (
     ANNIVERSARY_TYPES,
     FOLLOW_UP_TYPES,
     LIVE_STATUSES,
-    SKIP_REASONS,
     STATUSES,
+)
+from email_scheduler.planning.registry.reasons import (
+    ADJUSTMENTS,
+    EXCLUSIONS,
+    INVALIDATING_ISSUES,
+    ISSUES,
+    SKIP_REASONS,
 )
 from email_scheduler.storage import tables
 from email_scheduler.storage.schema import initialise_database
@@ -136,8 +139,10 @@ def test_the_planning_rules_have_the_sections_that_the_code_refers_to() -> None:
 
 def test_every_skip_reason_is_described_and_no_other() -> None:
     rows = described(section(text_of("planning-rules.md"), "### Skip reasons"))
-    kinds = {f"{reason.rpartition(' in ')[0]} in S" for reason in EXCLUSION_REASONS}
-    assert set(rows) == kinds | (set(SKIP_REASONS) - set(EXCLUSION_REASONS))
+    words = {f"{name} in S": exclusion for name, exclusion in EXCLUSIONS.items()} | SKIP_REASONS
+    assert set(rows) == set(words)
+    for name, row in rows.items():
+        assert re.match(rf"{words[name].section}\b", row), name
 
 
 def test_every_adjustment_is_described_and_no_other() -> None:
@@ -149,9 +154,9 @@ def test_every_issue_is_described_with_its_field_and_whether_it_makes_a_contact_
     invalidating = described(section(text, "### What makes a contact invalid"))
     others = described(section(text, "### What is recorded without making the contact invalid"))
     assert tuple(invalidating) == INVALIDATING_ISSUES
-    assert set(others) == set(ISSUE_FIELDS) - set(INVALIDATING_ISSUES)
+    assert set(others) == set(ISSUES) - set(INVALIDATING_ISSUES)
     for issue, row in (invalidating | others).items():
-        assert row.startswith(f"`{ISSUE_FIELDS[issue]}` |"), issue
+        assert row.startswith(f"`{ISSUES[issue].field}` |"), issue
 
 
 @pytest.mark.parametrize("word", [*ANNIVERSARY_TYPES, *FOLLOW_UP_TYPES, *STATUSES, *LIVE_STATUSES])

@@ -8,36 +8,21 @@ import numpy as np
 import pytest
 
 from email_scheduler.config.schema import SchedulerConfig
-from email_scheduler.planning.contacts import ISSUE_FIELDS
 from email_scheduler.planning.dates import to_day
 from email_scheduler.planning.exclusions import ALLOWED, EXCLUSION_REASONS
-from email_scheduler.planning.explanation.contact import read_zip
+from email_scheduler.planning.explanation.deciding import window_intervals
+from email_scheduler.planning.explanation.explain import read_zip
 from email_scheduler.planning.explanation.facts import Facts
-from email_scheduler.planning.explanation.windows import window_intervals
-from email_scheduler.planning.explanation.words import (
-    ADJUSTMENT_MEANINGS,
-    ISSUE_MEANINGS,
-    NO_ROW_MEANINGS,
-    SKIP_MEANINGS,
-    skip_meaning,
-)
-from email_scheduler.planning.vocabulary import ADJUSTMENTS, SKIP_REASONS
+from email_scheduler.planning.registry.reasons import NO_ROW
 from email_scheduler_tests.builders import contact, inputs
 from email_scheduler_tests.strategies import random_case
-
-
-def test_there_are_words_for_every_skip_reason_adjustment_and_issue() -> None:
-    assert all(skip_meaning(reason).text for reason in SKIP_REASONS)
-    assert set(SKIP_MEANINGS) == set(SKIP_REASONS) - set(EXCLUSION_REASONS)
-    assert tuple(ADJUSTMENT_MEANINGS) == ADJUSTMENTS
-    assert list(ISSUE_MEANINGS) == list(ISSUE_FIELDS)
 
 
 def test_every_reason_why_there_is_no_row_is_described_and_no_other() -> None:
     guide = (Path(__file__).parents[2] / "docs" / "how-to" / "why-was-this-skipped.md").read_text()
     described = guide.partition("## No row at all")[2].partition("\n## ")[0]
     rows = [line.split(" | ")[0] for line in described.splitlines() if line.startswith("| `")]
-    assert sorted(re.findall(r"`(\w+)`", " ".join(rows))) == sorted(NO_ROW_MEANINGS)
+    assert sorted(re.findall(r"`(\w+)`", " ".join(rows))) == sorted(NO_ROW)
 
 
 @pytest.mark.parametrize("seed", range(300, 306))

@@ -9,8 +9,8 @@ Everything goes through ``Campaigns``::
     campaigns.target("rate_increase/spring_2027", ById([17, 42]), trigger_date=date(2027, 3, 1))
 """
 
+from email_scheduler.operations.campaigns.selections import AllContacts, ById, FromCsv, Selection, Where
 from email_scheduler.operations.campaigns.service import Campaigns
-from email_scheduler.operations.campaigns.staging import AllContacts, ById, FromCsv, Selection, Where
 from email_scheduler.operations.campaigns.targets import TargetResult
 from email_scheduler.operations.csv_files.bad_lines import BadLines, BadLinesError
 

@@ -1,49 +1,44 @@
-"""Conditions over columns of ``contacts``, such as ``state=CA,TX`` or ``effective_month=11``.
+"""Conditions as they are typed, such as ``state=CA,TX`` or ``premium>=100``: those of audiences, in short.
 
-A condition is a column, one of ``= != < <= > >=``, and a value, or several with commas between them for ``=``
-and ``!=``. Any column of the table will do, and ``<name>_month`` and ``<name>_year`` of every column
-``<name>_date``. Texts are compared trimmed, capital letters and small ones alike. An empty value stands for a
-blank cell. Nothing that a user writes becomes SQL: values are bound, columns are those that there are.
+A condition is the name of a value of contacts (section 8 of the planning rules), one of ``= != < <= > >=``,
+and a value, or several with commas between them for ``=`` and ``!=``. Nothing stands for a blank cell. In
+brackets, values are written as in the configuration: ``carrier=["Smith, Jones"]``, ``premium={min: 100}``.
 """
 
+import math
 import re
-from collections.abc import Iterable
-from datetime import date
-from typing import Any, Final
+from collections.abc import Collection, Iterable, Sequence
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Final
 
-from sqlalchemy import (
-    ColumnElement,
-    Integer,
-    Select,
-    Text,
-    and_,
-    cast,
-    column,
-    func,
-    inspect,
-    literal,
-    select,
-    table,
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pydantic_core import PydanticCustomError
+
+from email_scheduler.config.audiences import NOT, STATE, Condition, Value, as_condition, of_states
+from email_scheduler.config.strict_yaml import read_text
+from email_scheduler.errors import ConfigurationError, UsageError
+from email_scheduler.planning.contact_values import PARTS, ContactTable, source_of, suits_part
+from email_scheduler.planning.contacts import states_of
+from email_scheduler.storage.attributes import contact_columns, read_columns
+from email_scheduler.storage.connection import Connection
+
+STATE_NOTE: Final = (
+    "state is the state that the ZIP lies in, as in audiences and plans; the column state does not count"
 )
-from sqlalchemy.engine import Connection
-
-from email_scheduler.errors import UsageError
-from email_scheduler.storage.tables import contacts
-
-Columns = dict[str, ColumnElement[Any]]
-
 _CONDITION: Final = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]*)\s*(!=|<=|>=|=|<|>)(.*)", re.DOTALL)
-_PART: Final = re.compile(r"(.+)_(month|year)")
-_WHOLE_NUMBER: Final = re.compile(r"-?[0-9]{1,18}")
+# Digits with a nought before them are a text, such as a ZIP.
+_NUMBER: Final = re.compile(r"-?(0|[1-9][0-9]{0,14})(\.[0-9]{1,15})?")
+_PART: Final = re.compile(r"[0-9]{1,4}")
 _ISO_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_ID: Final = "id"
-# Where the year and the month stand in a date, and how many digits they have.
-_PARTS: Final = {"year": (1, 4), "month": (6, 2)}
 _ACCEPTED: Final = "accepted is COLUMN=VALUE[,VALUE...], or COLUMN with != < <= > >= and a value"
+_BOUND: Final = {">": "min", ">=": "min", "<": "max", "<=": "max"}
 
 
-def select_contacts(connection: Connection, conditions: Iterable[str]) -> Select[tuple[int]]:
-    """Return the query for the ids of the contacts that meet all of these conditions.
+def find_contacts(connection: Connection, conditions: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Return the ids of the contacts that meet all of these conditions, valid or not, in order.
 
     Args:
         connection: To the organisation's database: its table may have more columns than are known here.
@@ -52,72 +47,93 @@ def select_contacts(connection: Connection, conditions: Iterable[str]) -> Select
     Raises:
         UsageError: One cannot be read, or names a column that there is not.
     """
-    names = [str(each["name"]) for each in inspect(connection).get_columns(contacts.name)]
-    people = table(contacts.name, *(column(name) for name in names))
-    columns: Columns = {name.lower(): people.c[name] for name in names}
-    met = [_parse(text, columns) for text in conditions]
-    return select(columns[_ID]).where(columns[_ID].is_not(None), *met)
+    columns = contact_columns(connection)
+    read = [read_condition(text, columns) for text in conditions]
+    names = {name for name, _ in read}
+    # a ZIP that has lost its first digits may be contradicted by the column state
+    people = read_columns(connection, names | ({"zip_code"} if STATE in names else set()))
+    states = states_of(people["zip_code"], people[STATE]) if STATE in names else None
+    table = ContactTable(pd.DataFrame({"contact_id": people["id"], STATE: states}), [people])
+    is_meant = np.ones(len(people), np.bool_)
+    for name, condition in read:
+        is_meant &= table.meets(name, condition)
+    ids: npt.NDArray[np.int64] = np.sort(people["id"].to_numpy()[is_meant])
+    return ids
 
 
-def _parse(text: str, columns: Columns) -> ColumnElement[bool]:
+def names_state(conditions: Iterable[str]) -> bool:
+    """Tell whether one of these conditions is about ``state``."""
+    found = map(_CONDITION.fullmatch, conditions)
+    return any(match is not None and match[1].lower() == STATE for match in found)
+
+
+def read_condition(text: str, columns: Collection[str]) -> tuple[str, Condition]:
+    """Return the name and the condition on its value, as audiences have them.
+
+    Args:
+        text: As it is typed.
+        columns: Those of ``contacts``, in small letters.
+
+    Raises:
+        UsageError: It cannot be read, or names a column that there is not.
+    """
     match = _CONDITION.fullmatch(text)
     if match is None:
         raise UsageError(f"condition {text!r}: {_ACCEPTED}")
-    name, operator, value = match[1].lower(), match[2], match[3].strip()
-    part = _PART.fullmatch(name)
-    if name in columns:
-        return _whole_column(text, name, columns[name], operator, value)
-    if part is not None and f"{part[1]}_date" in columns:
-        return _part_of_date(text, columns[f"{part[1]}_date"], part[2], operator, value)
-    dates = [each.removesuffix("_date") for each in columns if each.endswith("_date")]
-    known = sorted({*columns, *(f"{each}_{kind}" for each in dates for kind in _PARTS)})
-    raise UsageError(
-        f"condition {text!r}: contacts have no column {name}; accepted is one of {', '.join(known)}"
-    )
-
-
-def _whole_column(
-    text: str, name: str, stored: ColumnElement[Any], operator: str, value: str
-) -> ColumnElement[bool]:
-    if operator in {"=", "!="}:
-        shown = func.lower(func.trim(func.coalesce(cast(stored, Text()), "")))
-        if name.endswith("_date"):
-            shown = func.substr(shown, 1, 10)
-        values = [each.strip().lower() for each in value.split(",")]
-        return shown.in_(values) if operator == "=" else shown.not_in(values)
-    if name == _ID and _WHOLE_NUMBER.fullmatch(value):
-        return stored.op(operator, is_comparison=True)(literal(int(value), Integer()))
-    if not _is_date(value):
+    name, operator, written = match[1].lower(), match[2], match[3].strip()
+    source = source_of(name, columns)
+    if source is None:
+        dates = [each.removesuffix("_date") for each in columns if each.endswith("_date")]
+        known = sorted({*columns, *(f"{each}_{kind}" for each in dates for kind in PARTS)})
         raise UsageError(
-            f"condition {text!r}: {value!r} cannot be compared by {operator}; accepted is a date YYYY-MM-DD,"
-            " or of the column id a whole number"
+            f"condition {text!r}: contacts have no column {name}; accepted is one of {', '.join(known)}"
         )
-    day = func.substr(func.trim(cast(stored, Text())), 1, 10)
-    return and_(day.like("____-__-__"), day.op(operator, is_comparison=True)(value))
-
-
-def _part_of_date(
-    text: str, stored: ColumnElement[Any], part: str, operator: str, value: str
-) -> ColumnElement[bool]:
-    start, digits = _PARTS[part]
-    values = [each.strip() for each in value.split(",")]
-    most = 12 if part == "month" else 9999
-    is_number = all(re.fullmatch(r"[0-9]{1,4}", each) and 1 <= int(each) <= most for each in values)
-    if not is_number or (operator not in {"=", "!="} and len(values) > 1):
-        raise UsageError(f"condition {text!r}: accepted is a {part}, a whole number from 1 to {most}")
-    shown = func.trim(cast(stored, Text()))
-    found = func.substr(shown, start, digits)
-    padded = [each.zfill(digits) for each in values]
-    is_date = shown.like("____-__-__%")
-    if operator == "=":
-        return and_(is_date, found.in_(padded))
-    if operator == "!=":
-        return and_(is_date, found.not_in(padded))
-    return and_(is_date, found.op(operator, is_comparison=True)(padded[0]))
-
-
-def _is_date(value: str) -> bool:
     try:
-        return bool(_ISO_DATE.fullmatch(value)) and date.fromisoformat(value) is not None
-    except ValueError:
-        return False
+        return name, _read(name, source[1], operator, written)
+    except (UsageError, PydanticCustomError) as error:
+        raise UsageError(f"condition {text!r}: {error}") from error
+
+
+def _read(name: str, part: str, operator: str, written: str) -> Condition:
+    condition = _values(written, is_part=bool(part))
+    if part and not (suits_part(condition, part) and (operator not in _BOUND or len(condition) == 1)):
+        raise UsageError(f"accepted is a {part}, a whole number from 1 to {PARTS[part]}")
+    if operator in _BOUND:
+        return _range(operator, condition, written, is_date=name.endswith("_date"))
+    if operator == "!=":
+        condition = as_condition({NOT: condition})
+    return of_states(condition) if name == STATE and written else condition
+
+
+def _values(written: str, *, is_part: bool) -> Condition:
+    if written[:1] + written[-1:] in {"[]", "{}"}:
+        try:
+            return as_condition(read_text(f"value: {written}", Path("condition"))["value"])
+        except ConfigurationError as error:
+            raise UsageError("accepted in brackets is what audiences accept, written in YAML") from error
+    return [_value(each.strip(), is_part=is_part) for each in written.split(",")]
+
+
+def _value(text: str, *, is_part: bool) -> Value:
+    if is_part and _PART.fullmatch(text):
+        return int(text)
+    if not _NUMBER.fullmatch(text):
+        return text
+    return float(text) if "." in text else int(text)
+
+
+def _range(operator: str, condition: Condition, written: str, *, is_date: bool) -> Condition:
+    """Return the range on one side of a value; without the value itself, it begins with the next one."""
+    bound = condition[0] if isinstance(condition, list) and len(condition) == 1 else None
+    step = {">": 1, "<": -1}.get(operator, 0)
+    try:
+        if isinstance(bound, str) and _ISO_DATE.fullmatch(bound):
+            return {_BOUND[operator]: (date.fromisoformat(bound) + timedelta(days=step)).isoformat()}
+    except (ValueError, OverflowError):
+        bound = None
+    if bound is None or isinstance(bound, str) or is_date:
+        raise UsageError(
+            f"{written!r} cannot be compared by {operator}; accepted is a date YYYY-MM-DD, or of other"
+            " columns a number"
+        )
+    return {_BOUND[operator]: math.nextafter(bound, step * math.inf) if step else bound}

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from email_scheduler.operations.plan_difference import match_plans
-from email_scheduler.planning.vocabulary import PRE_SCHEDULED
+from email_scheduler.planning.registry.email_types import PRE_SCHEDULED
 from email_scheduler.storage.compare import Positions
 
 

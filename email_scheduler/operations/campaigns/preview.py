@@ -14,26 +14,24 @@ import numpy as np
 import pandas as pd
 from pydantic import ValidationError
 from sqlalchemy import Text, cast, func, select
-from sqlalchemy.engine import Connection
 
 from email_scheduler.config.audiences import Audience
 from email_scheduler.config.loader import load_config
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.errors import UsageError
-from email_scheduler.operations.campaigns.campaign_instances import (
+from email_scheduler.operations.campaigns.catalogue import (
     InstanceRow,
     change_instance,
     create_instance,
     find_instance,
+    find_type,
     list_instances,
 )
-from email_scheduler.operations.campaigns.campaign_types import find_type
 from email_scheduler.operations.campaigns.displaced import Displaced, count_reasons, displaced_by
+from email_scheduler.operations.campaigns.selections import Selection, import_selection
 from email_scheduler.operations.campaigns.session import Session, connected, transaction
-from email_scheduler.operations.campaigns.staging import Selection, fill_stage, source_of
-from email_scheduler.operations.campaigns.targets import take_targets
-from email_scheduler.operations.campaigns.values import to_json
-from email_scheduler.operations.csv_files.bad_lines import BadLines, BadLinesError
+from email_scheduler.operations.campaigns.stored_values import to_json
+from email_scheduler.operations.campaigns.targets import notes_on, take_targets
 from email_scheduler.planning.audiences import AudienceCounts, count_audience
 from email_scheduler.planning.dates import from_day
 from email_scheduler.planning.frames import (
@@ -44,7 +42,8 @@ from email_scheduler.planning.frames import (
     PlanInputs,
 )
 from email_scheduler.planning.plan import Plan, make_plan, planning_basis
-from email_scheduler.planning.vocabulary import PRE_SCHEDULED
+from email_scheduler.planning.registry.email_types import PRE_SCHEDULED
+from email_scheduler.storage.connection import Connection
 from email_scheduler.storage.read import read_inputs
 from email_scheduler.storage.tables import contact_campaigns
 
@@ -206,19 +205,16 @@ def _look_up(
     trigger_date: date | None,
 ) -> _Subject:
     if isinstance(instance, str) and selection is None:
-        with connection.begin():
-            row = find_instance(connection, instance)
-            return _Subject(row, _notes(connection, row))
-    bad_lines = BadLines()
+        row = find_instance(connection, instance)
+        return _Subject(row, _notes(connection, row))
     if selection is not None:
-        fill_stage(connection, selection, bad_lines, trigger_date=trigger_date)
-        if bad_lines:
-            raise BadLinesError(source_of(selection)[0], bad_lines, source_of(selection)[1])
+        import_selection(connection, selection, trigger_date=trigger_date)
     with transaction(connection, "preview", is_dry_run=True) as session:
         row = _saved(session, instance)
         if selection is not None:
             take_targets(session, row)
-        return _Subject(row, _notes(connection, row), _targets(connection, row.id))
+        notes = [*notes_on(selection), *_notes(connection, row)]
+        return _Subject(row, notes, _targets(connection, row.id))
 
 
 def _saved(session: Session, instance: str | NewInstance) -> InstanceRow:
@@ -256,8 +252,7 @@ def _targets(connection: Connection, instance_id: int) -> pd.DataFrame:
         .where(columns.campaign_instance_id == instance_id)
         .order_by(columns.id)
     )
-    rows = connection.execute(query).all()
-    return _frame(CONTACT_CAMPAIGNS_TABLE.columns, rows)
+    return _frame(CONTACT_CAMPAIGNS_TABLE.columns, connection.execute(query))
 
 
 def _frame(names: dict[str, str], rows: Sequence[Any]) -> pd.DataFrame:

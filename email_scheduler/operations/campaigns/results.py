@@ -6,7 +6,6 @@ from typing import Any, Final
 
 from sqlalchemy import (
     ColumnElement,
-    Row,
     Select,
     Text,
     and_,
@@ -18,17 +17,18 @@ from sqlalchemy import (
     or_,
     select,
 )
-from sqlalchemy.engine import Connection
 
-from email_scheduler.operations.campaigns.campaign_instances import (
+from email_scheduler.operations.campaigns.catalogue import (
     InstanceRow,
+    TypeRow,
     find_instance,
+    find_type,
     list_instances,
 )
-from email_scheduler.operations.campaigns.campaign_types import TypeRow, find_type
-from email_scheduler.operations.campaigns.values import as_text, is_true, raw
+from email_scheduler.operations.campaigns.stored_values import as_text, is_true, raw
 from email_scheduler.operations.campaigns.variants import VariantResult, variant_results
-from email_scheduler.planning.vocabulary import PRE_SCHEDULED, SENT_STATUSES, SKIPPED
+from email_scheduler.planning.registry.email_types import PRE_SCHEDULED, SENT_STATUSES, SKIPPED
+from email_scheduler.storage.connection import Connection, Row
 from email_scheduler.storage.tables import (
     campaign_change_log,
     campaign_instances,
@@ -129,7 +129,7 @@ def count_instances(connection: Connection) -> list[InstanceCounts]:
         select(_emails.campaign_instance_id, _emails.status, func.count())
         .where(_emails.campaign_instance_id.is_not(None), _emails.initial_email_id.is_(None))
         .group_by(_emails.campaign_instance_id, _emails.status)
-    ).all()
+    )
     return [
         InstanceCounts(
             instance,
@@ -212,7 +212,11 @@ def list_changes(connection: Connection, *, limit: int = 50, reference: str | No
     """
     log, instances = campaign_change_log.c, campaign_instances.c
     query = (
-        select(*(raw(column) for column in log), instances.campaign_type, instances.instance_name)
+        select(
+            *map(raw, log),
+            instances.campaign_type.label("type_of_instance"),
+            instances.instance_name,
+        )
         .select_from(
             campaign_change_log.outerjoin(campaign_instances, instances.id == log.campaign_instance_id)
         )
@@ -221,11 +225,10 @@ def list_changes(connection: Connection, *, limit: int = 50, reference: str | No
     )
     if reference is not None:
         query = query.where(log.campaign_instance_id == find_instance(connection, reference).id)
-    names = [*campaign_change_log.c.keys(), "type_of_instance", "instance_name"]
-    return [_log_row(dict(zip(names, row, strict=True))) for row in connection.execute(query)]
+    return [_log_row(row) for row in connection.rows(query)]
 
 
-def target_rows(connection: Connection, reference: str) -> Iterable[Row[Any]]:
+def target_rows(connection: Connection, reference: str) -> Iterable[Row]:
     """Return contact, trigger date, status and metadata of the listed contacts of an instance, by contact.
 
     Raises:
@@ -263,7 +266,8 @@ def _log_row(row: dict[str, Any]) -> LogRow:
 
 
 def _grouped(what: ColumnElement[Any], *conditions: ColumnElement[bool]) -> Select[Any]:
-    return select(what, func.count()).where(*conditions).group_by(what).order_by(what)
+    # named, since the values within an expression make it another one each time that it is written
+    return select(what.label("what"), func.count()).where(*conditions).group_by("what").order_by("what")
 
 
 def _counts(connection: Connection, query: Select[Any]) -> dict[Any, int]:

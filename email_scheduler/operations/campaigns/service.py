@@ -5,35 +5,26 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy.engine import Connection
-
 from email_scheduler.config.schema import SchedulerConfig
-from email_scheduler.operations.campaigns import (
-    campaign_instances,
-    campaign_types,
-    results,
-    targets,
-)
-from email_scheduler.operations.campaigns.campaign_instances import InstanceRow
-from email_scheduler.operations.campaigns.campaign_types import TypeRow
-from email_scheduler.operations.campaigns.csv_lines import TRIGGER_DATE
+from email_scheduler.operations.campaigns import catalogue, results, targets
+from email_scheduler.operations.campaigns.catalogue import InstanceRow, TypeRow
 from email_scheduler.operations.campaigns.preview import CampaignPreview, NewInstance, preview_instance
 from email_scheduler.operations.campaigns.results import InstanceCounts, InstanceReport, LogRow
+from email_scheduler.operations.campaigns.selections import TRIGGER_DATE, Selection
 from email_scheduler.operations.campaigns.session import Session, changing, connected, current_user
-from email_scheduler.operations.campaigns.staging import Selection
 from email_scheduler.operations.campaigns.sync import SyncResult, sync
 from email_scheduler.operations.campaigns.targets import TargetResult
-from email_scheduler.operations.csv_files.cells import CONTACT_ID, write_csv
+from email_scheduler.operations.csv_files.lines import CONTACT_ID, write_csv
 from email_scheduler.operations.private_output import private_output
 from email_scheduler.storage.campaign_log import LoggedChange
+from email_scheduler.storage.connection import Connection
 from email_scheduler.storage.schema import require_current_schema
 
 
 class Campaigns:
     """The campaigns of one organisation. Every change is one transaction, which records it, too.
 
-    Instances are named by their id, ``type/name``, or their name where no other has it. While a method works,
-    no ADBC connection to the database may be open in this process (see ``storage.engine``).
+    Instances are named by their id, ``type/name``, or their name where no other has it.
 
     Args:
         url: The organisation's database, initialised.
@@ -55,7 +46,7 @@ class Campaigns:
     def types(self) -> list[TypeRow]:
         """Return all types by name."""
         with self._reading() as connection:
-            return campaign_types.list_types(connection)
+            return catalogue.list_types(connection)
 
     def create_type(self, name: str, **settings: Any) -> TypeRow:
         """Create a type; see ``CampaignType`` for the settings and their defaults.
@@ -64,7 +55,7 @@ class Campaigns:
             UsageError: Name or settings are not accepted, or there is one already.
         """
         with self._changing() as session:
-            return campaign_types.create_type(session, name, settings)
+            return catalogue.create_type(session, name, settings)
 
     def change_type(self, name: str, **settings: Any) -> list[LoggedChange]:
         """Change settings of a type; ``active=False`` switches it off at once. Return what changed.
@@ -73,7 +64,7 @@ class Campaigns:
             UsageError: There is no such type, or a setting is not accepted.
         """
         with self._changing() as session:
-            return campaign_types.change_type(session, name, settings)
+            return catalogue.change_type(session, name, settings)
 
     def instances(self) -> list[InstanceCounts]:
         """Return all instances by id, with their counts."""
@@ -88,7 +79,7 @@ class Campaigns:
                 already.
         """
         with self._changing() as session:
-            return campaign_instances.create_instance(session, campaign_type, instance_name, settings)
+            return catalogue.create_instance(session, campaign_type, instance_name, settings)
 
     def change_instance(self, instance: str, **settings: Any) -> list[LoggedChange]:
         """Change settings of an instance; of ``metadata`` the keys that are given. Return what changed.
@@ -97,7 +88,7 @@ class Campaigns:
             UsageError: There is no such instance, or a setting is not accepted.
         """
         with self._changing() as session:
-            return campaign_instances.change_instance(session, instance, settings)
+            return catalogue.change_instance(session, instance, settings)
 
     def end_instance(self, instance: str, on: date) -> list[LoggedChange]:
         """Let an instance end on a date, its last day. Return what changed.

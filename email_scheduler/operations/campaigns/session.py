@@ -5,11 +5,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from sqlalchemy.engine import Connection
-
 from email_scheduler.config.schema import SchedulerConfig
-from email_scheduler.storage.campaign_log import LoggedChange, record_changes, without_triggers
-from email_scheduler.storage.engine import open_engine
+from email_scheduler.storage.campaign_log import LoggedChange, record_changes, without_logging
+from email_scheduler.storage.connection import Connection
+from email_scheduler.storage.engine import connect
 from email_scheduler.storage.faults import database_errors
 from email_scheduler.storage.moments import timestamp, utc_now
 
@@ -54,11 +53,11 @@ def connected(url: str, config: SchedulerConfig, *, is_bulky: bool = False) -> I
     Raises:
         DatabaseError: The database cannot be opened, read or written.
     """
-    database = config.database
     if is_bulky:
-        pragmas = database.sqlite_optimizations.model_copy(update={"temp_store": "FILE"})
-        database = database.model_copy(update={"sqlite_optimizations": pragmas})
-    with database_errors(url), open_engine(url, database).connect() as connection:
+        pragmas = config.database.sqlite_optimizations.model_copy(update={"temp_store": "FILE"})
+        database = config.database.model_copy(update={"sqlite_optimizations": pragmas})
+        config = config.model_copy(update={"database": database})
+    with database_errors(url), connect(url, config) as connection:
         yield connection
 
 
@@ -71,12 +70,8 @@ def transaction(connection: Connection, changed_by: str, *, is_dry_run: bool = F
         changed_by: Who changes.
         is_dry_run: Take everything back at the end.
     """
-    connection.execution_options(sqlite_begin="IMMEDIATE")
-    with connection.begin() as begun:
-        with without_triggers(connection, changed_by):
-            yield Session(connection, changed_by, timestamp(utc_now()))
-        if is_dry_run:
-            begun.rollback()
+    with connection.transaction(is_dry_run=is_dry_run), without_logging(connection, changed_by):
+        yield Session(connection, changed_by, timestamp(utc_now()))
 
 
 @contextmanager

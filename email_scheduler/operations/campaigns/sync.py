@@ -5,12 +5,14 @@ from dataclasses import dataclass
 
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.errors import UsageError
-from email_scheduler.operations.campaigns.campaign_instances import (
+from email_scheduler.operations.campaigns.catalogue import (
     change_instance,
+    change_type,
     create_instance,
+    create_type,
     list_instances,
+    list_types,
 )
-from email_scheduler.operations.campaigns.campaign_types import change_type, create_type, list_types
 from email_scheduler.operations.campaigns.session import Session
 from email_scheduler.storage.campaign_log import LoggedChange
 

@@ -12,7 +12,8 @@ import pandas as pd
 
 from email_scheduler.planning.frames import DATE, ID, LABEL, NO_DATE, Frame
 from email_scheduler.planning.handled import TOLERANCE_DAYS
-from email_scheduler.planning.vocabulary import AEP, FOLLOW_UP_PREFIX, PRE_SCHEDULED, is_label
+from email_scheduler.planning.labels import is_label
+from email_scheduler.planning.registry.email_types import AEP, FOLLOW_UP_PREFIX, PRE_SCHEDULED
 
 # What an older program has planned. event_date is NO_DATE where it says none.
 OLDER_PLAN: Final = Frame(

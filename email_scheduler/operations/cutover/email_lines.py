@@ -1,34 +1,40 @@
 """Reading emails of the older program from a CSV file: what it has sent, and what it has planned."""
 
 import re
+from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Final
+
+import numpy as np
+import pandas as pd
 
 from email_scheduler.clock import TIME_ZONE
 from email_scheduler.config.values import FIRST_YEAR, LAST_YEAR
 from email_scheduler.errors import UsageError
-from email_scheduler.operations.csv_files.bad_lines import BadLines
-from email_scheduler.operations.csv_files.cells import (
+from email_scheduler.operations.csv_files.bad_lines import BadLines, BadLinesError
+from email_scheduler.operations.csv_files.lines import (
     ACCEPTED_DATE,
-    ACCEPTED_ID,
     CONTACT_ID,
     EMAIL,
-    NO_CONTACT,
     Dates,
-    is_id,
+    Problems,
+    open_csv,
+    read_contact,
+    read_lines,
     unescape_cell,
 )
-from email_scheduler.operations.csv_files.records import read_records
 from email_scheduler.operations.rate_increases import OLDER_TYPE
-from email_scheduler.planning.vocabulary import (
-    ANNIVERSARY_TYPES,
+from email_scheduler.planning.frames import NO_NUMBER
+from email_scheduler.planning.registry.email_types import (
+    BUILT_IN_TYPES,
     CAMPAIGN_PREFIX,
-    FOLLOW_UP_TYPES,
     LIVE_STATUSES,
     STATUSES,
 )
+from email_scheduler.storage.older_plan import OLDER_PLAN_TABLE
 
 EMAIL_TYPE: Final = "email_type"
 CAMPAIGN_INSTANCE: Final = "campaign_instance"
@@ -50,7 +56,7 @@ DEFAULT_STATUS: Final = "sent"
 SENDER_STATUSES: Final = (*LIVE_STATUSES, "failed")
 
 UNKNOWN_TYPE: Final = (
-    f"not an email type; accepted is one of {', '.join((*ANNIVERSARY_TYPES, *FOLLOW_UP_TYPES, OLDER_TYPE))},"
+    f"not an email type; accepted is one of {', '.join((*BUILT_IN_TYPES, OLDER_TYPE))},"
     f" or {CAMPAIGN_PREFIX} and the name of a campaign type"
 )
 UNKNOWN_STATUS: Final = f"not a status; accepted is one of {', '.join((*SENDER_STATUSES, *STATUSES))}"
@@ -60,12 +66,12 @@ ACCEPTED_MOMENT: Final = (
     f" in the years {FIRST_YEAR} to {LAST_YEAR}"
 )
 
-_KNOWN_TYPES: Final = {*ANNIVERSARY_TYPES, *FOLLOW_UP_TYPES, OLDER_TYPE}
+_KNOWN_TYPES: Final = {*BUILT_IN_TYPES, OLDER_TYPE}
 _CAMPAIGN_TYPE: Final = re.compile(CAMPAIGN_PREFIX + r"[a-z0-9][a-z0-9_]{0,62}")
 _TIMESTAMP: Final = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ][0-9]{2}:[0-9]{2}.*")
 _NUMBER: Final = re.compile(r"[0-9]{1,4}(\.0)?")
-
-_Problems = list[tuple[str, str]]
+NO_ID: Final = "not given; plans are compared by it, accepted is a whole number"
+_LABELS: Final = (EMAIL_TYPE, SEND_DATE, STATUS, SKIP_REASON)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,14 +121,43 @@ def read_emails(lines: Iterable[str], source: str, bad_lines: BadLines) -> Itera
     Raises:
         UsageError: The heading is not accepted.
     """
-    heading, records = read_records(lines, source, bad_lines)
-    reader = _Reader(_positions(heading, source))
-    for number, cells in records:
-        line, problems = reader.read(number, cells)
-        for column, reason in problems:
-            bad_lines.add(number, column, reason)
-        if not problems:
-            yield line
+    return read_lines(lines, source, bad_lines, lambda heading: _Reader(_positions(heading, source)).read)
+
+
+def read_older_csv(path: Path) -> pd.DataFrame:
+    """Return ``OLDER_PLAN_TABLE``: the lines with the statuses pre-scheduled and skipped, of all types.
+
+    Raises:
+        BadLinesError: Some lines cannot be read.
+        UsageError: The file cannot be read.
+    """
+    bad_lines = BadLines()
+    ids, numbers = array("q"), {part: array("i") for part in ("year", "month", "day")}
+    codes = {name: array("i") for name in _LABELS}
+    texts: dict[str, dict[str, int]] = {name: {} for name in _LABELS}
+    with open_csv(path) as lines:
+        for line in read_emails(lines, str(path), bad_lines):
+            if line.status not in STATUSES:
+                continue
+            if line.contact_id is None:
+                bad_lines.add(line.number, CONTACT_ID, NO_ID)
+                continue
+            ids.append(line.contact_id)
+            parts = map(int, line.event_date.split("-")) if line.event_date else (NO_NUMBER,) * 3
+            for column, number in zip(numbers.values(), parts, strict=True):
+                column.append(number)
+            values = (line.email_type, line.send_date, line.status, line.skip_reason)
+            for name, text in zip(_LABELS, values, strict=True):
+                known = texts[name]
+                codes[name].append(-1 if text is None else known.setdefault(text, len(known)))
+    if bad_lines:
+        raise BadLinesError(str(path), bad_lines, "line", can_skip=False)
+    labels = {
+        name: pd.Categorical.from_codes(np.array(codes[name]), categories=pd.Index(texts[name], dtype="str"))
+        for name in _LABELS
+    }
+    events = {f"event_{part}": np.array(column, np.int32) for part, column in numbers.items()}
+    return OLDER_PLAN_TABLE.build({"contact_id": np.array(ids, np.int64), **labels, **events})
 
 
 class _Reader:
@@ -135,11 +170,10 @@ class _Reader:
         self._date_column = SEND_DATE if SEND_DATE in at else SENT_AT
         self._dates = Dates()
 
-    def read(self, number: int, cells: list[str]) -> tuple[EmailLine, _Problems]:
-        """Return a line, and what is wrong with which column; where something is, the line says nothing."""
-        problems: _Problems = []
+    def read(self, number: int, cells: list[str], problems: Problems) -> EmailLine:
+        """Return a line, and note what is wrong with which column; where something is, it says nothing."""
         cell = {name: unescape_cell(cells[place].strip()) for name, place in self._at if cells[place]}.get
-        contact, address = self._contact(cell(CONTACT_ID, ""), cell(EMAIL, ""), problems)
+        contact, address = read_contact(cell(CONTACT_ID, ""), cell(EMAIL, ""), self._contact_column, problems)
         email_type, status = cell(EMAIL_TYPE, ""), cell(STATUS) or DEFAULT_STATUS
         if email_type not in _KNOWN_TYPES and not _CAMPAIGN_TYPE.fullmatch(email_type):
             problems.append((EMAIL_TYPE, UNKNOWN_TYPE))
@@ -147,7 +181,7 @@ class _Reader:
             problems.append((STATUS, UNKNOWN_STATUS))
         send_date, sent_at = self._send_date(cell(SEND_DATE, ""), cell(SENT_AT, ""), problems)
         event_date = self._event_date(cell(EVENT_DATE, ""), [cell(n, "") for n in EVENT_PARTS], problems)
-        line = EmailLine(
+        return EmailLine(
             number,
             contact,
             address,
@@ -160,23 +194,14 @@ class _Reader:
             cell(SKIP_REASON) or None,
             cell(TEMPLATE) or None,
         )
-        return line, problems
 
-    def _contact(self, contact: str, email: str, problems: _Problems) -> tuple[int | None, str | None]:
-        is_good = is_id(contact)
-        if contact and not is_good:
-            problems.append((CONTACT_ID, ACCEPTED_ID))
-        if not contact and not email:
-            problems.append((self._contact_column, NO_CONTACT))
-        return int(contact) if is_good else None, email or None
-
-    def _send_date(self, scheduled: str, sent: str, problems: _Problems) -> tuple[str, str | None]:
+    def _send_date(self, scheduled: str, sent: str, problems: Problems) -> tuple[str, str | None]:
         if not scheduled and not sent:
             problems.append((self._date_column, NO_SEND_DATE))
         day, moment = self._moment(scheduled, SEND_DATE, problems), self._moment(sent, SENT_AT, problems)
         return (day or moment)[:10], moment or None
 
-    def _moment(self, text: str, column: str, problems: _Problems) -> str:
+    def _moment(self, text: str, column: str, problems: Problems) -> str:
         """Return a date as it is, and a timestamp as one of US Central time; blank where there is none."""
         if not text or self._dates.is_date(text):
             return text
@@ -191,7 +216,7 @@ class _Reader:
         problems.append((column, ACCEPTED_MOMENT))
         return ""
 
-    def _event_date(self, event: str, parts: list[str], problems: _Problems) -> str | None:
+    def _event_date(self, event: str, parts: list[str], problems: Problems) -> str | None:
         """Return the event date, in one column or in three; None where there is none."""
         if event:
             if not self._dates.is_date(event):

@@ -8,23 +8,21 @@ import numpy.typing as npt
 import pandas as pd
 
 from email_scheduler.config.schema import SchedulerConfig
-from email_scheduler.planning.contacts import INVALIDATING_ISSUES
 from email_scheduler.planning.dates import to_day
 from email_scheduler.planning.frames import NO_DATE, PlanInputs
 from email_scheduler.planning.handled import is_handled
 from email_scheduler.planning.history import has_type, read_history
+from email_scheduler.planning.labels import is_label, is_planners_type
 from email_scheduler.planning.packing import is_among, pack
 from email_scheduler.planning.plan import Plan
-from email_scheduler.planning.vocabulary import (
+from email_scheduler.planning.registry.email_types import (
     ANNIVERSARY_TYPES,
-    BIRTHDAY,
     CAMPAIGN_PREFIX,
-    EFFECTIVE_DATE,
     FOLLOW_UP_PREFIX,
     PRE_SCHEDULED,
-    is_label,
-    is_planners_type,
+    YEARLY_TYPES,
 )
+from email_scheduler.planning.registry.reasons import INVALIDATING_ISSUES
 
 # Of emails that go out here.
 IDEAL_DATE: Final = "ideal_date"
@@ -114,12 +112,9 @@ class OnlyThere:
             return np.zeros(len(rows), np.bool_)
         ideal = rows["scheduled_send_date"].to_numpy().astype(np.int64)
         events = rows["event_date"].to_numpy().astype(np.int64)
-        for email_type, days_before in (
-            (BIRTHDAY, timing.birthday_email_days_before),
-            (EFFECTIVE_DATE, timing.effective_date_days_before),
-        ):
+        for email_type, yearly in YEARLY_TYPES.items():
             is_known = is_label(rows["email_type"], [email_type]) & (events != NO_DATE)
-            ideal = np.where(is_known, events - days_before, ideal)
+            ideal = np.where(is_known, events - getattr(timing, yearly.setting), ideal)
         is_before: Flags = ideal < to_day(go_live)
         return is_before
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.errors import UsageError
-from email_scheduler.operations.csv_files.cells import write_csv
+from email_scheduler.operations.csv_files.lines import write_csv
 from email_scheduler.operations.cutover.comparison import (
     OLDER_PLAN,
     ONLY_HERE,
@@ -23,14 +23,15 @@ from email_scheduler.operations.cutover.comparison import (
     match_rows,
     outcomes,
 )
-from email_scheduler.operations.cutover.older_csv import read_older_csv
+from email_scheduler.operations.cutover.email_lines import read_older_csv
 from email_scheduler.operations.cutover.reasons import BEYOND_THEIR_LAST_DAY, OnlyThere, reasons_here
 from email_scheduler.operations.rate_increases import CAMPAIGN_TYPE, OLDER_TYPE
 from email_scheduler.planning.dates import date_parts, event_days, format_days
 from email_scheduler.planning.frames import DATE, ID, LABEL, NO_DATE, Frame, PlanInputs
+from email_scheduler.planning.labels import is_label
 from email_scheduler.planning.packing import is_among, pack
 from email_scheduler.planning.plan import Plan, make_plan
-from email_scheduler.planning.vocabulary import CAMPAIGN_PREFIX, PRE_SCHEDULED, is_label
+from email_scheduler.planning.registry.email_types import CAMPAIGN_PREFIX, PRE_SCHEDULED
 from email_scheduler.storage.older_plan import read_older_plan
 from email_scheduler.storage.publish import refuse_violations
 from email_scheduler.storage.read import read_inputs

@@ -16,8 +16,9 @@ from email_scheduler.operations.simulation.tables import Tables
 from email_scheduler.planning.compliance import find_violations
 from email_scheduler.planning.dates import to_day
 from email_scheduler.planning.frames import CONTACTS, DATE, NUMBER, Frame, PlanInputs
+from email_scheduler.planning.labels import is_label
 from email_scheduler.planning.plan import make_plan
-from email_scheduler.planning.vocabulary import DAILY_CAP_EXCEEDED, is_label
+from email_scheduler.planning.registry.reasons import DAILY_CAP_EXCEEDED
 
 PROOF_EVERY_DAYS: Final = 30
 

@@ -13,8 +13,9 @@ from email_scheduler.operations.simulation.days import Simulation
 from email_scheduler.operations.simulation.ledger import EXCLUDED, LATE, LOST, OUTCOMES, SENT_OUTCOMES
 from email_scheduler.operations.simulation.reactions import Reactions
 from email_scheduler.planning.dates import format_days, from_day
+from email_scheduler.planning.labels import is_label
 from email_scheduler.planning.packing import SortedIds
-from email_scheduler.planning.vocabulary import ANNIVERSARY_TYPES, FOLLOW_UP_PREFIX, is_label
+from email_scheduler.planning.registry.email_types import ANNIVERSARY_TYPES, FOLLOW_UP_PREFIX
 from email_scheduler.reporting.simulation_figures import SimulationFigures
 
 _CAMPAIGNS: Final = "campaigns"

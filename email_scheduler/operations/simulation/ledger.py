@@ -8,22 +8,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from email_scheduler.planning.dates import Flags
-from email_scheduler.planning.exclusions import EXCLUSION_REASONS
 from email_scheduler.planning.frames import DATE, EMAIL_SCHEDULES, ID, LABEL, NUMBER, Frame
+from email_scheduler.planning.labels import ALL_SKIP_REASONS, is_label, labels
 from email_scheduler.planning.packing import Keys, SortedIds, pack
 from email_scheduler.planning.plan import Plan
-from email_scheduler.planning.vocabulary import (
+from email_scheduler.planning.registry.email_types import PRE_SCHEDULED
+from email_scheduler.planning.registry.reasons import (
     ADJUSTMENTS,
-    CAMPAIGN_CONFLICT,
-    DAILY_CAP_EXCEEDED,
-    EVENT_PASSED,
-    FREQUENCY_LIMIT_EXCEEDED,
-    NO_SEND_DAY,
-    OUTSIDE_CAMPAIGN_DATES,
-    PRE_SCHEDULED,
     SKIP_REASONS,
-    is_label,
-    labels,
 )
 
 ON_TIME: Final = "on time"
@@ -38,8 +30,6 @@ WITHDRAWN: Final = "withdrawn"
 # another email, such as a later follow-up, took its place.
 OUTCOMES: Final = (ON_TIME, LATE, LOST, EXCLUDED, OUTSIDE_DATES, WITHDRAWN)
 SENT_OUTCOMES: Final = (ON_TIME, LATE)
-# The skip reasons that more room would have helped against.
-ROOM_REASONS: Final = (DAILY_CAP_EXCEEDED, FREQUENCY_LIMIT_EXCEEDED, CAMPAIGN_CONFLICT, NO_SEND_DAY)
 
 # Emails that are settled. day: that on which it was sent, or on which the plan first did not count on it any
 # more. reason: the skip reason, of sent emails the adjustment, where there is one. late_days: of late emails
@@ -63,12 +53,14 @@ SETTLED_EMAILS: Final = Frame(
 
 Codes = npt.NDArray[np.int16]
 _NONE: Final = -1
-_REASONS: Final = (*SKIP_REASONS, *ADJUSTMENTS)
-_LATE_ADJUSTMENTS: Final = ("redistributed", "catch_up")
-_IS_ROOM: Final = np.array([*(name in ROOM_REASONS for name in SKIP_REASONS), False])
-_IS_EXCLUSION: Final = np.array([*(name in EXCLUSION_REASONS for name in SKIP_REASONS), False])
+_REASONS: Final = (*ALL_SKIP_REASONS, *ADJUSTMENTS)
+_LATE_ADJUSTMENTS: Final = [name for name, adjustment in ADJUSTMENTS.items() if adjustment.is_late]
+_IS_EXCLUSION: Final = np.array([*(name not in SKIP_REASONS for name in ALL_SKIP_REASONS), False])
+_IS_ROOM: Final = np.array(
+    [*(name in SKIP_REASONS and SKIP_REASONS[name].is_want_of_room for name in ALL_SKIP_REASONS), False]
+)
 _IS_OUTSIDE: Final = np.array(
-    [*(name in (EVENT_PASSED, OUTSIDE_CAMPAIGN_DATES) for name in SKIP_REASONS), False]
+    [*(name in SKIP_REASONS and not SKIP_REASONS[name].is_want_of_room for name in ALL_SKIP_REASONS), False]
 )
 
 
@@ -93,7 +85,7 @@ class _Open:
 
     Attributes:
         rows: ``EMAIL_SCHEDULES``.
-        room: The code of the last skip reason of ``ROOM_REASONS`` that each had so far, ``_NONE``: none.
+        room: The code of the last skip reason for want of room that each had so far, ``_NONE``: none.
         is_settled: Rows that stay in the plan although nothing will become of them.
     """
 

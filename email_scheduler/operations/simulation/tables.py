@@ -19,7 +19,8 @@ from email_scheduler.planning.frames import (
     Frame,
     PlanInputs,
 )
-from email_scheduler.planning.vocabulary import CAMPAIGN_PREFIX, labels
+from email_scheduler.planning.labels import labels
+from email_scheduler.planning.registry.email_types import CAMPAIGN_PREFIX
 from email_scheduler.storage.arrow import append_rows
 
 _SENT_AT: Final = "T08:30:00"

@@ -71,9 +71,11 @@ class Audiences:
 
     def _meets(self, name: str, condition: object) -> Flags:
         if name == "state":
-            states = condition if isinstance(condition, list) else [condition]
-            wanted = {str(state).strip().upper() for state in states}
-            return _per_contact(self._contacts["state"], lambda state: state in wanted)
+            excluded = condition.get("not") if isinstance(condition, Mapping) else None
+            stated = condition if excluded is None else excluded
+            states = stated if isinstance(stated, list) else [stated]
+            named = {str(state).strip().upper() for state in states}
+            return _per_contact(self._contacts["state"], lambda state: (state in named) == (excluded is None))
         if self._has(name):
             return _per_contact(self._texts(name), _test_of(condition, is_date=name.endswith("_date")))
         base, _, part = name.rpartition("_")
@@ -112,6 +114,9 @@ def _per_contact(column: pd.Series, test: Callable[[str], bool]) -> Flags:
 
 def _test_of(condition: object, *, is_date: bool) -> Callable[[str], bool]:
     """Return what tells whether a text meets a condition."""
+    if isinstance(condition, Mapping) and "not" in condition:
+        is_one = _test_of(condition["not"], is_date=is_date)
+        return lambda text: not is_one(text)
     if isinstance(condition, Mapping):
         return _test_of_range(condition)
     values: Sequence[object] = condition if isinstance(condition, list) else [condition]

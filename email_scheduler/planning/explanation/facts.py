@@ -30,6 +30,7 @@ from email_scheduler.planning.follow_ups import plan_follow_ups
 from email_scheduler.planning.frames import NO_DATE, PlanInputs
 from email_scheduler.planning.intervals import assign_intervals
 from email_scheduler.planning.plan import plan_campaigns, planning_basis
+from email_scheduler.planning.registry.email_types import EFFECTIVE_DATE
 
 Key = tuple[str, int, date]
 _DATES: Final = (
@@ -194,7 +195,7 @@ class Facts:
     def _smoothed(self) -> dict[int, list[dict[str, Any]]]:
         if not self.config.features.enable_load_balancing:
             return {}
-        is_smoothed = (self._due["email_type"] == "effective_date").to_numpy()
+        is_smoothed = (self._due["email_type"] == EFFECTIVE_DATE).to_numpy()
         due = self._due[is_smoothed].reset_index(drop=True)
         crowded = np.unique(due["ideal_send_date"].to_numpy()).astype(np.int32)
         return by_contact(assign_intervals(self.basis, due, crowded))

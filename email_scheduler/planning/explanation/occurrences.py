@@ -4,15 +4,25 @@ The published row leads. What the planner works out for the contact alone says w
 database has changed since the plan was made, and that is said.
 """
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 from functools import cached_property
 from typing import Any, Final
 
-from email_scheduler.planning.explanation.answers import answering_rows
+import numpy as np
+import pandas as pd
+
+from email_scheduler.planning.campaigns import OPEN_TARGET_STATUSES
+from email_scheduler.planning.dates import to_day
+from email_scheduler.planning.explanation.deciding import (
+    counted_emails,
+    deciding_rule,
+    may_be_next,
+    needs_everybody,
+)
 from email_scheduler.planning.explanation.facts import Candidate, Facts, Key
-from email_scheduler.planning.explanation.limits import BALANCING_REASONS, counted_emails, may_be_next
 from email_scheduler.planning.explanation.past import PlanRow
 from email_scheduler.planning.explanation.results import (
     NO_EMAIL,
@@ -24,19 +34,26 @@ from email_scheduler.planning.explanation.results import (
     Occurrence,
     Rule,
 )
-from email_scheduler.planning.explanation.rules import deciding_rule
-from email_scheduler.planning.explanation.words import (
-    BEFORE_GO_LIVE,
-    HANDLED,
-    NO_ROW_MEANINGS,
-    NOT_IN_PLAN,
-    Meaning,
-    adjustment_meaning,
-    skip_meaning,
-)
-from email_scheduler.planning.vocabulary import (
+from email_scheduler.planning.handled import ANY_DAY, THAT_DAY, THAT_YEAR, is_handled
+from email_scheduler.planning.registry.email_types import (
+    FOLLOW_UP_PREFIX,
     POST_WINDOW,
     PRE_SCHEDULED,
+    SENT_STATUSES,
+)
+from email_scheduler.planning.registry.reasons import (
+    ADJUSTMENTS,
+    BEFORE_GO_LIVE,
+    FOLLOW_UPS_OFF,
+    FOLLOWED_UP,
+    HANDLED,
+    NO_ROW,
+    NOT_IN_PLAN,
+    NOTHING_TO_FOLLOW_UP,
+    ON_IDEAL_DATE,
+    SMOOTHED,
+    Word,
+    skip_meaning,
 )
 
 CHANGED: Final = (
@@ -166,10 +183,10 @@ class Emails:
         ideal = candidate.ideal_send_date if candidate else None
         go_live = self.facts.config.go_live_date
         if not is_due:
-            answered_by = answering_rows(self.facts, self.contact_id, key)
+            answered_by = _answering_rows(self.facts, self.contact_id, key)
             is_earlier = go_live is not None and ideal is not None and ideal < go_live
             reason = HANDLED if answered_by else BEFORE_GO_LIVE if is_earlier else NOT_IN_PLAN
-        meaning = NO_ROW_MEANINGS[reason]
+        meaning = NO_ROW[reason]
         return Occurrence(
             email_type=email_type,
             campaign_instance_id=instance_id or None,
@@ -198,7 +215,7 @@ class Emails:
 
 def no_email(email_type: str, reason: str, rule: Rule | None = None) -> Occurrence:
     """Return what says why there is no email of a type at all."""
-    meaning = NO_ROW_MEANINGS[reason]
+    meaning = NO_ROW[reason]
     return Occurrence(
         email_type=email_type,
         campaign_instance_id=None,
@@ -219,15 +236,15 @@ def _key(plan_row: PlanRow) -> tuple[str, int, date | None]:
     return row.email_type, row.campaign_instance_id or 0, row.event_date
 
 
-def _told(plan_row: PlanRow) -> tuple[str, str | None, Meaning]:
+def _told(plan_row: PlanRow) -> tuple[str, str | None, Word]:
     """Return outcome, reason and meaning of a row."""
     row = plan_row.row
     if plan_row.status is None:
-        return NOT_KEPT, None, Meaning("There was a row for it.", 13)
+        return NOT_KEPT, None, Word("", "There was a row for it.", 13)
     if plan_row.status != PRE_SCHEDULED:
         return SKIPPED, row.skip_reason, skip_meaning(row.skip_reason or "")
     outcome = PLANNED if plan_row.taken_as is None else TAKEN
-    return outcome, row.adjustment, adjustment_meaning(row.adjustment)
+    return outcome, row.adjustment, ADJUSTMENTS[row.adjustment] if row.adjustment else ON_IDEAL_DATE
 
 
 def _fits(plan_row: PlanRow, interval: dict[str, Any]) -> bool:
@@ -239,12 +256,121 @@ def _fits(plan_row: PlanRow, interval: dict[str, Any]) -> bool:
         first, last = interval["first_date"], interval["last_date"]
         if interval["skip_reason"] is not None or not first <= row.scheduled_send_date <= last:
             return False
-        is_smoothed = row.adjustment == "smoothed"
+        is_smoothed = row.adjustment == SMOOTHED
         return not is_smoothed or row.scheduled_send_date == interval["base_date"]
     if interval["skip_reason"] is not None:
         return bool(interval["skip_reason"] == row.skip_reason)
-    return row.skip_reason in BALANCING_REASONS
+    return needs_everybody(row.skip_reason or "")
 
 
 def _base_dates(intervals: list[dict[str, Any]]) -> tuple[date, ...]:
     return tuple(dict.fromkeys(each["base_date"] for each in intervals if each["base_date"] is not None))
+
+
+def _answering_rows(facts: Facts, contact_id: int, key: Key) -> tuple[int, ...]:
+    """Return the ids of the sender's rows that answer an occurrence of a contact, ascending."""
+    email_type, instance_id, event_date = key
+    history = facts.basis.history
+    own = history[(history["contact_id"] == contact_id).to_numpy()]
+    of_type = own[(own["email_type"] == email_type).to_numpy()]
+    if of_type.empty:
+        return ()
+    occurrence = pd.DataFrame(
+        {
+            "contact_id": np.array([contact_id], np.int64),
+            "email_type": pd.Categorical([email_type]),
+            "campaign_instance_id": np.array([instance_id], np.int64),
+            "event_date": np.array([to_day(event_date)], np.int32),
+        }
+    )
+    tolerance = np.array([_tolerance(facts, contact_id, instance_id)], np.int32)
+    dates = facts.config.aep_config.default_dates
+    rows = (of_type.iloc[number : number + 1] for number in range(len(of_type)))
+    answers = [int(row["id"].iloc[0]) for row in rows if is_handled(occurrence, row, dates, tolerance)[0]]
+    return tuple(sorted(answers))
+
+
+def _tolerance(facts: Facts, contact_id: int, instance_id: int) -> int:
+    own = [each for each in facts.targets(contact_id) if each["campaign_instance_id"] == instance_id]
+    if any(each["status"] in OPEN_TARGET_STATUSES for each in own):
+        return THAT_DAY
+    instance = facts.basis.instances.get(instance_id)
+    return THAT_YEAR if instance is not None and instance.is_yearly else ANY_DAY
+
+
+def follow_up_occurrences(emails: Emails) -> list[Occurrence]:
+    """Return the follow-up of a contact, or why it gets none, and rows of follow-ups that are left over."""
+    facts = emails.facts
+    due = facts.follow_up(emails.contact_id)
+    rows = [each for each in emails.rows if each.row.initial_email_id is not None]
+    found = [_follow_up_of_row(emails, row, due) for row in rows]
+    if due is not None and due["initial_email_id"] not in {each.row.initial_email_id for each in rows}:
+        found.append(no_email(due["email_type"], NOT_IN_PLAN))
+    elif not found:
+        found.append(_no_follow_up(facts, emails.contact_id))
+    return found
+
+
+def _follow_up_of_row(emails: Emails, plan_row: PlanRow, due: dict[str, Any] | None) -> Occurrence:
+    occurrence = emails.left_over(plan_row)
+    if plan_row.status is not None and _is_as_due(plan_row, due):
+        occurrence = replace(occurrence, notes=())
+    next_date = occurrence.next_date
+    if next_date is not None:
+        lookback = emails.facts.config.timing_constants.followup_lookback_days
+        next_date = NextDate(
+            None,
+            "It is looked at again every day, for as long as the email that it follows went out no more than"
+            f" {lookback} days ago.",
+        )
+    return replace(occurrence, notes=(_decision(plan_row), *occurrence.notes), next_date=next_date)
+
+
+def _decision(plan_row: PlanRow) -> str:
+    """Return which email a follow-up follows, and what the contact did: its metadata in a sentence."""
+    row = plan_row.row
+    try:
+        told = json.loads(row.metadata or "{}")
+        did = [
+            f"{name.replace('_', ' ')}: {'yes' if value else 'no'}"
+            for name, value in told["behavior"].items()
+        ]
+        kind = told["initial_email_type"]
+        return f"It follows the {kind} email, row {row.initial_email_id}; {', '.join(did)}."
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return f"It follows the email of row {row.initial_email_id}."
+
+
+def _is_as_due(plan_row: PlanRow, due: dict[str, Any] | None) -> bool:
+    row = plan_row.row
+    return due is not None and (
+        due["initial_email_id"] == row.initial_email_id
+        and due["email_type"] == row.email_type
+        and due["ideal_send_date"] == row.ideal_send_date
+        and due["send_date"] == row.scheduled_send_date
+        and due["skip_reason"] == (None if plan_row.status == PRE_SCHEDULED else row.skip_reason)
+    )
+
+
+def _no_follow_up(facts: Facts, contact_id: int) -> Occurrence:
+    if not facts.config.features.enable_followups:
+        rule = Rule("features.enable_followups", "false")
+        return replace(no_email(FOLLOW_UP_PREFIX, FOLLOW_UPS_OFF), rule=rule)
+    lookback = facts.config.timing_constants.followup_lookback_days
+    since = facts.inputs.as_of - timedelta(days=lookback)
+    own = facts.history(contact_id)
+    made = [row["id"] for row in own if row["email_type"].startswith(FOLLOW_UP_PREFIX)]
+    is_recent = any(
+        row["status"] in SENT_STATUSES
+        and row["send_date"] is not None
+        and since <= row["send_date"] <= facts.inputs.as_of
+        and not row["email_type"].startswith(FOLLOW_UP_PREFIX)
+        for row in own
+    )
+    reason = FOLLOWED_UP if made and is_recent else NOTHING_TO_FOLLOW_UP
+    rule = Rule("timing_constants.followup_lookback_days", str(lookback))
+    return replace(
+        no_email(FOLLOW_UP_PREFIX, reason),
+        rule=rule,
+        answered_by=tuple(made) if reason == FOLLOWED_UP else (),
+    )

@@ -8,8 +8,8 @@ import pytest
 
 from email_scheduler.errors import DatabaseError, UsageError
 from email_scheduler.operations.campaigns import AllContacts, BadLinesError, ById, FromCsv, Where
-from email_scheduler.operations.campaigns.staging import TWO_DATES
-from email_scheduler.operations.csv_files.contacts import (
+from email_scheduler.operations.campaigns.selections import TWO_DATES
+from email_scheduler.operations.csv_files.line_import import (
     NOT_THE_SAME,
     SHARED_ADDRESS,
     UNKNOWN_ADDRESS,
@@ -274,8 +274,9 @@ def test_new_metadata_of_a_target_is_taken_and_calls_for_no_plan(
     ("conditions", "ids"),
     [
         (["state=TX"], [1, 2, 7, 8, 9, 10]),
-        (["state=ca,ny"], [3, 4, 5]),
-        (["state="], [6]),
+        # the state is that of the ZIP: that of 6 is in New York
+        (["state=ca,ny"], [3, 4, 5, 6]),
+        (["state="], []),
         (["state!=TX"], [3, 4, 5, 6]),
         (["effective_month=11"], [1, 2, 6]),
         (["effective_month=11", "state=TX"], [1, 2]),
@@ -289,6 +290,11 @@ def test_new_metadata_of_a_target_is_taken_and_calls_for_no_plan(
         (["zip_code=10001"], [5, 6]),
         (["email="], [6]),
         (["effective_date="], [4, 5]),
+        (["zip_code>=75001", "id<4"], [1, 2, 3]),
+        (["zip_code={min: 10001, max: 75000}"], [5, 6]),
+        (["zip_code!=[75001, 90210]"], [5, 6]),
+        (["birth_date=unknown"], [5]),
+        (["effective_year>2019", "effective_year<=2020"], [6]),
     ],
 )
 def test_conditions_choose_contacts(
@@ -316,7 +322,12 @@ def test_columns_that_an_agency_has_added_can_stand_in_conditions(database: Camp
         ("1=1", "accepted is COLUMN=VALUE"),
         ("colour=red", "contacts have no column colour; accepted is one of birth_date"),
         ("id=1 OR 1=1; --", None),
-        ("state=' OR '1'='1", None),
+        ("zip_code=' OR '1'='1", None),
+        ("state=' OR '1'='1", "accepted is the two letters of states"),
+        ("state=Texas", "accepted is the two letters of states"),
+        ("zip_code={least: 1}", "accepted is a value or a list of values"),
+        ("zip_code=[75001", None),
+        ("zip_code=[}]", "accepted in brackets is what audiences accept"),
         ("state>TX", "'TX' cannot be compared by >"),
         ("effective_month=13", "accepted is a month, a whole number from 1 to 12"),
         ("effective_month>1,2", "accepted is a month"),
@@ -332,6 +343,16 @@ def test_no_condition_becomes_sql(database: CampaignDatabase, condition: str, to
             service.target("spring", Where([condition]))
         assert told in str(refused.value)
     assert database.targets() == []
+
+
+def test_who_asks_for_a_state_is_told_that_it_is_that_of_the_zip(database: CampaignDatabase) -> None:
+    service = database.service()
+    assert service.target("spring", Where(["zip_code=75001"])).notes == ()
+    [note] = service.target("spring", Where([" STATE=TX"])).notes
+    assert note.startswith("state is the state that the ZIP lies in")
+    [note] = service.withdraw("spring", Where(["state!=TX"])).notes
+    assert "the column state does not count" in note
+    assert note in service.preview("spring", date(2026, 11, 24), selection=Where(["state=TX"])).notes
 
 
 def test_everybody_can_be_a_target(database: CampaignDatabase) -> None:

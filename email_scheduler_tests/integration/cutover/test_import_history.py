@@ -7,16 +7,17 @@ import pytest
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.errors import UsageError
 from email_scheduler.operations.campaigns import BadLinesError, Campaigns
-from email_scheduler.operations.csv_files.contacts import NOT_THE_SAME, UNKNOWN_ADDRESS, UNKNOWN_CONTACT
-from email_scheduler.operations.cutover.history_stage import (
+from email_scheduler.operations.csv_files.line_import import NOT_THE_SAME, UNKNOWN_ADDRESS, UNKNOWN_CONTACT
+from email_scheduler.operations.cutover.import_history import (
     AFTER_TODAY,
     NO_CAMPAIGN,
     NO_EVENT,
     NO_INSTANCE,
     TWO_LINES,
     UNKNOWN_INSTANCE,
+    HistoryImport,
+    import_history,
 )
-from email_scheduler.operations.cutover.import_history import HistoryImport, import_history
 from email_scheduler.operations.rate_increases import migrate_rate_increases
 from email_scheduler_tests.databases import Database
 from email_scheduler_tests.older_program import AS_OF, HISTORY_CSV, write_history

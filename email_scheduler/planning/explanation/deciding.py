@@ -1,4 +1,4 @@
-"""Which emails of a contact count towards a limit that stops one, and when it may go out after all."""
+"""What decided about an email: a window, a setting, a limit; and when the contact may get it after all."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, timedelta
@@ -6,31 +6,117 @@ from typing import Any, Final
 
 import numpy as np
 
+from email_scheduler.config.schema import Window
 from email_scheduler.planning.dates import LAST_DAY, Days, Flags, to_day
-from email_scheduler.planning.exclusions import ALLOWED, SEARCH_DAYS
+from email_scheduler.planning.exclusions import (
+    ALLOWED,
+    FOREVER,
+    SEARCH_DAYS,
+    ExcludedInterval,
+)
 from email_scheduler.planning.explanation.facts import Facts, as_date
-from email_scheduler.planning.explanation.past import PlanRow
-from email_scheduler.planning.explanation.records import StoredRow
-from email_scheduler.planning.explanation.results import Email, NextDate, Occurrence
+from email_scheduler.planning.explanation.past import PlanRow, StoredRow
+from email_scheduler.planning.explanation.results import Email, NextDate, Occurrence, Rule, WindowInterval
 from email_scheduler.planning.limits import busiest_period
-from email_scheduler.planning.vocabulary import (
+from email_scheduler.planning.registry.email_types import (
     ANNIVERSARY_TYPES,
-    CAMPAIGN_CONFLICT,
     CAMPAIGN_PREFIX,
-    DAILY_CAP_EXCEEDED,
     FOLLOW_UP_PREFIX,
-    FREQUENCY_LIMIT_EXCEEDED,
     LIVE_STATUSES,
-    NO_SEND_DAY,
     POST_WINDOW,
     PRE_SCHEDULED,
 )
+from email_scheduler.planning.registry.reasons import (
+    ADJUSTMENTS,
+    CAMPAIGN_CONFLICT,
+    DAILY_CAP_EXCEEDED,
+    EXCLUSIONS,
+    FREQUENCY_LIMIT_EXCEEDED,
+    SKIP_REASONS,
+    Exclusion,
+)
 
-# What only the plan of a whole organisation can decide (sections 11 and 12).
-BALANCING_REASONS: Final = (DAILY_CAP_EXCEEDED, CAMPAIGN_CONFLICT, FREQUENCY_LIMIT_EXCEEDED)
 # How far ahead is looked.
 DAYS_AHEAD: Final = 366
 _NEVER: Final = "None within a year: "
+
+
+def window_intervals(facts: Facts, position: int, first: date, last: date) -> tuple[WindowInterval, ...]:
+    """Return what excludes a contact between two days, inclusive; nothing is cut off at them."""
+    found = facts.basis.windows.intervals(position, to_day(first), to_day(last))
+    return tuple(map(_interval, found))
+
+
+def deciding_window(facts: Facts, position: int, day: date, reason: str) -> WindowInterval | None:
+    """Return the interval that gives the reason of an excluded day; None: nothing says so any more."""
+    found = window_intervals(facts, position, day, day)
+    return next((each for each in found if each.reason == reason), None)
+
+
+def _interval(found: ExcludedInterval) -> WindowInterval:
+    exclusion = EXCLUSIONS[found.kind]
+    return WindowInterval(
+        reason=f"{found.kind} in {found.state}",
+        first=None if found.first <= -FOREVER else as_date(found.first),
+        last=None if found.last >= FOREVER else as_date(found.last),
+        anchor_name=exclusion.anchor,
+        anchor=None if found.anchor is None else as_date(found.anchor),
+        rule=_rule(exclusion, found.state, found.window),
+    )
+
+
+def _rule(exclusion: Exclusion, state: str, window: Window | None) -> Rule:
+    setting = f"state_rules.{exclusion.setting}"
+    if window is None:
+        return Rule(setting, f"lists {state}")
+    if exclusion.is_anchor_unknown:
+        value = "every day, since nobody knows when the window is"
+    else:
+        counted = "the first of the anniversary's month" if window.use_month_start else "the anniversary"
+        value = f"{window.first_offset_days:+d} to {window.last_offset_days:+d} days from {counted}"
+    return Rule(f"{setting}.{state}", value, window.source, window.valid_from, window.valid_to)
+
+
+def deciding_rule(facts: Facts, position: int, occurrence: Occurrence) -> Rule | None:
+    """Return what decided that an email is skipped, or moved; None: nothing more than is said of it."""
+    reason = occurrence.reason or ""
+    if " in " in reason:
+        return _window_rule(facts, position, occurrence, reason)
+    setting = ADJUSTMENTS[reason].setting if reason in ADJUSTMENTS else SKIP_REASONS[reason].setting
+    instance = facts.basis.instances.get(occurrence.campaign_instance_id or 0)
+    if setting is None or (setting.is_of_campaign and instance is None):
+        return None
+    calendar = facts.config.send_calendar
+    closed = [*sorted(calendar.no_send_weekdays), *map(str, sorted(calendar.no_send_dates))]
+    value = setting.value.format(
+        config=facts.config,
+        closed_days=", ".join(closed),
+        instance=instance,
+        ends=as_date(instance.end) if instance and instance.end < FOREVER else "none",
+    )
+    if instance and setting.is_of_campaign:
+        return Rule(f"campaign instance {instance.id}: {setting.name}", value)
+    return Rule(setting.name, value)
+
+
+def _window_rule(facts: Facts, position: int, occurrence: Occurrence, reason: str) -> Rule | None:
+    row = occurrence.plan_row.row if occurrence.plan_row else None
+    is_follow_up = occurrence.email_type.startswith(FOLLOW_UP_PREFIX)
+    ideal = occurrence.ideal_send_date
+    days = [row.scheduled_send_date if row is not None and is_follow_up else ideal]
+    if ideal is not None and not is_follow_up:
+        # an email whose own day was allowed is stopped by the window that holds the day of the plan
+        days.append(max(ideal, facts.inputs.as_of))
+    for day in days:
+        found = None if day is None or position < 0 else deciding_window(facts, position, day, reason)
+        if found is not None:
+            return found.rule
+    return None
+
+
+def needs_everybody(skip_reason: str) -> bool:
+    """Tell whether only the plan of a whole organisation decides for this reason (sections 11 and 12)."""
+    return skip_reason in SKIP_REASONS and SKIP_REASONS[skip_reason].needs_everybody
 
 
 def counted_emails(
@@ -59,7 +145,7 @@ def _goes_first(other: StoredRow, row: StoredRow, status: str | None) -> bool:
         return False
     if status == PRE_SCHEDULED and other.scheduled_send_date == row.scheduled_send_date:
         return True
-    has_interval = other.skip_reason in {None, *BALANCING_REASONS}
+    has_interval = other.skip_reason is None or needs_everybody(other.skip_reason)
     is_before = _merit(other) < _merit(row)
     return has_interval and is_before and other.ideal_send_date == row.ideal_send_date
 
@@ -78,10 +164,9 @@ def may_be_next(
     """Return when the contact may get an email that is skipped, or the one that makes up for it."""
     if " in " in (occurrence.reason or ""):
         return _after_window(facts, contact_id, occurrence, rows)
-    if occurrence.reason == NO_SEND_DAY:
-        return NextDate(None, f"{_NEVER}only if the closed days change.")
-    if interval is None or occurrence.reason not in BALANCING_REASONS:
-        return NextDate(None, f"{_NEVER}this email is over.")
+    reason = SKIP_REASONS[occurrence.reason or ""]
+    if interval is None or not reason.needs_everybody:
+        return NextDate(None, _NEVER + reason.what_helps)
     return _within_interval(facts, contact_id, occurrence, interval, rows)
 
 

@@ -6,7 +6,7 @@ from datetime import date
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from sqlalchemy import ColumnElement, Text, cast, func, literal, type_coerce
+from sqlalchemy import Column, ColumnElement, Text, cast, func, literal, type_coerce
 from sqlalchemy.types import NullType, TypeEngine
 
 from email_scheduler.config.problems import problems_of
@@ -34,9 +34,9 @@ def checked(model: type[_Model], settings: Mapping[str, Any], subject: str) -> _
         raise UsageError("\n".join(dict.fromkeys(map(str, problems)))) from error
 
 
-def raw(column: ColumnElement[Any]) -> ColumnElement[Any]:
+def raw(column: Column[Any]) -> ColumnElement[Any]:
     """Return a column as it is stored: a flag may hold a word, which its type would not read."""
-    return type_coerce(column, NullType())
+    return type_coerce(column, NullType()).label(column.name)
 
 
 def is_true(value: object, *, default: bool = True) -> bool:

@@ -1,21 +1,134 @@
-"""The records of a CSV file, a line at a time."""
+"""The lines of CSV files: what is accepted in their cells, formulas that are none, and what a line means.
+
+A cell that begins with ``= + - @`` would be a formula in a spreadsheet. On reading it is data like any other;
+on writing it gets an apostrophe in front, which reading takes off again.
+"""
 
 import csv
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO, TypeVar
 
+from email_scheduler.config.values import FIRST_YEAR, LAST_YEAR
 from email_scheduler.errors import UsageError
 from email_scheduler.operations.csv_files.bad_lines import BadLines
 
+CONTACT_ID: Final = "contact_id"
+EMAIL: Final = "email"
+
+ACCEPTED_ID: Final = "not a contact id; accepted is a whole number"
+ACCEPTED_DATE: Final = f"not a date; accepted is YYYY-MM-DD in the years {FIRST_YEAR} to {LAST_YEAR}"
+NO_CONTACT: Final = "neither contact_id nor email is given; accepted is one of them"
 NOT_TEXT: Final = "not text in UTF-8; accepted is a text file in UTF-8"
 NOT_QUOTED: Final = (
     "quotation marks do not match; accepted are a pair of them around a cell, inner ones doubled"
 )
 CELL_COUNT: Final = "another number of cells than the heading; accepted is one for each column"
 
+_ID: Final = re.compile(r"[0-9]{1,18}")
+_FORMULA: Final = re.compile(r"'*[=+\-@\t\r]")
+_ESCAPED: Final = re.compile(r"'+[=+\-@\t\r]")
 _DELIMITERS: Final = (",", ";", "\t")
+
+_Line = TypeVar("_Line")
+# What is wrong with a line: columns, each with the reason.
+Problems = list[tuple[str, str]]
+# Returns what a line says, given its number, its cells and a list that gets what is wrong with it.
+LineReader = Callable[[int, list[str], Problems], _Line]
+
+
+def read_lines(
+    lines: Iterable[str],
+    source: str,
+    bad_lines: BadLines,
+    reader_of: Callable[[list[str]], LineReader[_Line]],
+) -> Iterator[_Line]:
+    """Yield what the lines of a file say; note those that cannot be read.
+
+    Args:
+        lines: With their line ends; bytes that are no UTF-8 are surrogates.
+        source: What they are called in messages.
+        bad_lines: Gets the lines that cannot be read, as they are read.
+        reader_of: Returns what reads a line, given the heading.
+
+    Raises:
+        UsageError: The heading is not accepted.
+    """
+    heading, records = _read_records(lines, source, bad_lines)
+    read = reader_of(heading)
+    for number, cells in records:
+        problems: Problems = []
+        line = read(number, cells, problems)
+        for column, reason in problems:
+            bad_lines.add(number, column, reason)
+        if not problems:
+            yield line
+
+
+def read_contact(contact: str, email: str, column: str, problems: Problems) -> tuple[int | None, str | None]:
+    """Return the id and the address that tell who is meant; None where one is not given.
+
+    Args:
+        contact: The cell of the id.
+        email: The cell of the address.
+        column: The one in which something is missing where neither is given.
+        problems: Gets what is wrong.
+    """
+    is_id = _ID.fullmatch(contact) is not None
+    if contact and not is_id:
+        problems.append((CONTACT_ID, ACCEPTED_ID))
+    if not contact and not email:
+        problems.append((column, NO_CONTACT))
+    return int(contact) if is_id else None, email or None
+
+
+def escape_cell(text: str) -> str:
+    """Return a cell as it is written, so that no spreadsheet takes it for a formula."""
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def unescape_cell(text: str) -> str:
+    """Return a cell that ``escape_cell`` has written as it was before."""
+    return text[1:] if text[:1] == "'" and _ESCAPED.match(text) else text
+
+
+def write_csv(file: TextIO, headings: Iterable[str], rows: Iterable[Iterable[object]]) -> int:
+    """Write rows as CSV, and return how many; None is a blank cell."""
+    # with these line ends, cells that hold one of them are quoted
+    writer = csv.writer(file, lineterminator="\r\n")
+    writer.writerow(headings)
+    count = 0
+    for row in rows:
+        writer.writerow("" if cell is None else escape_cell(str(cell)) for cell in row)
+        count += 1
+    return count
+
+
+class Dates:
+    """Tells whether a text is a date; most files name few dates many times."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, bool] = {}
+
+    def is_date(self, text: str) -> bool:
+        """Tell whether a text is a date that is accepted (``ACCEPTED_DATE``)."""
+        if text not in self._known:
+            if len(self._known) > 100_000:
+                self._known.clear()
+            self._known[text] = _is_date(text)
+        return self._known[text]
+
+
+def _is_date(text: str) -> bool:
+    if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
+        return False
+    try:
+        return FIRST_YEAR <= date.fromisoformat(text).year <= LAST_YEAR
+    except ValueError:
+        return False
 
 
 @contextmanager
@@ -32,7 +145,7 @@ def open_csv(path: Path) -> Iterator[Iterable[str]]:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
 
 
-def read_records(
+def _read_records(
     lines: Iterable[str], source: str, bad_lines: BadLines
 ) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
     """Return the heading of a file, and number and cells of each line that has a cell for each column.

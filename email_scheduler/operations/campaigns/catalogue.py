@@ -1,22 +1,20 @@
-"""Campaign instances: looking at them, creating, changing, ending and stopping them."""
+"""Campaign types and instances: looking at them, creating and changing them."""
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Row, insert, inspect, select, update
-from sqlalchemy.engine import Connection
+from sqlalchemy import func, insert, select, update
 
 from email_scheduler.config.audiences import Audience
 from email_scheduler.config.campaigns import CampaignInstanceName
-from email_scheduler.config.schema import CampaignInstance
+from email_scheduler.config.schema import CampaignInstance, CampaignType
 from email_scheduler.config.values import CampaignTypeName, Section
 from email_scheduler.errors import UsageError
-from email_scheduler.operations.campaigns.campaign_types import TypeRow, find_type
 from email_scheduler.operations.campaigns.session import Session
-from email_scheduler.operations.campaigns.values import (
+from email_scheduler.operations.campaigns.stored_values import (
     as_date,
     as_stored,
     as_text,
@@ -27,17 +25,42 @@ from email_scheduler.operations.campaigns.values import (
     to_json,
 )
 from email_scheduler.planning.audiences import column_problem
+from email_scheduler.storage.attributes import contact_columns
 from email_scheduler.storage.campaign_log import CREATED, LoggedChange
-from email_scheduler.storage.tables import campaign_instances, contacts
+from email_scheduler.storage.connection import Connection
+from email_scheduler.storage.tables import campaign_instances, campaign_types
 
 _METADATA: Final = "metadata"
 # Stands for the template where a change does not name one: what is not given is not checked.
 _NOT_CHANGED: Final = {"email_template": "not changed"}
 
 
+class _TypeName(Section):
+    name: CampaignTypeName
+
+
 class _Names(Section):
     campaign_type: CampaignTypeName
     instance_name: CampaignInstanceName
+
+
+@dataclass(frozen=True)
+class TypeRow:
+    """A campaign type as it is in the database.
+
+    Attributes:
+        days_before_event: Days from the email to its trigger date; negative: after it.
+        instances: How many instances it has.
+    """
+
+    name: str
+    respect_exclusion_windows: bool
+    enable_followups: bool
+    days_before_event: int
+    target_all_contacts: bool
+    priority: int
+    active: bool
+    instances: int
 
 
 @dataclass(frozen=True)
@@ -74,10 +97,92 @@ class InstanceRow:
         return self.active_start_date + timedelta(days=max(days, 0))
 
 
+def list_types(connection: Connection) -> list[TypeRow]:
+    """Return all types by name."""
+    query = (
+        select(*map(raw, campaign_types.c), func.count(campaign_instances.c.id).label("instances"))
+        .select_from(campaign_types.outerjoin(campaign_instances))
+        .group_by(*campaign_types.c)
+        .order_by(campaign_types.c.name)
+    )
+    return [_type_row(row) for row in connection.rows(query) if row["name"] is not None]
+
+
+def find_type(connection: Connection, name: str) -> TypeRow:
+    """Return a type.
+
+    Raises:
+        UsageError: There is none of this name.
+    """
+    types = list_types(connection)
+    found = next((each for each in types if each.name == name), None)
+    if found is None:
+        known = ", ".join(each.name for each in types) or "none so far"
+        raise UsageError(f"campaign type {name}: there is no such type; accepted is one of: {known}")
+    return found
+
+
+def create_type(session: Session, name: str, settings: Mapping[str, Any]) -> TypeRow:
+    """Create a type; what is not given has the defaults of the configuration.
+
+    Raises:
+        UsageError: The name or a setting is not accepted, or there is such a type already.
+    """
+    subject = f"campaign type {name}"
+    checked(_TypeName, {"name": name}, subject)
+    values = checked(CampaignType, settings, subject).model_dump()
+    if any(each.name == name for each in list_types(session.connection)):
+        raise UsageError(f"{subject}: there is one already; campaigns types change {name} changes it")
+    session.connection.execute(
+        insert(campaign_types).values(name=name, **values, created_at=session.now, updated_at=session.now)
+    )
+    created = find_type(session.connection, name)
+    session.record([LoggedChange(CREATED, None, name, created.instances > 0, name)])
+    return created
+
+
+def change_type(session: Session, name: str, settings: Mapping[str, Any]) -> list[LoggedChange]:
+    """Change some settings of a type, and return those that were different before.
+
+    Raises:
+        UsageError: There is no such type, or a setting is not accepted.
+    """
+    before = find_type(session.connection, name)
+    given = checked(CampaignType, settings, f"campaign type {name}")
+    changes = [
+        LoggedChange(key, as_text(getattr(before, key)), as_text(value), before.instances > 0, name)
+        for key, value in given.model_dump(include=given.model_fields_set).items()
+        if getattr(before, key) != value
+    ]
+    if changes:
+        values = {change.field: getattr(given, change.field) for change in changes}
+        session.connection.execute(
+            update(campaign_types)
+            .where(campaign_types.c.name == name)
+            .values(**values, updated_at=session.now)
+        )
+        session.record(changes)
+    return changes
+
+
+def _type_row(row: Mapping[str, Any]) -> TypeRow:
+    defaults = CampaignType()
+    values: dict[str, Any] = {}
+    for field in fields(TypeRow):
+        value, default = row[field.name], getattr(defaults, field.name, None)
+        if isinstance(default, bool):
+            values[field.name] = is_true(value, default=default)
+        elif isinstance(default, int):
+            values[field.name] = default if value is None else int(value)
+        else:
+            values[field.name] = value
+    return TypeRow(**values)
+
+
 def list_instances(connection: Connection) -> list[InstanceRow]:
     """Return all instances by id."""
-    columns = (raw(column).label(column.name) for column in campaign_instances.c)
-    return [_row(row) for row in connection.execute(select(*columns).order_by(campaign_instances.c.id))]
+    query = select(*map(raw, campaign_instances.c)).order_by(campaign_instances.c.id)
+    return [_instance_row(row) for row in connection.rows(query)]
 
 
 def find_instance(connection: Connection, reference: str) -> InstanceRow:
@@ -129,9 +234,9 @@ def create_instance(
         "instance_name": instance_name,
         "created_at": session.now,
     }
-    instance_id = session.connection.execute(
+    ((instance_id,),) = session.connection.execute(
         insert(campaign_instances).values(**row, updated_at=session.now).returning(campaign_instances.c.id)
-    ).scalar_one()
+    )
     session.record([LoggedChange(CREATED, None, instance_name, True, campaign_type, instance_id)])
     return find_instance(session.connection, str(instance_id))
 
@@ -176,7 +281,7 @@ def change_instance(session: Session, reference: str, settings: Mapping[str, Any
 def _refuse_unknown_columns(connection: Connection, audience: Audience | None, subject: str) -> None:
     if audience is None:
         return
-    columns = sorted(str(each["name"]).lower() for each in inspect(connection).get_columns(contacts.name))
+    columns = sorted(contact_columns(connection))
     problem = column_problem(audience, columns)
     if problem is not None:
         raise UsageError(f"{subject}: {problem}; contacts have the columns {', '.join(columns)}")
@@ -216,8 +321,7 @@ def _stored(values: Mapping[str, Any], metadata: Mapping[str, Any]) -> dict[str,
     }
 
 
-def _row(row: Row[Any]) -> InstanceRow:
-    values = row._mapping
+def _instance_row(values: Mapping[str, Any]) -> InstanceRow:
     return InstanceRow(
         id=int(values["id"]),
         campaign_type=str(values["campaign_type"]),
