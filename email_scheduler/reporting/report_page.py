@@ -97,8 +97,10 @@ def _headline(report: Report) -> list[tuple[str, int | str]]:
 
 def _origin(report: Report) -> list[tuple[str, str]]:
     run = report.run
-    by = f", first used by {run.config_by}" if run.config_by else ""
-    version = f"{run.config_version}, since {_moment(run.config_since)}{by}"
+    config = report.published.config
+    by = f", first used by {config.created_by}" if config is not None and config.created_by else ""
+    since = _moment(None if config is None else config.valid_from)
+    version = f"{run.config_version}, since {since}{by}"
     return [
         ("run", run.run_id),
         ("published", _moment(run.completed_at)),

@@ -36,6 +36,7 @@ from email_scheduler.storage.copies_sqlite import check_sqlite, copy_sqlite
 from email_scheduler.storage.engine import connect
 from email_scheduler.storage.faults import DRIVER_ERRORS, database_errors, describe
 from email_scheduler.storage.moments import timestamp, utc_now
+from email_scheduler.storage.runs import read_runs
 from email_scheduler.storage.schema import VERSION_TABLE, schema_version
 from email_scheduler.storage.tables import PRE_SCHEDULED_SQL
 from email_scheduler.storage.urls import SQLITE, backend_of, display_url
@@ -240,8 +241,7 @@ def _make_for_plan(url: str, config: SchedulerConfig) -> Backup | None:
 def _has_plan(url: str, config: SchedulerConfig) -> bool:
     with database_errors(url), connect(url, config) as connection:
         planned = f"SELECT 1 FROM email_schedules WHERE {PRE_SCHEDULED_SQL} LIMIT 1"  # noqa: S608
-        runs = "SELECT 1 FROM scheduler_checkpoints LIMIT 1"
-        return bool(connection.execute(planned) or connection.execute(runs))
+        return bool(connection.execute(planned) or read_runs(connection))
 
 
 def _schema_version(url: str, config: SchedulerConfig) -> str:

@@ -26,7 +26,6 @@ Keys = npt.NDArray[np.uint64]
 Hashes = npt.NDArray[np.uint64]
 Integers = npt.NDArray[np.integer]
 Codes = npt.NDArray[np.int32]
-Breakdown = dict[str, dict[str, int]]
 
 # Rows of the plan that are looked for at a time.
 _ROWS_AT_A_TIME: Final = 1 << 19
@@ -147,46 +146,6 @@ def compare(planned: pd.DataFrame, existing: pd.DataFrame, content: Hashes | Non
     is_gone = np.ones(len(existing), np.bool_)
     is_gone[matches[matched]] = False
     return PlanDifference(matches, is_changed, np.flatnonzero(is_gone))
-
-
-def count_by_type_and_reason(rows: pd.DataFrame, positions: Positions) -> Breakdown:
-    """Count rows by email type and reason: the skip reason, or ``pre-scheduled`` where there is none.
-
-    Args:
-        rows: ``EMAIL_SCHEDULES`` or ``EXISTING_ROWS``.
-        positions: Which of them count.
-
-    Returns:
-        Email type to reason to number of rows, types and reasons in alphabetical order.
-    """
-    reasons, statuses = rows["skip_reason"].cat, rows["status"].cat
-    names = [*reasons.categories, *statuses.categories]
-    # a row without a reason counts under its status
-    reason = reasons.codes.to_numpy()[positions].astype(np.int64)
-    status = statuses.codes.to_numpy()[positions].astype(np.int64) + len(reasons.categories)
-    return breakdown(rows["email_type"].iloc[positions], np.where(reason >= 0, reason, status), names)
-
-
-def breakdown(types: pd.Series, codes: Integers, names: Sequence[object]) -> Breakdown:
-    """Count rows by email type and something else.
-
-    Args:
-        types: The email type of each row, a category.
-        codes: For each row the position in ``names`` of what it counts under.
-        names: What rows count under.
-
-    Returns:
-        Email type to name to number of rows, both in alphabetical order.
-    """
-    counts = np.bincount(types.cat.codes.to_numpy().astype(np.int64) * len(names) + codes)
-    pairs = np.flatnonzero(counts)
-    result: Breakdown = {}
-    for type_name, name, count in sorted(
-        (str(types.cat.categories[pair // len(names)]), str(names[pair % len(names)]), int(counts[pair]))
-        for pair in pairs.tolist()
-    ):
-        result.setdefault(type_name, {})[name] = count
-    return result
 
 
 def common_codes(left: pd.Series, right: pd.Series) -> tuple[Codes, Codes]:

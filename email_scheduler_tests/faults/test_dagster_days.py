@@ -22,7 +22,7 @@ from email_scheduler.orchestration import jobs
 from email_scheduler.orchestration.jobs import JOB_NAME, SCHEDULE_NAME
 from email_scheduler.orchestration.resources import SchedulerResource
 from email_scheduler.orchestration.sensors import MISSED_SENSOR
-from email_scheduler.storage.checkpoints import COMPLETED
+from email_scheduler.storage.runs import COMPLETED
 from email_scheduler_tests.dagster_project import Project, project
 from email_scheduler_tests.faults.report import only_by_make_faults, record, repetitions
 from email_scheduler_tests.integration.dagster_organizations import (
