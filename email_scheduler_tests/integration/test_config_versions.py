@@ -145,6 +145,35 @@ def test_rolling_back_writes_the_files_where_the_sections_are_and_keeps_what_the
     assert json.loads(command("config", "rollback", "1", *options))["files"] == []
 
 
+def test_rolling_back_writes_campaigns_into_the_files_that_hold_them(
+    database: Database, directory: Path, command: Command
+) -> None:
+    spring = (
+        "campaign_types:\n  spring:\n    priority: 3\ncampaign_instances:\n  spring:\n"
+        "    easter:\n      email_template: easter_v1\n"
+    )
+    autumn = (
+        "campaign_types:\n  autumn:\n    priority: 4\ncampaign_instances:\n  spring:\n"
+        "    may:\n      email_template: may_v1\n  autumn:\n    harvest:\n      email_template: harvest_v1\n"
+    )
+    (directory / "spring.yaml").write_text(spring)
+    (directory / "autumn.yaml").write_text(autumn)
+    config = load_config(directory)
+    plan_and_publish(database.url, config, MONDAY)
+    options = ("--database", database.url, "--config", str(directory), "--by", "anna", "--yes", "--json")
+    edit(directory, "priority: 3", "priority: 5", "spring.yaml")
+    edit(directory, "may_v1", "may_v2", "autumn.yaml")
+    command("config", "rollback", "1", *options)
+    assert (directory / "spring.yaml").read_text() == spring
+    assert (directory / "autumn.yaml").read_text() == autumn
+    edit(directory, "    harvest:\n", "    frost:\n", "autumn.yaml")
+    command("config", "rollback", "1", *options)
+    assert load_config(directory).document() == config.document()
+    texts = [(directory / name).read_text() for name in ("spring.yaml", "autumn.yaml")]
+    held = [[name for name in ("easter", "may", "harvest", "frost") if f"{name}:" in text] for text in texts]
+    assert held == [["easter"], ["may", "harvest"]]
+
+
 def test_rolling_back_is_a_new_version_by_whoever_did_it(
     database: Database, directory: Path, command: Command
 ) -> None:

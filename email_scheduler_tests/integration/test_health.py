@@ -126,6 +126,20 @@ def test_due_emails_count_as_untaken_when_their_day_or_their_hours_are_over(data
     assert figures(database).sender.untaken == 0
 
 
+# PostgreSQL keeps no time without its offset
+@on_sqlite
+@pytest.mark.parametrize(
+    "completed_at", ["2026-11-23T16:00:00.000+00:00", "2026-11-23T10:00:00-06:00", "2026-11-23 16:00:00"]
+)
+def test_the_age_of_a_plan_counts_from_its_time_in_utc_where_that_says_no_offset(
+    database: SqliteDatabase, completed_at: str
+) -> None:
+    checkpoint(database, "a", completed_at=completed_at)
+    plan = figures(database).plan
+    assert plan is not None
+    assert plan.age_hours == 2
+
+
 @pytest.mark.parametrize(
     ("updated_at", "is_stuck"),
     [
