@@ -5,6 +5,7 @@ from typing import Annotated, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from email_scheduler.config.values import (
+    Age,
     DaysEitherWay,
     Flag,
     IsoDate,
@@ -67,6 +68,24 @@ class Window(Section):
         return self
 
 
+class BirthdayWindow(Window):
+    """One exclusion window around the birthday, which may concern some ages only.
+
+    Attributes:
+        min_age, max_age: Only birthdays on which the contact becomes that old have the window, both
+            inclusive; none: whatever the age.
+    """
+
+    min_age: Age | None = None
+    max_age: Age | None = None
+
+    @model_validator(mode="after")
+    def _concerns_an_age(self) -> Self:
+        if self.min_age is not None and self.max_age is not None and self.min_age > self.max_age:
+            raise refusal(f"a min_age ({self.min_age}) that is not above max_age ({self.max_age})")
+        return self
+
+
 def _one_or_several(value: object) -> object:
     if isinstance(value, dict | Window):
         return (value,)
@@ -76,6 +95,7 @@ def _one_or_several(value: object) -> object:
 
 
 Windows = dict[StateCode, Annotated[tuple[Window, ...], BeforeValidator(_one_or_several)]]
+BirthdayWindows = dict[StateCode, Annotated[tuple[BirthdayWindow, ...], BeforeValidator(_one_or_several)]]
 
 
 class StateRules(Section):
@@ -92,7 +112,7 @@ class StateRules(Section):
     year_round_exclusion: States = frozenset()
     age_76_plus_exclusion: States = frozenset()
     exclude_when_anchor_missing: Flag = False
-    birthday_windows: Windows = Field(default_factory=dict)
+    birthday_windows: BirthdayWindows = Field(default_factory=dict)
     effective_date_windows: Windows = Field(default_factory=dict)
 
 

@@ -56,11 +56,21 @@ def _interval(found: ExcludedInterval) -> WindowInterval:
 def _rule(kind: str, state: str, window: Window | None) -> Rule:
     setting = _SETTINGS[kind]
     if window is None:
+        # without a window it is the rule about ages that wants to know the date
+        setting = _SETTINGS[EXCLUSION_KINDS[-1]] if kind.endswith("unknown") else setting
         return Rule(f"state_rules.{setting}", f"lists {state}")
     if kind.endswith("unknown"):
         value = "every day, since nobody knows when the window is"
     else:
         counted = "the first of the anniversary's month" if window.use_month_start else "the anniversary"
-        value = f"{window.first_offset_days:+d} to {window.last_offset_days:+d} days from {counted}"
+        offsets = f"{window.first_offset_days:+d} to {window.last_offset_days:+d}"
+        value = f"{offsets} days from {counted}{_ages(window)}"
     name = f"state_rules.{setting}.{state}"
     return Rule(name, value, window.source, window.valid_from, window.valid_to)
+
+
+def _ages(window: Window) -> str:
+    """Return what a birthday window says of ages."""
+    least, most = (getattr(window, name, None) for name in ("min_age", "max_age"))
+    limits = (f"from {least}" if least is not None else "", f"to {most}" if most is not None else "")
+    return f", on birthdays {' '.join(filter(None, limits))}" if any(limits) else ""
