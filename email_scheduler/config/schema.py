@@ -30,6 +30,7 @@ from email_scheduler.config.sections import (
 )
 from email_scheduler.config.state_rules import (
     DEFAULT_PRE_WINDOW_EXCLUSION_DAYS,
+    BirthdayWindow,
     StateRules,
     Window,
     default_state_rules,
@@ -67,6 +68,7 @@ __all__ = [
     "AepConfig",
     "Alerts",
     "Audit",
+    "BirthdayWindow",
     "CampaignInstance",
     "CampaignType",
     "Database",
