@@ -213,7 +213,11 @@ class LoadBalancing(Section):
 
 
 @with_fields(
-    Priority, {each.name: (each.priority, f"of the {each.text}") for each in ANNIVERSARY_EMAILS.values()}
+    Priority,
+    {
+        each.name: (each.priority, f"of the {each.text}; lower numbers go first")
+        for each in ANNIVERSARY_EMAILS.values()
+    },
 )
 class Priorities(Section):
     """The priority of each email type that no campaign sets; lower numbers win."""
