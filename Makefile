@@ -8,7 +8,7 @@ DAGSTER_HOME := $(CURDIR)/data/dagster_home
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo ui test faults recording docs docs-site screenshots check
+.PHONY: help setup demo ui test faults recording docs docs-site reference screenshots check
 
 help:
 	@echo 'make demo    plan today for a sample organisation, which is generated under data/'
@@ -16,7 +16,8 @@ help:
 	@echo 'make test    run the tests'
 	@echo 'make faults  repeat the fault tests often, which takes about an hour, and print what was seen'
 	@echo 'make recording   write anew what the tests compare the output of the commands with'
-	@echo 'make check   lint, types and import rules'
+	@echo 'make check   lint, types, import rules, and whether the reference is current'
+	@echo 'make reference   renew the tables of docs/configuration.md and docs/commands.md'
 	@echo 'make docs    read the documentation at http://127.0.0.1:8000; pages are renewed as they are edited'
 	@echo 'make docs-site   build it into data/site, and fail over a link that leads nowhere'
 	@echo 'make screenshots   renew the pictures of the README'
@@ -88,6 +89,9 @@ docs: setup
 docs-site: setup
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
+reference: setup
+	$(BIN)/python -m email_scheduler_tests.reference
+
 # Needs Chromium; on Debian: apt-get install chromium
 screenshots: setup
 	$(BIN)/python -m email_scheduler_tests.e2e.screenshots
@@ -97,4 +101,5 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m email_scheduler_tests.reference --check
 	$(BIN)/dagster definitions validate --workspace workspace.yaml --log-level warning

@@ -1,6 +1,6 @@
 """How long the job of Dagster takes beside the command line: from ``contacts`` to ``email_schedules``.
 
-Run from the root of the project: ``.venv/bin/python benchmarks/dagster_at_scale.py --contacts 1000000``. It
+Run from the root of the project: ``python benchmarks/dagster_at_scale.py --contacts 1000000``. It
 uses the sample of ``plan_at_scale.py``, makes the first plan of today on a copy of it with ``email-scheduler
 plan``, and on another copy with the job ``plan_emails``, each in a process of its own.
 """

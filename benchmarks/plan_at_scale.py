@@ -1,6 +1,6 @@
 """How long planning takes, from the database to the database, and how long the database alone would take.
 
-Run from the root of the project: ``.venv/bin/python benchmarks/plan_at_scale.py --contacts 3000000``. The
+Run from the root of the project: ``python benchmarks/plan_at_scale.py --contacts 3000000``. The
 sample organisation is generated once: for SQLite it is kept under ``data/bench``, for PostgreSQL
 (``--database postgresql+psycopg://USER@HOST/NAME``) in the database NAME_sample_N beside the one that is
 measured, NAME, which is dropped and made anew. Each run of the planner is a process of its own. The files are

@@ -14,10 +14,6 @@ from functools import cached_property
 from pathlib import Path
 
 import dagster as dg
-from dagster._core.code_pointer import FileCodePointer
-from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
-from dagster._grpc.types import ExecuteRunArgs
-from dagster._serdes import serialize_value
 
 from email_scheduler.definitions import build_definitions
 from email_scheduler.orchestration.demo import INSTANCE_SETTINGS
@@ -26,6 +22,13 @@ from email_scheduler.orchestration.partitions import Partition
 from email_scheduler.planning.plan import make_plan
 from email_scheduler.storage.read import read_inputs_and_changes
 from email_scheduler.storage.verify import differences_from_plan
+from email_scheduler_tests.dagster_private import (
+    ExecuteRunArgs,
+    FileCodePointer,
+    JobPythonOrigin,
+    RepositoryPythonOrigin,
+    serialize_value,
+)
 from email_scheduler_tests.integration.dagster_organizations import (
     database,
     generate_organizations,

@@ -24,8 +24,7 @@ from email_scheduler_tests.command_line import run_command
 REPOSITORY = Path(__file__).parents[1]
 # what the clone of a document's reader holds
 CLONED = ("config", "workspace.yaml", "Makefile")
-PROGRAM = ".venv/bin/email-scheduler"
-PYTHON = ".venv/bin/python"
+PROGRAM = "email-scheduler"
 # the Makefile's commands that are the program's own
 MAKE = {"make demo": f"{PROGRAM} demo"}
 LEFT_OUT = "..."
@@ -110,9 +109,9 @@ class Reader:
         command = MAKE.get(command, command)
         if command.startswith(self.passed_over):
             return ""
-        if command.startswith(PROGRAM):
+        if command.startswith(f"{PROGRAM} "):
             return self.run_program(shlex.split(command, comments=True)[1:])
-        shell = command.replace(PYTHON, shlex.quote(sys.executable))
+        shell = re.sub(r"^python\b", lambda _: shlex.quote(sys.executable), command)
         done = subprocess.run(["bash", "-ec", shell], capture_output=True, text=True, check=False)
         assert done.returncode == 0, (command, done.stderr)
         return done.stdout

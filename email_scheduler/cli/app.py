@@ -1,83 +1,175 @@
-"""The ``email-scheduler`` command: parses, calls, prints.
+"""The ``email-scheduler`` command: parses, calls, shows.
 
-Exit codes: 0 done; 2 bad arguments, configuration or database; 1 anything else.
+Exit codes: 0 done; 2 bad arguments, configuration or database; 1 anything else. What a command needs is
+loaded when it is called, so that the list of the commands is there at once.
 """
 
-import os
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from datetime import date
-from pathlib import Path
-from typing import Annotated, Any
+from collections.abc import Iterator, Mapping, MutableMapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from typing import Annotated, Any, Final, cast
 
-import pandas as pd
 import typer
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-)
+from typer.core import TyperGroup
 
-from email_scheduler.cli.backups import backup
-from email_scheduler.cli.campaign_output import hold_object
-from email_scheduler.cli.campaigns import campaigns
-from email_scheduler.cli.config_versions import config_commands
-from email_scheduler.cli.explain import explain
-from email_scheduler.cli.health import health
-from email_scheduler.cli.holds import hold, release
-from email_scheduler.cli.import_history import import_history
-from email_scheduler.cli.rate_increases import migrate_rate_increases
-from email_scheduler.cli.report import report
-from email_scheduler.cli.shadow import shadow
-from email_scheduler.cli.shared import (
-    AnyDatabase,
-    AsJson,
-    AsOf,
-    By,
-    Config,
-    OrganizationName,
-    database_and_config,
-    err,
-    load,
-    log,
-    out,
-    print_json,
-)
-from email_scheduler.cli.simulate import simulate
-from email_scheduler.cli.what_if import what_if
-from email_scheduler.clock import today
-from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.errors import EmailSchedulerError, UsageError
-from email_scheduler.operations.planning_run import PlanRun, plan_and_publish, preview_plan, warnings
-from email_scheduler.operations.sample_data import generate_sample
-from email_scheduler.operations.summary import changes_table, effects_table, plan_summary
-from email_scheduler.storage.faults import told
-from email_scheduler.storage.holds import current_hold
-from email_scheduler.storage.schema import initialise_database
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A command in the list of them.
+
+    Attributes:
+        place: Module of this package, and name in it, of the function or of the group of commands.
+        says: What the command does.
+    """
+
+    place: str
+    says: str
+
+
+COMMANDS: Final[Mapping[str, Mapping[str, Entry]]] = {
+    "Every day": {
+        "plan": Entry("plan:plan", "Plan every email of an organisation, prove the plan, and publish it."),
+        "health": Entry(
+            "health:health",
+            "Say how each organisation does: healthy (exit code 0), degraded (1) or unhealthy (2), and why.",
+        ),
+        "report": Entry(
+            "report:report",
+            "Report what was published for a day: volume, changes, skipped emails, the proof. Counts only.",
+        ),
+        "explain": Entry(
+            "explain:explain",
+            "Say why a contact gets an email, or does not get it, and when it may get it. Nothing is"
+            " changed.",
+        ),
+    },
+    "Campaigns, and in an emergency": {
+        "campaigns": Entry("campaigns:campaigns", "Manage campaigns: types, instances, targets."),
+        "hold": Entry(
+            "holds:hold",
+            "Hold an organisation at once: nothing is due until it is released. Planning goes on.",
+        ),
+        "release": Entry("holds:release", "Release an organisation that is held."),
+    },
+    "Before something changes": {
+        "what-if": Entry(
+            "what_if:what_if", "Show what another configuration would do to the plan; publish nothing."
+        ),
+        "simulate": Entry(
+            "simulate:simulate",
+            "Plan every day, send what is due, let contacts react; all in memory, the database is only read.",
+        ),
+        "config": Entry(
+            "config_versions:config_commands",
+            "List versions of the configuration, compare them, bring one back.",
+        ),
+    },
+    "Databases": {
+        "init-db": Entry(
+            "plan:init_db", "Create a database, or bring an older one up to date without losing a row."
+        ),
+        "backup": Entry("backups:backup", "Make, list, check and restore backups."),
+        "generate": Entry(
+            "plan:generate",
+            "Fill an empty database with a sample organisation: contacts, campaigns, history, clicks,"
+            " answers.",
+        ),
+        "demo": Entry(
+            "plan:demo",
+            "Plan today for a sample organisation under data/, which is generated the first time.",
+        ),
+    },
+    "From the older program": {
+        "import-history": Entry(
+            "import_history:import_history",
+            "Import the emails that the older program has sent from a CSV file, so that none is sent again.",
+        ),
+        "migrate-rate-increases": Entry(
+            "rate_increases:migrate_rate_increases",
+            "Turn the rate increases of the older program into a campaign instance with targets.",
+        ),
+        "shadow": Entry(
+            "shadow:shadow",
+            "Plan, publish nothing, and show what the older program has planned otherwise, by type and"
+            " reason.",
+        ),
+    },
+}
+_STYLE: Final[dict[str, Any]] = {
+    "add_completion": False,
+    "pretty_exceptions_enable": False,
+    "rich_markup_mode": None,
+}
+_ENTRIES: Final = {name: entry for group in COMMANDS.values() for name, entry in group.items()}
+
+
+class _Group(TyperGroup):
+    """Commands of a command, listed with all that is said of them."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - Typer passes it
+        """List the commands."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, each.help or "") for name, each in self.commands.items()])
+
+
+def command_group(*, lists_by_itself: bool = False) -> typer.Typer:
+    """Return a command that has commands; without one it shows its help, or what its callback lists."""
+    return typer.Typer(
+        cls=_Group, invoke_without_command=lists_by_itself, no_args_is_help=not lists_by_itself, **_STYLE
+    )
+
+
+class _WhenCalled(Mapping[str, Any]):
+    """The commands by name, each loaded when it is asked for."""
+
+    def __getitem__(self, name: str) -> Any:
+        return _loaded(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_ENTRIES)
+
+    def __len__(self) -> int:
+        return len(_ENTRIES)
+
+
+@cache
+def _loaded(name: str) -> Any:
+    entry = _ENTRIES[name]
+    module, _, attribute = entry.place.partition(":")
+    found = getattr(import_module(f"email_scheduler.cli.{module}"), attribute)
+    if not isinstance(found, typer.Typer):
+        single = typer.Typer(**_STYLE)
+        single.command(name, help=entry.says)(found)
+        found = single
+    made = typer.main.get_command(found)
+    made.name, made.help = name, entry.says
+    return made
+
+
+class _Commands(TyperGroup):
+    """All commands, listed in groups."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = cast("MutableMapping[str, Any]", _WhenCalled())
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - Typer passes it
+        """List the commands with all that is said of them, and without loading one."""
+        for title, entries in COMMANDS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name, entry.says) for name, entry in entries.items()])
+
 
 app = typer.Typer(
+    cls=_Commands,
     help="Plans which email every contact gets on which day, proves the plan and publishes it.",
     no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
+    **_STYLE,
 )
-_DEMO_ORGANIZATION = "sample"
-_DEMO_CONTACTS = 2_000
-_DEMO_SEED = 1
-
-Database = Annotated[
-    str,
-    typer.Option(
-        "--database",
-        metavar="URL",
-        help="The organisation's database: sqlite:///PATH or postgresql+psycopg://USER@HOST/DATABASE.",
-    ),
-]
 
 
 @app.callback()
@@ -85,140 +177,6 @@ def _options(
     _debug: Annotated[bool, typer.Option("--debug", help="Show a stack trace when something fails.")] = False,
 ) -> None:
     """Take the options that every command has; ``main`` looks for them wherever they stand."""
-
-
-@app.command("init-db")
-def init_db(database: Database, config: Config = None) -> None:
-    """Create a database, or bring an older one up to date without losing a row."""
-    change = initialise_database(database, load(config))
-    if not change.is_change:
-        out.print(f"The database is up to date (schema version {change.after}).")
-    elif change.before is None:
-        out.print(f"The database is ready (schema version {change.after}).")
-    else:
-        out.print(f"The database went from schema version {change.before} to {change.after}.")
-
-
-@app.command()
-def generate(
-    database: Database,
-    contacts: Annotated[int, typer.Option(min=1, help="How many contacts.")] = _DEMO_CONTACTS,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same contacts.")] = _DEMO_SEED,
-    as_of: AsOf = None,
-    config: Config = None,
-) -> None:
-    """Fill an empty database with a sample organisation: contacts, campaigns, history, clicks, answers."""
-    settings = load(config)
-    with _progress() as show:
-        rows = generate_sample(
-            database,
-            contacts,
-            seed,
-            as_of or today(),
-            settings,
-            on_progress=lambda done: show("generate", done, contacts),
-        )
-    out.print(", ".join(f"{table}: {count:,}" for table, count in rows.items()))
-
-
-@app.command()
-def plan(
-    database: AnyDatabase = None,
-    organization: OrganizationName = None,
-    config: Config = None,
-    as_of: AsOf = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would change; write nothing.")
-    ] = False,
-    as_json: AsJson = False,
-    allow_older: Annotated[
-        bool, typer.Option("--allow-older", help="Publish although a later plan has been published.")
-    ] = False,
-    replica: Annotated[
-        str | None,
-        typer.Option(
-            "--replica",
-            metavar="URL",
-            help="A copy of the database that the plan is made from.",
-        ),
-    ] = None,
-    by: By = None,
-) -> None:
-    """Plan every email of an organisation, prove the plan, and publish it."""
-    url, settings = database_and_config(database, organization, config)
-    run = _run(
-        url,
-        settings,
-        as_of or today(),
-        dry_run=dry_run,
-        allow_older=allow_older,
-        replica=replica,
-        by=by,
-    )
-    if as_json:
-        for warning in run.warnings:
-            log.warning(warning)
-        print_json(as_object(run))
-    else:
-        _show(run, dry_run=dry_run)
-
-
-@app.command()
-def demo() -> None:
-    """Plan today for a sample organisation under data/, which is generated the first time."""
-    database, settings = database_and_config(None, _DEMO_ORGANIZATION, None)
-    path = Path(database.removeprefix("sqlite:///"))
-    if not path.exists():
-        out.print(f"Generating {_DEMO_CONTACTS:,} sample contacts in {path} ...")
-        generate_sample(database, _DEMO_CONTACTS, _DEMO_SEED, today(), settings)
-    # Dagster takes a second or two to load, which no other command needs
-    from email_scheduler.definitions import defs  # noqa: PLC0415
-    from email_scheduler.orchestration.demo import lasting_instance, materialize_today  # noqa: PLC0415
-
-    with _progress() as show, lasting_instance() as instance:
-        made = materialize_today(defs, instance, _DEMO_ORGANIZATION, on_asset=show)
-    held = current_hold(database, settings)
-    out.print(plan_summary(made.plan, made.changes, warnings(made.plan, settings, held)))
-    out.print(f"The plan is in the table email_schedules of {path}.")
-    out.print(
-        "make ui opens it in Dagster, at http://127.0.0.1:3000: the lineage graph, the checks, the charts."
-    )
-
-
-app.add_typer(campaigns, name="campaigns")
-app.add_typer(backup, name="backup")
-app.add_typer(config_commands, name="config")
-app.command()(hold)
-app.command()(release)
-app.command()(health)
-app.command()(report)
-app.command()(explain)
-app.command("migrate-rate-increases")(migrate_rate_increases)
-app.command("import-history")(import_history)
-app.command()(shadow)
-app.command("what-if")(what_if)
-app.command()(simulate)
-
-
-def as_object(run: PlanRun) -> dict[str, Any]:
-    """Return what ``plan --json`` prints."""
-    schedules, valid = run.plan.schedules, len(run.plan.contacts)
-    statuses = schedules["status"].value_counts()
-    return {
-        "run_id": run.run_id,
-        "as_of": run.plan.as_of.isoformat(),
-        "contacts": {"valid": valid, "invalid": run.plan.contact_count - valid},
-        "rows": {str(status): int(count) for status, count in statuses.items()},
-        "changes": run.changes.totals,
-        "campaign_changes": _effects(run.effects),
-        "seconds": {phase: round(seconds, 3) for phase, seconds in run.seconds.items()},
-        "hold": hold_object(run.hold),
-    }
-
-
-def _effects(effects: pd.DataFrame) -> Any:
-    plain = effects.astype({"campaign_type": "object", "field_changed": "object"})
-    return plain.where(plain.notna(), None).to_dict("records")
 
 
 def main() -> None:
@@ -233,6 +191,8 @@ def main() -> None:
     except Exception as error:
         if is_debug:
             raise
+        from email_scheduler.storage.faults import told  # noqa: PLC0415 - it is loaded only where it is needed
+
         # nobody knows what its message holds; whoever asks for --debug gets it
         name, said = type(error).__name__, told(error)
         _fail(f"{name if said == name else f'{name}: {said}'} (--debug shows what and where)", 1)
@@ -242,63 +202,3 @@ def _fail(message: str, code: int) -> None:
     # a file may have a million bad lines, one of the message each
     sys.stderr.write(f"error: {message}\n")
     sys.exit(code)
-
-
-def _run(
-    database: str,
-    settings: SchedulerConfig,
-    as_of: date,
-    *,
-    dry_run: bool,
-    allow_older: bool,
-    replica: str | None,
-    by: str | None,
-) -> PlanRun:
-    with _progress() as show:
-        if dry_run:
-            return preview_plan(database, settings, as_of, replica=replica, on_phase=show)
-        return plan_and_publish(
-            database,
-            settings,
-            as_of,
-            replica=replica,
-            allow_older=allow_older,
-            planned_by=by,
-            on_phase=show,
-            on_progress=lambda done, total: show("write", done, total),
-        )
-
-
-def _show(run: PlanRun, *, dry_run: bool) -> None:
-    out.print(plan_summary(run.plan, run.changes.totals, run.warnings, is_dry_run=dry_run))
-    if len(run.effects):
-        out.print(effects_table(run.effects))
-    if dry_run and run.changes.by_type:
-        out.print(changes_table(run.changes.by_type))
-
-
-@contextmanager
-def _progress() -> Iterator[Any]:
-    """Show on a terminal which phase is running and how far it is; elsewhere the log tells it."""
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[count]}"),
-        TimeElapsedColumn(),
-    )
-    is_shown = err.is_terminal
-    with ExitStack() as stack:
-        # while a step runs, Dagster sends what goes to stderr to a file: the bar has a way of its own
-        terminal = stack.enter_context(os.fdopen(os.dup(2), "w")) if is_shown else None
-        console = Console(file=terminal, stderr=True)
-        progress = stack.enter_context(
-            Progress(*columns, console=console, transient=True, disable=not is_shown)
-        )
-        task = progress.add_task("", total=None, count="")
-
-        def show(phase: str, done: int | None = None, total: int | None = None) -> None:
-            count = "" if total is None else f"{done:,}/{total:,}"
-            progress.update(task, description=phase, completed=done or 0, total=total, count=count)
-
-        yield show

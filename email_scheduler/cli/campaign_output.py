@@ -1,23 +1,22 @@
 """Campaigns on a terminal and as JSON. Counts and ids, nobody's data."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import asdict
-from itertools import islice
 from typing import Any, Final
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
-from email_scheduler.cli.shared import out, print_json, tell_bad_lines
-from email_scheduler.operations.campaigns import Selection, TargetResult
+from email_scheduler.cli.show import counts_table, dates_tables, spaced, table
+from email_scheduler.operations.campaigns import TargetResult
 from email_scheduler.operations.campaigns.catalogue import InstanceRow, TypeRow
+from email_scheduler.operations.campaigns.preview import CampaignPreview
 from email_scheduler.operations.campaigns.results import InstanceCounts, InstanceReport, LogRow
-from email_scheduler.operations.campaigns.selections import source_of
 from email_scheduler.operations.campaigns.stored_values import to_json
 from email_scheduler.operations.campaigns.sync import SyncResult
+from email_scheduler.operations.campaigns.variants import Rate, VariantResult
 from email_scheduler.operations.csv_files.bad_lines import PLURALS
+from email_scheduler.planning.audiences import AudienceCounts
 from email_scheduler.storage.holds import Hold
 
 _OUTCOMES: Final = {
@@ -33,7 +32,6 @@ _OUTCOMES: Final = {
     "several_targets": "left out: several targets",
 }
 _SHOWN_LINES: Final = 20
-_SHOWN_DATES: Final = 31
 
 
 def type_object(row: TypeRow) -> dict[str, Any]:
@@ -91,78 +89,62 @@ def sync_object(result: SyncResult, *, is_dry_run: bool) -> dict[str, Any]:
     }
 
 
+def target_object(result: TargetResult, bad_lines: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return what targeting or withdrawing did for JSON."""
+    reported = [asdict(each) for each in result.reported]
+    instance = {"id": result.instance.id, "instance": result.instance.reference}
+    notes = {"notes": list(result.notes)} if result.notes else {}
+    return {**instance, "counts": result.counts, "reported": reported, "bad_lines": bad_lines, **notes}
+
+
+def preview_object(preview: CampaignPreview, hold: Hold | None) -> dict[str, Any]:
+    """Return a preview for JSON."""
+    audience = preview.audience
+    counts = None if audience is None else {**asdict(audience), "taken": audience.taken}
+    return {"hold": hold_object(hold), **asdict(preview), "audience": counts}
+
+
 def types_table(types: list[TypeRow]) -> RenderableType:
     """Return the list of types."""
-    headings = (
-        "type",
-        "active",
-        "priority",
-        "days",
-        "windows",
-        "follow-ups",
-        "all",
-        "used",
-    )
-    table = plain_table("Campaign types", *headings)
-    for each in types:
-        table.add_row(
+    headings = ("type", "active", "priority", "days", "windows", "follow-ups", "all", "used")
+    rows = [
+        (
             each.name,
-            _yes(each.active),
+            each.active,
             str(each.priority),
             str(each.days_before_event),
-            _yes(each.respect_exclusion_windows),
-            _yes(each.enable_followups),
-            _yes(each.target_all_contacts),
-            f"{each.instances:,}",
+            each.respect_exclusion_windows,
+            each.enable_followups,
+            each.target_all_contacts,
+            each.instances,
         )
-    return table
-
-
-def instances_table(found: list[InstanceCounts], hold: Hold | None) -> RenderableType:
-    """Return the list of instances."""
-    table = plain_table(
-        "Campaign instances", "instance", "id", "active", "from", "to", "targets", "planned", "sent"
-    )
-    for each in found:
-        row = each.instance
-        table.add_row(
-            row.reference,
-            str(row.id),
-            _yes(row.active),
-            _or_none(row.active_start_date),
-            _or_none(row.active_end_date),
-            f"{each.targets:,}",
-            f"{each.planned:,}",
-            f"{each.sent:,}",
-        )
-    return Group(*hold_lines(hold), table)
-
-
-def report_tables(report: InstanceReport, hold: Hold | None) -> RenderableType:
-    """Return all that there is to say about an instance."""
-    row, of_type = report.instance, report.campaign_type
-    facts = plain_table(f"{row.reference} ({row.id})", "", "")
-    facts.show_header = False
-    state = "yes" if row.active and of_type.active else "no (stopped)" if not row.active else "no (its type)"
-    facts.add_row("active", state)
-    facts.add_row("from", _or_none(row.active_start_date))
-    facts.add_row("to", _or_none(row.active_end_date))
-    facts.add_row("email template", str(row.email_template))
-    if row.sms_template:
-        facts.add_row("sms template", row.sms_template)
-    for key, value in row.metadata.items():
-        if key == "variants" and report.variants:
-            continue
-        facts.add_row(f"metadata.{key}", Text(to_json(value) if isinstance(value, dict) else str(value)))
-    facts.add_row("contacts", _whom(report))
-    parts: list[RenderableType] = [*hold_lines(hold), facts]
-    parts += [
-        counts_table("Listed contacts", "status", "contacts", report.targets),
-        counts_table("Planned", "date", "emails", dict(islice(report.planned_by_date.items(), _SHOWN_DATES))),
+        for each in types
     ]
-    if len(report.planned_by_date) > _SHOWN_DATES:
-        later = list(report.planned_by_date.items())[_SHOWN_DATES:]
-        parts.append(Text(f"and {sum(count for _, count in later):,} on {len(later)} later dates"))
+    return table("Campaign types", *headings, rows=rows)
+
+
+def instances_tables(found: list[InstanceCounts], hold: Hold | None) -> Iterator[RenderableType]:
+    """Yield the list of instances, below why nothing of them is due."""
+    yield from hold_lines(hold)
+    headings = ("instance", "id", "active", "from", "to", "targets", "planned", "sent")
+    rows = [
+        (
+            each.instance.reference,
+            str(each.instance.id),
+            each.instance.active,
+            each.instance.active_start_date,
+            each.instance.active_end_date,
+            each.targets,
+            each.planned,
+            each.sent,
+        )
+        for each in found
+    ]
+    yield table("Campaign instances", *headings, rows=rows)
+
+
+def report_tables(report: InstanceReport, hold: Hold | None) -> Iterator[RenderableType]:
+    """Yield all that there is to say about an instance."""
     achieved = {
         **{f"taken: {status}": count for status, count in report.emails_by_status.items()},
         "sent": report.sent,
@@ -170,12 +152,37 @@ def report_tables(report: InstanceReport, hold: Hold | None) -> RenderableType:
         "answered": report.answered,
     }
     follow_ups = {f"{kind}, {status}": count for (kind, status), count in report.follow_ups.items()}
-    parts += [
-        counts_table("Skipped", "reason", "emails", report.skipped_by_reason),
-        counts_table("Achieved", "", "emails", achieved),
-        counts_table("Follow-ups", "kind and status", "emails", follow_ups),
+    yield from spaced(
+        [
+            *hold_lines(hold),
+            _facts_table(report),
+            counts_table("Listed contacts", "status", "contacts", report.targets),
+            *dates_tables("Planned", report.planned_by_date),
+            counts_table("Skipped", "reason", "emails", report.skipped_by_reason),
+            counts_table("Achieved", "", "emails", achieved),
+            counts_table("Follow-ups", "kind and status", "emails", follow_ups),
+        ]
+    )
+    if report.variants:
+        yield _variants_table(report.variants)
+
+
+def _facts_table(report: InstanceReport) -> RenderableType:
+    row, of_type = report.instance, report.campaign_type
+    state = "yes" if row.active and of_type.active else "no (stopped)" if not row.active else "no (its type)"
+    facts: list[tuple[str, object]] = [
+        ("active", state),
+        ("from", row.active_start_date),
+        ("to", row.active_end_date),
+        ("email template", row.email_template),
     ]
-    return Group(*(part for each in parts for part in (each, "")))
+    if row.sms_template:
+        facts.append(("sms template", row.sms_template))
+    for key, value in row.metadata.items():
+        if key != "variants" or not report.variants:
+            facts.append((f"metadata.{key}", to_json(value) if isinstance(value, dict) else str(value)))
+    facts.append(("contacts", _whom(report)))
+    return table(f"{row.reference} ({row.id})", "", "", rows=facts, header=False)
 
 
 def _whom(report: InstanceReport) -> str:
@@ -184,66 +191,124 @@ def _whom(report: InstanceReport) -> str:
     return "everybody, and those listed" if report.is_for_everybody else "those listed"
 
 
+def _variants_table(variants: list[VariantResult]) -> RenderableType:
+    rows = [
+        (
+            each.name or "(none)",
+            each.weight,
+            each.planned,
+            each.sent,
+            _rate(each.clicked),
+            _rate(each.answered),
+            each.email_template or None,
+        )
+        for each in variants
+    ]
+    headings = ("variant", "weight", "planned", "sent", "clicked", "answered", "template")
+    return Group(
+        table("Variants", *headings, rows=rows, left={"template"}),
+        "In brackets: the 95 % interval of the rate.",
+    )
+
+
+def _rate(rate: Rate) -> str:
+    if rate.share is None:
+        return "-"
+    return f"{rate.count:,}: {rate.share:.1%} ({rate.low:.1%}-{rate.high:.1%})"
+
+
+def preview_tables(preview: CampaignPreview, hold: Hold | None) -> list[RenderableType]:
+    """Return a preview for a terminal."""
+    state = "" if preview.is_saved else ", with what is not saved yet"
+    title = f"{preview.reference}, planned for {preview.as_of:%A}, {preview.as_of.isoformat()}{state}"
+    emails = sum(preview.emails_by_day.values())
+    return spaced(
+        [
+            *hold_lines(hold),
+            Text(title, style="bold"),
+            *(Text.assemble(("Note: ", "bold yellow"), note) for note in preview.notes),
+            *([] if preview.audience is None else [_audience_table(preview.audience)]),
+            *dates_tables("Emails", preview.emails_by_day),
+            counts_table("Skipped", "reason", "emails", preview.skipped_by_reason),
+            _displaced_table(preview),
+            f"{emails:,} emails for {preview.contacts:,} contacts. Nothing was changed.",
+        ]
+    )
+
+
+def _audience_table(audience: AudienceCounts) -> RenderableType:
+    counts = {
+        "match": audience.matched,
+        "left out: listed": audience.listed,
+        "left out: without a trigger date": audience.without_trigger_date,
+        "taken": audience.taken,
+    }
+    return counts_table("Audience", "", "contacts", counts)
+
+
+def _displaced_table(preview: CampaignPreview) -> RenderableType:
+    headings = ("email type", "later", "earlier", "skipped", "instead", "why skipped")
+    rows = [
+        (
+            each.email_type,
+            each.later,
+            each.earlier,
+            sum(each.skipped.values()),
+            each.instead,
+            ", ".join(f"{reason} ({count:,})" for reason, count in each.skipped.items()),
+        )
+        for each in preview.displaced
+    ]
+    if not rows:
+        return "No other email changes."
+    return table("What becomes of other emails", *headings, rows=rows, left={"why skipped"})
+
+
 def changes_table(found: list[LogRow]) -> RenderableType:
     """Return the list of changes; what changed stands below its name, since values may be long."""
-    table = plain_table("Changes", "at (UTC)", "by", "in a plan", "what")
-    for column in table.columns:
-        column.justify = "left"
+    headings = ("at (UTC)", "by", "in a plan", "what")
+    made = table("Changes", *headings, rows=map(_change_cells, found), left=headings)
+    for column in made.columns:
         column.no_wrap = column.header != "what"
-    for each in found:
-        processed = "yes" if each.is_processed else "not yet" if each.requires_rescheduling else "no need"
-        name = each.instance or each.campaign_type or ""
-        values = (each.new or "") if each.old is None else f"{each.old} → {each.new or '(none)'}"
-        table.add_row(
-            (each.changed_at or "")[:19],
-            Text(each.changed_by or ""),
-            processed,
-            Text(f"{name}\n{each.field or ''}: {values}"),
-        )
-    return table
+    return made
 
 
-def sync_tables(result: SyncResult, *, is_dry_run: bool) -> RenderableType:
-    """Return what syncing changed, or would change."""
-    parts: list[RenderableType] = []
+def _change_cells(each: LogRow) -> tuple[str, ...]:
+    processed = "yes" if each.is_processed else "not yet" if each.requires_rescheduling else "no need"
+    name = each.instance or each.campaign_type or ""
+    values = (each.new or "") if each.old is None else f"{each.old} → {each.new or '(none)'}"
+    what = f"{name}\n{each.field or ''}: {values}"
+    return (each.changed_at or "")[:19], each.changed_by or "", processed, what
+
+
+def sync_tables(result: SyncResult, *, is_dry_run: bool) -> Iterator[RenderableType]:
+    """Yield what syncing changed, or would change."""
     if result.differences:
-        title = "What would change" if is_dry_run else "What changed"
-        table = plain_table(title, "what", "name", "field", "before", "now")
-        for column in table.columns:
-            column.justify = "left"
-        for each in result.differences:
-            table.add_row(
-                each.what, each.name, each.field or "(new)", Text(each.old or ""), Text(each.new or "")
-            )
-        parts.append(table)
+        headings = ("what", "name", "field", "before", "now")
+        rows = [
+            (each.what, each.name, each.field or "(new)", each.old or "", each.new or "")
+            for each in result.differences
+        ]
+        yield table(
+            "What would change" if is_dry_run else "What changed", *headings, rows=rows, left=headings
+        )
     else:
-        parts.append(Text("The database is as the configuration says."))
+        yield "The database is as the configuration says."
     if result.only_in_database:
-        names = ", ".join(result.only_in_database)
-        parts.append(Text(f"Only in the database, and left as they are: {names}"))
-    return Group(*parts)
+        yield f"Only in the database, and left as they are: {', '.join(result.only_in_database)}"
 
 
-def print_target_result(result: TargetResult, selection: Selection, *, as_json: bool) -> None:
-    """Print what targeting or withdrawing did; lines that were not taken go to standard error, too."""
-    source = source_of(selection)
-    bad = tell_bad_lines(result.bad_lines, source.name, source.unit)
-    if as_json:
-        reported = [asdict(each) for each in result.reported]
-        instance = {"id": result.instance.id, "instance": result.instance.reference}
-        notes = {"notes": list(result.notes)} if result.notes else {}
-        print_json({**instance, "counts": result.counts, "reported": reported, "bad_lines": bad, **notes})
-        return
-    for note in result.notes:
-        out.print(f"Note: {note}.")
+def target_tables(result: TargetResult, unit: str) -> Iterator[RenderableType]:
+    """Yield what targeting or withdrawing did."""
+    yield from (f"Note: {note}." for note in result.notes)
     counts = {_OUTCOMES[name]: result.counts[name] for name in _OUTCOMES if result.counts.get(name)}
     if result.bad_lines:
         counts["not taken: see above"] = result.bad_lines.count()
-    out.print(counts_table(result.instance.reference, "", "contacts", counts))
+    yield counts_table(result.instance.reference, "", "contacts", counts)
     if result.reported:
         shown = ", ".join(str(each.line) for each in result.reported[:_SHOWN_LINES])
         more = " and more" if len(result.reported) > _SHOWN_LINES else ""
-        out.print(f"Left out, {PLURALS[source.unit]}: {shown}{more}")
+        yield f"Left out, {PLURALS[unit]}: {shown}{more}"
 
 
 def hold_lines(hold: Hold | None) -> list[RenderableType]:
@@ -253,37 +318,3 @@ def hold_lines(hold: Hold | None) -> list[RenderableType]:
 
 def _instance(row: InstanceRow) -> dict[str, Any]:
     return {"instance": row.reference, **asdict(row)}
-
-
-def counts_table(title: str, heading: str, unit: str, counts: Mapping[Any, int]) -> RenderableType:
-    """Return how many there are of each."""
-    table = plain_table(title, heading, unit)
-    for name, count in counts.items():
-        table.add_row("(none)" if name is None else str(name), f"{count:,}")
-    if not counts:
-        table.add_row("none", "0")
-    return table
-
-
-def plain_table(title: str, *headings: str) -> Table:
-    """Return a table without rows, whose first column is text and whose others are numbers."""
-    table = Table(
-        title=title,
-        title_justify="left",
-        title_style="bold",
-        box=SIMPLE_HEAD,
-        pad_edge=False,
-        show_edge=False,
-        min_width=len(title),
-    )
-    for number, heading in enumerate(headings):
-        table.add_column(heading, justify="right" if number else "left", no_wrap=number == 0)
-    return table
-
-
-def _yes(value: bool) -> str:
-    return "yes" if value else "no"
-
-
-def _or_none(value: object) -> str:
-    return "-" if value is None else str(value)

@@ -1,31 +1,24 @@
 """``email-scheduler campaigns types`` and ``campaigns instances``: lists and settings."""
 
+from collections.abc import Iterator
 from datetime import date
-from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from rich.console import RenderableType
 
 from email_scheduler.cli import campaign_output as show_as
+from email_scheduler.cli.app import command_group
+from email_scheduler.cli.options import At, AtBy, command, parse_date
 from email_scheduler.cli.settings import parse_settings
-from email_scheduler.cli.shared import (
-    AnyDatabase,
-    AsJson,
-    By,
-    Config,
-    OrganizationName,
-    database_and_config,
-    out,
-    parse_date,
-    print_json,
-)
+from email_scheduler.cli.show import Answer
 from email_scheduler.errors import UsageError
 from email_scheduler.operations.campaigns import Campaigns
 from email_scheduler.storage.campaign_log import LoggedChange
-from email_scheduler.storage.holds import current_hold
+from email_scheduler.storage.holds import Hold, current_hold
 
-types = typer.Typer(help="List campaign types; create and change them.", invoke_without_command=True)
-instances = typer.Typer(help="List campaign instances; create and change them.", invoke_without_command=True)
+types = command_group(lists_by_itself=True)
+instances = command_group(lists_by_itself=True)
 
 Instance = Annotated[str, typer.Argument(metavar="INSTANCE", help="TYPE/NAME, or the id.")]
 TypeName = Annotated[str, typer.Argument(metavar="NAME", help="The name of the type.")]
@@ -35,202 +28,131 @@ Settings = Annotated[
 ]
 
 
-def opened(
-    database: str | None, organization: str | None, config: Path | None, by: str | None = None
-) -> Campaigns:
+def campaigns_at(at: At) -> Campaigns:
     """Return the campaigns of the organisation that is meant."""
-    url, settings = database_and_config(database, organization, config)
-    return Campaigns(url, settings, changed_by=by)
+    return Campaigns(at.url, at.settings, changed_by=at.by if isinstance(at, AtBy) else None)
+
+
+def hold_at(at: At) -> Hold | None:
+    """Return why nothing of the organisation is due; None: it is not held."""
+    return current_hold(at.url, at.settings)
 
 
 @types.callback()
-def list_types(
-    context: typer.Context,
-    database: AnyDatabase = None,
-    organization: OrganizationName = None,
-    config: Config = None,
-    as_json: AsJson = False,
-) -> None:
+@command
+def list_types(context: typer.Context, at: At) -> Answer | None:
     """List campaign types; with a command: create and change them."""
-    if context.invoked_subcommand is None:
-        found = opened(database, organization, config).types()
-        if as_json:
-            print_json({"types": [show_as.type_object(each) for each in found]})
-        else:
-            out.print(show_as.types_table(found))
+    if context.invoked_subcommand is not None:
+        return None
+    found = campaigns_at(at).types()
+    return Answer({"types": [show_as.type_object(each) for each in found]}, [show_as.types_table(found)])
 
 
 @types.command("create")
-def create_type(
-    name: TypeName,
-    settings: Settings = None,
-    database: AnyDatabase = None,
-    organization: OrganizationName = None,
-    config: Config = None,
-    by: By = None,
-    as_json: AsJson = False,
-) -> None:
+@command
+def create_type(name: TypeName, at: AtBy, settings: Settings = None) -> Answer:
     """Create a campaign type."""
-    made = opened(database, organization, config, by).create_type(name, **parse_settings(settings or ()))
-    if as_json:
-        print_json(show_as.type_object(made))
-    else:
-        out.print(f"Campaign type {made.name} is there.")
+    made = campaigns_at(at).create_type(name, **parse_settings(settings or ()))
+    return Answer(show_as.type_object(made), [f"Campaign type {made.name} is there."])
 
 
 @types.command("change")
-def change_type(
-    name: TypeName,
-    settings: Settings = None,
-    database: AnyDatabase = None,
-    organization: OrganizationName = None,
-    config: Config = None,
-    by: By = None,
-    as_json: AsJson = False,
-) -> None:
+@command
+def change_type(name: TypeName, at: AtBy, settings: Settings = None) -> Answer:
     """Change settings of a campaign type."""
-    service = opened(database, organization, config, by)
-    _print_changes(service.change_type(name, **_some(settings)), as_json=as_json)
+    return _changed(campaigns_at(at).change_type(name, **_some(settings)))
 
 
 @types.command("activate")
-def activate_type(
-    name: TypeName,
-    database: AnyDatabase = None,
-    organization: OrganizationName = None,
-    config: Config = None,
-    by: By = None,
-    as_json: AsJson = False,
-) -> None:
+@command
+def activate_type(name: TypeName, at: AtBy) -> Answer:
     """Switch a campaign type on."""
-    service = opened(database, organization, config, by)
-    _print_changes(service.change_type(name, active=True), as_json=as_json)
+    return _changed(campaigns_at(at).change_type(name, active=True))
 
 
 @types.command("deactivate")
-def deactivate_type(
-    name: TypeName,
-    database: AnyDatabase = None,
-    organization: OrganizationName = None,
-    config: Config = None,
-    by: By = None,
-    as_json: AsJson = False,
-) -> None:
+@command
+def deactivate_type(name: TypeName, at: AtBy) -> Answer:
     """Switch a campaign type off at once, with all of its instances."""
-    service = opened(database, organization, config, by)
-    _print_changes(service.change_type(name, active=False), as_json=as_json)
+    return _changed(campaigns_at(at).change_type(name, active=False))
 
 
 @instances.callback()
-def list_instances(
-    context: typer.Context,
-    database: AnyDatabase = None,
-    organization: OrganizationName = None,
-    config: Config = None,
-    as_json: AsJson = False,
-) -> None:
+@command
+def list_instances(context: typer.Context, at: At) -> Answer | None:
     """List campaign instances; with a command: create and change them."""
     if context.invoked_subcommand is not None:
-        return
-    service = opened(database, organization, config)
-    found, hold = service.instances(), current_hold(service.url, service.config)
-    if as_json:
-        listed = [show_as.instance_object(each) for each in found]
-        print_json({"hold": show_as.hold_object(hold), "instances": listed})
-    else:
-        out.print(show_as.instances_table(found, hold))
+        return None
+    found, hold = campaigns_at(at).instances(), hold_at(at)
+    listed = [show_as.instance_object(each) for each in found]
+    return Answer(
+        {"hold": show_as.hold_object(hold), "instances": listed}, show_as.instances_tables(found, hold)
+    )
 
 
 @instances.command("create")
+@command
 def create_instance(
     name: Annotated[str, typer.Argument(metavar="TYPE/NAME", help="The type, and a name for the instance.")],
+    at: AtBy,
     settings: Settings = None,
-    database: AnyDatabase = None,
-    organization: OrganizationName = None,
-    config: Config = None,
-    by: By = None,
-    as_json: AsJson = False,
-) -> None:
+) -> Answer:
     """Create a campaign instance."""
     campaign_type, slash, instance_name = name.partition("/")
     if not slash:
         raise UsageError(f"campaign instance {name!r}; accepted is TYPE/NAME")
-    made = opened(database, organization, config, by).create_instance(
-        campaign_type, instance_name, **parse_settings(settings or ())
+    made = campaigns_at(at).create_instance(campaign_type, instance_name, **parse_settings(settings or ()))
+    return Answer(
+        {"id": made.id, "instance": made.reference},
+        [f"Campaign instance {made.reference} is there, with the id {made.id}."],
     )
-    if as_json:
-        print_json({"id": made.id, "instance": made.reference})
-    else:
-        out.print(f"Campaign instance {made.reference} is there, with the id {made.id}.")
 
 
 @instances.command("change")
-def change_instance(
-    instance: Instance,
-    settings: Settings = None,
-    database: AnyDatabase = None,
-    organization: OrganizationName = None,
-    config: Config = None,
-    by: By = None,
-    as_json: AsJson = False,
-) -> None:
+@command
+def change_instance(instance: Instance, at: AtBy, settings: Settings = None) -> Answer:
     """Change settings of a campaign instance."""
-    service = opened(database, organization, config, by)
-    _print_changes(service.change_instance(instance, **_some(settings)), as_json=as_json)
+    return _changed(campaigns_at(at).change_instance(instance, **_some(settings)))
 
 
 @instances.command("end")
+@command
 def end_instance(
     instance: Instance,
     on: Annotated[date, typer.Argument(metavar="DATE", parser=parse_date, help="Its last day.")],
-    database: AnyDatabase = None,
-    organization: OrganizationName = None,
-    config: Config = None,
-    by: By = None,
-    as_json: AsJson = False,
-) -> None:
+    at: AtBy,
+) -> Answer:
     """Let a campaign instance end on a date."""
-    service = opened(database, organization, config, by)
-    _print_changes(service.end_instance(instance, on), as_json=as_json)
+    return _changed(campaigns_at(at).end_instance(instance, on))
 
 
 @instances.command("stop")
-def stop_instance(
-    instance: Instance,
-    database: AnyDatabase = None,
-    organization: OrganizationName = None,
-    config: Config = None,
-    by: By = None,
-    as_json: AsJson = False,
-) -> None:
+@command
+def stop_instance(instance: Instance, at: AtBy) -> Answer:
     """Stop a campaign instance at once: none of its emails is due any more."""
-    _print_changes(opened(database, organization, config, by).stop_instance(instance), as_json=as_json)
+    return _changed(campaigns_at(at).stop_instance(instance))
 
 
 @instances.command("start")
-def start_instance(
-    instance: Instance,
-    database: AnyDatabase = None,
-    organization: OrganizationName = None,
-    config: Config = None,
-    by: By = None,
-    as_json: AsJson = False,
-) -> None:
+@command
+def start_instance(instance: Instance, at: AtBy) -> Answer:
     """Let a campaign instance that was stopped go on."""
-    _print_changes(opened(database, organization, config, by).start_instance(instance), as_json=as_json)
+    return _changed(campaigns_at(at).start_instance(instance))
 
 
-def _some(settings: list[str] | None) -> dict[str, object]:
+def _some(settings: list[str] | None) -> dict[str, Any]:
     if not settings:
         raise UsageError("no setting is given; accepted is KEY=VALUE, such as priority=3")
     return parse_settings(settings)
 
 
-def _print_changes(found: list[LoggedChange], *, as_json: bool) -> None:
-    if as_json:
-        print_json({"changes": [{"field": c.field, "old": c.old, "new": c.new} for c in found]})
-    elif not found:
-        out.print("Nothing changed.")
-    else:
-        for change in found:
-            out.print(f"{change.field}: {change.old} -> {change.new}", markup=False)
+def _changed(found: list[LoggedChange]) -> Answer:
+    return Answer(
+        {"changes": [{"field": c.field, "old": c.old, "new": c.new} for c in found]}, _change_lines(found)
+    )
+
+
+def _change_lines(found: list[LoggedChange]) -> Iterator[RenderableType]:
+    yield from (f"{change.field}: {change.old} -> {change.new}" for change in found)
+    if not found:
+        yield "Nothing changed."

@@ -7,27 +7,24 @@ from typing import Annotated
 import typer
 
 from email_scheduler.cli import campaign_output as show_as
-from email_scheduler.cli.campaign_preview import preview_object, preview_tables
-from email_scheduler.cli.campaign_settings import Instance, instances, opened, types
-from email_scheduler.cli.campaign_variants import variants_table
-from email_scheduler.cli.shared import (
-    AnyDatabase,
-    AsJson,
-    AsOf,
-    By,
-    Config,
-    OrganizationName,
-    out,
-    parse_date,
-    print_json,
-)
+from email_scheduler.cli.app import command_group
+from email_scheduler.cli.campaign_settings import Instance, campaigns_at, hold_at, instances, types
+from email_scheduler.cli.options import AsOf, At, AtBy, DryRun, SkipBad, command, date_option
+from email_scheduler.cli.show import Answer, tell_bad_lines
 from email_scheduler.clock import today
 from email_scheduler.errors import UsageError
-from email_scheduler.operations.campaigns import AllContacts, ById, FromCsv, Selection, Where
+from email_scheduler.operations.campaigns import (
+    AllContacts,
+    ById,
+    FromCsv,
+    Selection,
+    TargetResult,
+    Where,
+)
 from email_scheduler.operations.campaigns.preview import NewInstance
-from email_scheduler.storage.holds import current_hold
+from email_scheduler.operations.campaigns.selections import source_of
 
-campaigns = typer.Typer(help="Manage campaigns: types, instances, targets.", no_args_is_help=True)
+campaigns = command_group()
 campaigns.add_typer(types, name="types")
 campaigns.add_typer(instances, name="instances")
 
@@ -41,91 +38,99 @@ Csv = Annotated[
 Conditions = Annotated[
     list[str] | None,
     typer.Option(
-        "--where", metavar="CONDITION", help="Contacts with state=CA,TX; given twice, both must hold."
+        "--where",
+        metavar="CONDITION",
+        help="Contacts by columns, such as state=CA,TX or effective_month=11; state is that of the ZIP. Given"
+        " more than once, all must hold.",
     ),
 ]
 All = Annotated[bool, typer.Option("--all", help="Every contact.")]
 TriggerDate = Annotated[
     date | None,
-    typer.Option(
-        "--trigger-date", metavar="DATE", parser=parse_date, help="Of contacts without one of their own."
+    date_option(
+        "--trigger-date",
+        says="The trigger date of contacts without one of their own, or for which the file names none."
+        " Without it: that of the instance.",
     ),
 ]
-SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Take the other lines if some cannot be taken.")]
 
 
 @campaigns.command()
+@command
 def target(
     instance: Instance,
+    at: AtBy,
     ids: Ids = None,
     csv: Csv = None,
     where: Conditions = None,
     everybody: All = False,
     trigger_date: TriggerDate = None,
     again: Annotated[
-        bool, typer.Option("--again", help="Also contacts who had its email, or were withdrawn.")
+        bool,
+        typer.Option(
+            "--again",
+            help="Also contacts to whom the instance has written (on another trigger date), and those that"
+            " were withdrawn.",
+        ),
     ] = False,
     skip_bad: SkipBad = False,
-    database: AnyDatabase = None,
-    organization: OrganizationName = None,
-    config: Config = None,
-    by: By = None,
-    as_json: AsJson = False,
-) -> None:
+) -> Answer:
     """Make contacts targets of a campaign instance."""
     selection = _selection(ids, csv, where, everybody=everybody)
-    service = opened(database, organization, config, by)
-    result = service.target(instance, selection, trigger_date=trigger_date, again=again, skip_bad=skip_bad)
-    show_as.print_target_result(result, selection, as_json=as_json)
+    return _told(
+        campaigns_at(at).target(
+            instance, selection, trigger_date=trigger_date, again=again, skip_bad=skip_bad
+        ),
+        selection,
+    )
 
 
 @campaigns.command()
+@command
 def withdraw(
     instance: Instance,
+    at: AtBy,
     ids: Ids = None,
     csv: Csv = None,
     where: Conditions = None,
     everybody: All = False,
     skip_bad: SkipBad = False,
-    database: AnyDatabase = None,
-    organization: OrganizationName = None,
-    config: Config = None,
-    by: By = None,
-    as_json: AsJson = False,
-) -> None:
+) -> Answer:
     """Keep contacts out of a campaign instance, also of one for everybody."""
     selection = _selection(ids, csv, where, everybody=everybody)
-    result = opened(database, organization, config, by).withdraw(instance, selection, skip_bad=skip_bad)
-    show_as.print_target_result(result, selection, as_json=as_json)
+    return _told(campaigns_at(at).withdraw(instance, selection, skip_bad=skip_bad), selection)
 
 
 @campaigns.command()
+@command
 def show(
     instance: Instance,
+    at: At,
     csv: Annotated[
         Path | None,
-        typer.Option("--csv", metavar="FILE", help="Write its listed contacts to a CSV file, too."),
+        typer.Option(
+            "--csv",
+            metavar="FILE",
+            help="Write its listed contacts to a CSV file, too. Cells that a spreadsheet would take for a"
+            " formula get an apostrophe in front.",
+        ),
     ] = None,
-    database: AnyDatabase = None,
-    organization: OrganizationName = None,
-    config: Config = None,
-    as_json: AsJson = False,
-) -> None:
+) -> Answer:
     """Show what a campaign instance has in store, and what it has achieved."""
-    service = opened(database, organization, config)
-    report, hold = service.show(instance), current_hold(service.url, service.config)
+    service = campaigns_at(at)
+    report, hold = service.show(instance), hold_at(at)
     if csv is not None:
         service.write_targets(instance, csv)
-    if as_json:
-        print_json({"hold": show_as.hold_object(hold), **show_as.report_object(report)})
-    else:
-        out.print(show_as.report_tables(report, hold))
-        if report.variants:
-            out.print(variants_table(report.variants))
+    return Answer(
+        {"hold": show_as.hold_object(hold), **show_as.report_object(report)},
+        show_as.report_tables(report, hold),
+    )
 
 
 @campaigns.command()
+@command
 def preview(
+    at: At,
     instance: Annotated[
         str | None, typer.Argument(metavar="[INSTANCE]", help="TYPE/NAME, or the id.", show_default=False)
     ] = None,
@@ -139,63 +144,48 @@ def preview(
     everybody: All = False,
     trigger_date: TriggerDate = None,
     as_of: AsOf = None,
-    database: AnyDatabase = None,
-    organization: OrganizationName = None,
-    config: Config = None,
-    as_json: AsJson = False,
-) -> None:
+) -> Answer:
     """Show what a campaign instance will do, and to which other emails; change nothing."""
     has_selection = ids is not None or csv is not None or where or everybody
-    service = opened(database, organization, config)
+    service = campaigns_at(at)
     found = service.preview(
         _saved_or_new(instance, file),
         as_of or today(),
         selection=_selection(ids, csv, where, everybody=everybody) if has_selection else None,
         trigger_date=trigger_date,
     )
-    hold = current_hold(service.url, service.config)
-    if as_json:
-        print_json(preview_object(found, hold))
-    else:
-        out.print(preview_tables(found, hold))
+    hold = hold_at(at)
+    return Answer(show_as.preview_object(found, hold), show_as.preview_tables(found, hold))
 
 
 @campaigns.command()
-def sync(
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would change; change nothing.")
-    ] = False,
-    database: AnyDatabase = None,
-    organization: OrganizationName = None,
-    config: Config = None,
-    by: By = None,
-    as_json: AsJson = False,
-) -> None:
+@command
+def sync(at: AtBy, dry_run: DryRun = False) -> Answer:
     """Bring types and instances to what the configuration says; nothing is removed."""
-    result = opened(database, organization, config, by).sync(dry_run=dry_run)
-    if as_json:
-        print_json(show_as.sync_object(result, is_dry_run=dry_run))
-    else:
-        out.print(show_as.sync_tables(result, is_dry_run=dry_run))
+    result = campaigns_at(at).sync(dry_run=dry_run)
+    return Answer(
+        show_as.sync_object(result, is_dry_run=dry_run), show_as.sync_tables(result, is_dry_run=dry_run)
+    )
 
 
 @campaigns.command()
+@command
 def changes(
+    at: At,
     instance: Annotated[
         str | None, typer.Option("--instance", metavar="INSTANCE", help="Of one instance only.")
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="How many.")] = 50,
-    database: AnyDatabase = None,
-    organization: OrganizationName = None,
-    config: Config = None,
-    as_json: AsJson = False,
-) -> None:
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="How many.")] = 50,
+) -> Answer:
     """List the latest changes of campaigns, the latest first."""
-    found = opened(database, organization, config).changes(limit=limit, instance=instance)
-    if as_json:
-        print_json({"changes": [show_as.log_object(each) for each in found]})
-    else:
-        out.print(show_as.changes_table(found))
+    found = campaigns_at(at).changes(limit=limit, instance=instance)
+    return Answer({"changes": [show_as.log_object(each) for each in found]}, [show_as.changes_table(found)])
+
+
+def _told(result: TargetResult, selection: Selection) -> Answer:
+    source = source_of(selection)
+    bad = tell_bad_lines(result.bad_lines, source.name, source.unit)
+    return Answer(show_as.target_object(result, bad), show_as.target_tables(result, source.unit))
 
 
 def _saved_or_new(instance: str | None, file: Path | None) -> str | NewInstance:

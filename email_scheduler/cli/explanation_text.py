@@ -4,12 +4,12 @@ from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from typing import Final
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from email_scheduler.cli.show import texts_table
 from email_scheduler.planning.explanation.results import (
     NO_EMAIL,
     PLANNED,
@@ -104,20 +104,13 @@ def _timeline(explanation: Explanation) -> RenderableType:
 
 
 def _summary(explanation: Explanation) -> RenderableType:
-    table = Table(
-        title="Emails",
-        title_justify="left",
-        title_style="bold",
-        box=SIMPLE_HEAD,
-        pad_edge=False,
-        show_edge=False,
-    )
-    for heading in ("email", "what becomes of it", "why"):
-        table.add_column(heading, overflow="fold")
-    for one in explanation.occurrences:
-        outcome = Text(outcome_of(one), style=_COLOURS.get(one.outcome, ""))
-        table.add_row(Text(title_of(one)), outcome, Text(why_of(one)))
-    return table if explanation.occurrences else Text("No email is due, and none was planned.")
+    rows = [
+        (title_of(one), Text(outcome_of(one), style=_COLOURS.get(one.outcome, "")), why_of(one))
+        for one in explanation.occurrences
+    ]
+    if not rows:
+        return "No email is due, and none was planned."
+    return texts_table("email", "what becomes of it", "why", rows=rows, title="Emails")
 
 
 def _past(explanation: Explanation) -> Iterator[RenderableType]:

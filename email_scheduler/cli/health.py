@@ -1,31 +1,29 @@
 """``email-scheduler health``: how each organisation does. The exit code says it, too."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Annotated, Final
 
 import typer
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
+from rich.console import RenderableType
+from rich.text import Text
 
-from email_scheduler.cli.shared import (
+from email_scheduler.cli.options import (
     CONFIG_DIRECTORY,
-    AnyDatabase,
     AsJson,
+    At,
     Config,
-    OrganizationName,
-    database_and_config,
+    command,
     find_organization,
     load,
-    out,
-    print_json,
 )
+from email_scheduler.cli.show import Answer, megabytes, table
 from email_scheduler.clock import TIME_ZONE
 from email_scheduler.config.loader import load_organizations
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.errors import UsageError
-from email_scheduler.monitoring.health import Health, OrganizationHealth, check_health
+from email_scheduler.monitoring.health import Health, check_health
 from email_scheduler.monitoring.judgement import STATUSES
 from email_scheduler.monitoring.prometheus import prometheus_text
 from email_scheduler.storage.health_figures import DAYS_AHEAD, HealthFigures
@@ -35,45 +33,52 @@ _STYLES: Final = dict(zip(STATUSES, ("green", "yellow", "bold red"), strict=True
 _NOT_KNOWN: Final = "not known"
 
 
+@command
 def health(
-    database: AnyDatabase = None,
-    organization: OrganizationName = None,
-    config: Config = None,
+    at: At,
     as_json: AsJson = False,
     prometheus: Annotated[
         bool, typer.Option("--prometheus", help="Print the figures in the text format of Prometheus.")
     ] = False,
     thorough: Annotated[
-        bool, typer.Option("--thorough", help="Check all of a SQLite file, which may take minutes.")
+        bool,
+        typer.Option(
+            "--thorough",
+            help="Check all of a SQLite file (PRAGMA integrity_check), which reads it as a whole: minutes"
+            " where it has gigabytes.",
+        ),
     ] = False,
-) -> None:
+) -> Answer:
     """Say how each organisation does: healthy (exit code 0), degraded (1) or unhealthy (2), and why."""
     if as_json and prometheus:
         raise UsageError("accepted is --json or --prometheus, not both")
-    if database is not None and organization is not None:
+    if at.database is not None and at.organization is not None:
         raise UsageError("accepted is --organization NAME or --database URL, not both")
-    settings = load(config)
-    if database is not None:
-        names = [display_url(database)]
+    settings = load(at.config)
+    if at.database is not None:
+        organizations = {display_url(at.database): at}
     else:
-        names = _names(config) if organization is None else [find_organization(organization, config).name]
+        names = (
+            _names(at.config)
+            if at.organization is None
+            else [find_organization(at.organization, at.config).name]
+        )
+        organizations = {name: At(organization=name, config=at.config) for name in names}
 
-    def settings_of(name: str) -> Callable[[], tuple[str, SchedulerConfig]]:
-        return lambda: database_and_config(database, None if database is not None else name, config)
+    def settings_of(each: At) -> Callable[[], tuple[str, SchedulerConfig]]:
+        return lambda: (each.url, each.settings)
 
     found = check_health(
-        [(name, settings_of(name)) for name in names],
+        [(name, settings_of(each)) for name, each in organizations.items()],
         settings,
         datetime.now(TIME_ZONE),
         is_thorough=thorough,
     )
-    if as_json:
-        print_json(found.document())
-    elif prometheus:
+    exit_code = STATUSES.index(found.status)
+    if prometheus:
         sys.stdout.write(prometheus_text(found))
-    else:
-        _show(found)
-    raise typer.Exit(STATUSES.index(found.status))
+        raise typer.Exit(exit_code)
+    return Answer(found.document(), _parts(found), exit_code)
 
 
 def _names(config: Config) -> list[str]:
@@ -84,29 +89,20 @@ def _names(config: Config) -> list[str]:
     return names
 
 
-def _show(found: Health) -> None:
+def _parts(found: Health) -> Iterator[RenderableType]:
     for each in found.organizations:
-        _show_organization(each)
+        yield Text(f"{each.name}: {each.status}", style=_STYLES[each.status])
+        yield from (f"  {reason.status}: {reason.text}" for reason in each.reasons)
+        if each.figures is not None:
+            yield table("", "", " ", rows=_rows(each.figures), left={" "}, header=False)
+        yield ""
     for reason in found.reasons:
-        out.print(f"{reason.status}: {reason.text}", style=_STYLES[reason.status], markup=False)
+        yield Text(f"{reason.status}: {reason.text}", style=_STYLES[reason.status])
     installation = found.installation
-    out.print(
+    yield (
         f"frames {_size(installation.parquet_bytes)}, Dagster {_size(installation.dagster_bytes)},"
-        f" free disk {_size(installation.disk_free_bytes)}",
-        markup=False,
+        f" free disk {_size(installation.disk_free_bytes)}"
     )
-
-
-def _show_organization(each: OrganizationHealth) -> None:
-    out.print(f"{each.name}: {each.status}", style=_STYLES[each.status], markup=False)
-    for reason in each.reasons:
-        out.print(f"  {reason.status}: {reason.text}", markup=False)
-    if each.figures is not None:
-        table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, show_header=False)
-        for name, text in _rows(each.figures):
-            table.add_row(name, text)
-        out.print(table)
-    out.print()
 
 
 def _rows(figures: HealthFigures) -> list[tuple[str, str]]:
@@ -147,4 +143,4 @@ def _counts(counts: dict[str, int]) -> str:
 
 
 def _size(size: int | None) -> str:
-    return _NOT_KNOWN if size is None else f"{size / 1_000_000:,.1f} MB"
+    return _NOT_KNOWN if size is None else megabytes(size)

@@ -8,7 +8,7 @@ import pandas as pd
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from email_scheduler.cli.campaign_output import counts_table, plain_table
+from email_scheduler.cli.show import counts_table, table, texts_table
 from email_scheduler.config.documents import KeyDifference
 from email_scheduler.config.problems import shown
 from email_scheduler.operations.plan_difference import KINDS, DifferenceOfPlans
@@ -29,7 +29,7 @@ def effect_object(effect: DifferenceOfPlans) -> dict[str, Any]:
         "emails_after": effect.after,
         **effect.totals,
         "dropped_by_reason": effect.dropped_by_reason,
-        "by_state_and_type": effect.rows.to_dict("records"),
+        "by_state_and_type": effect.rows,
     }
 
 
@@ -44,21 +44,17 @@ def days_object(days: pd.DataFrame) -> list[dict[str, Any]]:
 def changes_table(changes: Sequence[KeyDifference], names: tuple[str, str]) -> RenderableType:
     """Return the keys that differ between two configurations of these names."""
     if not changes:
-        return Text(f"Nothing differs between {names[0]} and {names[1]}.")
-    table = plain_table("", "key", *names)
-    for column in table.columns:
-        column.justify, column.no_wrap, column.overflow = "left", False, "fold"
-    for each in changes:
-        table.add_row(Text(each.path), Text(shown(each.before)), Text(shown(each.after)))
-    return table
+        return f"Nothing differs between {names[0]} and {names[1]}."
+    rows = [(each.path, shown(each.before), shown(each.after)) for each in changes]
+    return texts_table("key", *names, rows=rows)
 
 
 def effect_tables(effect: DifferenceOfPlans, day: date) -> RenderableType:
     """Return what becomes of emails, by type, state and reason."""
     title = Text(f"The plan for {day:%A}, {day.isoformat()}", style="bold")
     line = f"{effect.before:,} emails before, {effect.after:,} afterwards. Nothing was published."
-    if not len(effect.rows):
-        return Group("", title, Text("No email changes."), line)
+    if not effect.rows:
+        return Group("", title, "No email changes.", line)
     return Group(
         "",
         title,
@@ -74,25 +70,23 @@ def effect_tables(effect: DifferenceOfPlans, day: date) -> RenderableType:
 
 def days_table(title: str, days: pd.DataFrame) -> RenderableType:
     """Return ``VOLUME_BY_DAY`` and by how much the days differ."""
-    table = plain_table(title, "day", "before", "after", "difference")
-    for row in days.to_dict("records"):
-        difference = row["after"] - row["before"]
-        table.add_row(
+    rows = [
+        (
             f"{from_day(row['day']):%a %Y-%m-%d}",
-            f"{row['before']:,}",
-            f"{row['after']:,}",
-            f"{difference:+,}" if difference else "",
+            row["before"],
+            row["after"],
+            f"{difference:+,}" if (difference := row["after"] - row["before"]) else "",
         )
-    return table
+        for row in days.to_dict("records")
+    ]
+    return table(title, "day", "before", "after", "difference", rows=rows)
 
 
 def _effect_table(effect: DifferenceOfPlans, column: str, heading: str) -> RenderableType:
-    rows = effect.by(column)
-    order = rows[list(KINDS)].sum(axis="columns").sort_values(ascending=False, kind="stable").index
-    table = plain_table("", heading, *KINDS)
-    for row in rows.loc[order[:_SHOWN_STATES]].to_dict("records"):
-        table.add_row(row[column], *(f"{row[kind]:,}" for kind in KINDS))
-    if len(rows) > _SHOWN_STATES:
-        table.add_row(f"{len(rows) - _SHOWN_STATES} more")
-    table.add_row("all", *(f"{count:,}" for count in effect.totals.values()))
-    return table
+    counts = effect.by(column)
+    most = sorted(counts, key=lambda label: -sum(counts[label].values()))
+    rows: list[tuple[object, ...]] = [(label, *counts[label].values()) for label in most[:_SHOWN_STATES]]
+    if len(most) > _SHOWN_STATES:
+        rows.append((f"{len(most) - _SHOWN_STATES} more",))
+    rows.append(("all", *effect.totals.values()))
+    return table("", heading, *KINDS, rows=rows)

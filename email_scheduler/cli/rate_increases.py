@@ -5,46 +5,28 @@ from typing import Annotated
 
 import typer
 
-from email_scheduler.cli.shared import (
-    AnyDatabase,
-    AsJson,
-    By,
-    Config,
-    OrganizationName,
-    database_and_config,
-    out,
-    print_json,
-)
+from email_scheduler.cli.options import AtBy, DryRun, command
+from email_scheduler.cli.show import DRY_RUN, Answer
 from email_scheduler.operations.rate_increases import Migration
 from email_scheduler.operations.rate_increases import migrate_rate_increases as migrate
 
 
+@command
 def migrate_rate_increases(
-    database: AnyDatabase = None,
-    organization: OrganizationName = None,
-    config: Config = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would change; change nothing.")
-    ] = False,
+    at: AtBy,
+    dry_run: DryRun = False,
     email_template: Annotated[
         str | None,
         typer.Option(
-            "--email-template", metavar="NAME", help="Of the campaign. [default: that of most waiting rows]"
+            "--email-template",
+            metavar="NAME",
+            help="The template of the instance. [default: that of most waiting rows, else rate_increase_v1]",
         ),
     ] = None,
-    by: By = None,
-    as_json: AsJson = False,
-) -> None:
+) -> Answer:
     """Turn the rate increases of the older program into a campaign instance with targets."""
-    url, settings = database_and_config(database, organization, config)
-    done = migrate(url, settings, changed_by=by, email_template=email_template, is_dry_run=dry_run)
-    if as_json:
-        print_json({"dry_run": dry_run, **asdict(done)})
-    else:
-        for line in _lines(done):
-            out.print(line, markup=False)
-        if dry_run:
-            out.print("This was a dry run: nothing was changed.")
+    done = migrate(at.url, at.settings, changed_by=at.by, email_template=email_template, is_dry_run=dry_run)
+    return Answer({"dry_run": dry_run, **asdict(done)}, [*_lines(done), *([DRY_RUN] if dry_run else [])])
 
 
 def _lines(done: Migration) -> list[str]:

@@ -1,73 +1,57 @@
 """``email-scheduler shadow``: our plan beside that of the older program, before ours counts."""
 
-from datetime import date
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
-from rich.console import Console, Group, RenderableType
-from rich.measure import Measurement
-from rich.text import Text
+from rich.console import Group, RenderableType
 
-from email_scheduler.cli.campaign_output import plain_table
-from email_scheduler.cli.shared import (
-    AnyDatabase,
-    AsJson,
-    Config,
-    OrganizationName,
-    database_and_config,
-    err,
-    out,
-    parse_date,
-    print_json,
-)
+from email_scheduler.cli.options import AsOf, At, command
+from email_scheduler.cli.show import Answer, err, table, unbroken, unsqueezed
 from email_scheduler.clock import today
 from email_scheduler.operations.cutover.comparison import OUTCOMES
 from email_scheduler.operations.cutover.shadow import Shadow, shadow_run
 from email_scheduler.operations.private_output import private_output
 
 _SHOWN_REASONS: Final = 25
-_WIDEST: Final = 200
 
 
+@command
 def shadow(
     beside: Annotated[
         str,
-        typer.Option("--beside", metavar="PLAN", help="The older program's plan: a database, or a CSV file."),
+        typer.Option(
+            "--beside",
+            metavar="PLAN",
+            help="What the older program has planned: the URL of a database with its email_schedules, which"
+            " is only read, or a CSV file.",
+        ),
     ],
-    database: AnyDatabase = None,
-    organization: OrganizationName = None,
-    config: Config = None,
-    as_of: Annotated[
-        date | None,
-        typer.Option("--as-of", metavar="DATE", parser=parse_date, help="The date to plan for, YYYY-MM-DD."),
-    ] = None,
+    at: At,
+    as_of: AsOf = None,
     csv: Annotated[
-        Path | None, typer.Option("--csv", metavar="FILE", help="Write the emails that differ to a CSV file.")
+        Path | None,
+        typer.Option(
+            "--csv",
+            metavar="FILE",
+            help="Write the emails that differ to a CSV file: ids, types, dates, statuses and reasons, its"
+            " owner's alone.",
+        ),
     ] = None,
-    as_json: AsJson = False,
-) -> None:
+) -> Answer:
     """Plan, publish nothing, and show what the older program has planned otherwise, by type and reason."""
-    url, settings = database_and_config(database, organization, config)
+    url, settings = at.url, at.settings
     with err.status("") as status:
         found = shadow_run(url, settings, as_of or today(), beside, on_phase=status.update)
-    written = None if csv is None else _write(found, csv)
-    if as_json:
-        print_json(_as_object(found))
-        return
     title = f"Plan for {found.as_of:%A, %Y-%m-%d}, beside {found.beside}"
-    out.print(Text(title, style="bold"), "", sep="\n", soft_wrap=True)
-    tables = _tables(found)
     # a number that is cut off would be another one, so that lines may be longer than they should be
-    needed = Measurement.get(out, out.options.update(width=_WIDEST), tables).maximum
-    Console(highlight=False, width=max(out.width, needed)).print(tables)
-    if written is not None:
-        out.print(f"Emails that differ, written to {csv}: {written:,}", markup=False, soft_wrap=True)
-
-
-def _write(found: Shadow, path: Path) -> int:
-    with private_output(path) as file:
-        return found.write_differences(file)
+    parts = [unbroken(title, style="bold"), "", unsqueezed(Group(*_tables(found)))]
+    if csv is not None:
+        with private_output(csv) as file:
+            written = found.write_differences(file)
+        parts.append(unbroken(f"Emails that differ, written to {csv}: {written:,}"))
+    return Answer(_as_object(found), parts)
 
 
 def _as_object(found: Shadow) -> dict[str, Any]:
@@ -79,29 +63,25 @@ def _as_object(found: Shadow) -> dict[str, Any]:
     }
 
 
-def _tables(found: Shadow) -> RenderableType:
+def _tables(found: Shadow) -> Iterator[RenderableType]:
     by_type, by_reason = found.by_type(), found.by_reason()
-    types = plain_table(
-        "Emails by type",
-        "email type",
-        *(each.replace("skipped_", "skip\n").replace("_", "\n") for each in OUTCOMES),
-    )
-    for email_type, counts in by_type.items():
-        types.add_row(Text(email_type), *(f"{counts[each]:,}" for each in OUTCOMES))
+    headings = (each.replace("skipped_", "skip\n").replace("_", "\n") for each in OUTCOMES)
+    rows = [(email_type, *(counts[each] for each in OUTCOMES)) for email_type, counts in by_type.items()]
+    types = table("Emails by type", "email type", *headings, rows=rows)
     types.add_section()
     types.add_row("all", *(f"{sum(row[each] for row in by_type.values()):,}" for each in OUTCOMES))
-    reasons = plain_table("Why they differ", "outcome", "reason", "email type", "emails")
-    for column in reasons.columns[:3]:
-        column.justify = "left"
-    for row in by_reason[:_SHOWN_REASONS]:
-        names = (Text(_words(row["outcome"])), Text(row["reason"]), Text(row["email_type"]))
-        reasons.add_row(*names, f"{row['rows']:,}")
+    yield types
+    yield ""
+    yield _reasons_table(by_reason) if by_reason else "The plans do not differ."
+
+
+def _reasons_table(by_reason: list[dict[str, Any]]) -> RenderableType:
+    rows: list[tuple[object, ...]] = [
+        (row["outcome"].replace("_", " "), row["reason"], row["email_type"], row["rows"])
+        for row in by_reason[:_SHOWN_REASONS]
+    ]
     if len(by_reason) > _SHOWN_REASONS:
         rest = sum(row["rows"] for row in by_reason[_SHOWN_REASONS:])
-        reasons.add_row(f"{len(by_reason) - _SHOWN_REASONS} others", "", "", f"{rest:,}")
-    why = reasons if by_reason else Text("The plans do not differ.")
-    return Group(types, "", why)
-
-
-def _words(outcome: str) -> str:
-    return outcome.replace("_", " ")
+        rows.append((f"{len(by_reason) - _SHOWN_REASONS} others", "", "", rest))
+    headings = ("outcome", "reason", "email type", "emails")
+    return table("Why they differ", *headings, rows=rows, left=headings[:3])

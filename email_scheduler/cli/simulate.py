@@ -11,21 +11,10 @@ import typer
 from rich.console import RenderableType
 from rich.text import Text
 
-from email_scheduler.cli.campaign_output import counts_table, plain_table
-from email_scheduler.cli.shared import (
-    AnyDatabase,
-    AsJson,
-    Config,
-    OrganizationName,
-    database_and_config,
-    err,
-    out,
-    parse_date,
-    print_json,
-)
+from email_scheduler.cli.options import At, command, date_option
+from email_scheduler.cli.show import Answer, counts_table, err, table, unbroken, write_private
 from email_scheduler.clock import today
 from email_scheduler.errors import UsageError
-from email_scheduler.operations.private_output import private_output
 from email_scheduler.operations.simulation import Reactions
 from email_scheduler.operations.simulation import simulate as live_through
 from email_scheduler.operations.simulation.figures import figures_of, write_counts
@@ -33,7 +22,6 @@ from email_scheduler.operations.simulation.ledger import LATE
 from email_scheduler.reporting.simulation_figures import SimulationFigures
 from email_scheduler.storage.read import read_inputs
 from email_scheduler.storage.schema import require_current_schema
-from email_scheduler.storage.urls import display_url
 
 _DAYS: Final = 365
 _SHOWN_REASONS: Final = 12
@@ -41,47 +29,62 @@ _SHOWN_LABELS: Final = 20
 _DEFAULT: Final = Reactions()
 
 
+@command
 def simulate(
-    database: AnyDatabase = None,
-    organization: OrganizationName = None,
-    config: Config = None,
+    at: At,
     first: Annotated[
         date | None,
-        typer.Option(
+        date_option(
             "--from",
-            metavar="DATE",
-            parser=parse_date,
-            help="The first day. [default: today in US Central time]",
+            says="The first day. Up to that day the simulation knows what the database knows: if the day lies"
+            " ahead, what would have been sent until then is late. [default: today in US Central time]",
         ),
     ] = None,
     days: Annotated[int, typer.Option(metavar="N", min=1, max=3660, help="How many days.")] = _DAYS,
     click_rate: Annotated[
-        float, typer.Option(metavar="RATE", help="The share of emails that are clicked on, 0 to 1.")
+        float,
+        typer.Option(
+            metavar="RATE",
+            help="The share of emails that are clicked on, in the course of the day after they were sent;"
+            " from 0 to 1, like the other rates.",
+        ),
     ] = _DEFAULT.click_rate,
     answer_rate: Annotated[
-        float, typer.Option(metavar="RATE", help="The share of those that are answered, 0 to 1.")
+        float,
+        typer.Option(
+            metavar="RATE",
+            help="The share of the emails clicked on after which the contact answers the health questions.",
+        ),
     ] = _DEFAULT.answer_rate,
     condition_rate: Annotated[
-        float,
-        typer.Option(metavar="RATE", help="The share of answers that tell of medical conditions, 0 to 1."),
+        float, typer.Option(metavar="RATE", help="The share of the answers that tell of medical conditions.")
     ] = _DEFAULT.condition_rate,
     seed: Annotated[
-        int, typer.Option(metavar="N", help="Another one: other contacts react.")
+        int,
+        typer.Option(
+            metavar="N",
+            help="The same seed, database and configuration give the same result; another one lets other"
+            " contacts react.",
+        ),
     ] = _DEFAULT.seed,
     html: Annotated[
-        Path | None, typer.Option("--html", metavar="FILE", help="Write a page with charts.")
+        Path | None,
+        typer.Option("--html", metavar="FILE", help="Write a page with charts: self-contained, counts only."),
     ] = None,
     csv: Annotated[
         Path | None,
-        typer.Option("--csv", metavar="FILE", help="Write counts by day, state, type and outcome."),
+        typer.Option(
+            "--csv",
+            metavar="FILE",
+            help="Write the number of emails by day, state, email_type, outcome, reason and late_days.",
+        ),
     ] = None,
-    as_json: AsJson = False,
-) -> None:
+) -> Answer:
     """Plan every day, send what is due, let contacts react; all in memory, the database is only read."""
     reactions = Reactions(click_rate, answer_rate, condition_rate, seed)
     for path in filter(None, (html, csv)):
         _refuse_unwritable(path)
-    url, settings = database_and_config(database, organization, config)
+    url, settings = at.url, at.settings
     require_current_schema(url, settings)
     with err.status("read") as status:
         inputs = read_inputs(url, first or today(), settings)
@@ -92,36 +95,23 @@ def simulate(
             reactions,
             on_day=lambda done: status.update(f"day {done:,} of {days:,}"),
         )
-    figures = figures_of(simulation, reactions, organization or display_url(url))
+    figures = figures_of(simulation, reactions, at.name)
+    parts = list(_parts(figures))
     if html is not None:
-        _write_page(html, figures)
-    lines = None if csv is None else write_counts(csv, simulation)
-    if as_json:
-        print_json(_as_object(figures))
-    else:
-        for part in _parts(figures):
-            out.print(part)
-        if html is not None:
-            out.print(f"Page with charts, written to {html}", markup=False, soft_wrap=True)
-        if lines is not None:
-            out.print(f"Counts, written to {csv}: {lines:,}", markup=False, soft_wrap=True)
-    if figures.violations:
-        raise typer.Exit(1)
+        # drawing takes a second to load
+        from email_scheduler.reporting.simulation_page import simulation_page  # noqa: PLC0415
+
+        write_private(html, simulation_page(figures))
+        parts.append(unbroken(f"Page with charts, written to {html}"))
+    if csv is not None:
+        parts.append(unbroken(f"Counts, written to {csv}: {write_counts(csv, simulation):,}"))
+    return Answer(_as_object(figures), parts, exit_code=1 if figures.violations else 0)
 
 
 def _refuse_unwritable(path: Path) -> None:
     # not after minutes of work
     if path.is_dir() or not os.access(path.parent, os.W_OK):
         raise UsageError(f"{path}: cannot be written; accepted is a file in a directory that is there")
-
-
-def _write_page(path: Path, figures: SimulationFigures) -> None:
-    # drawing takes a second to load
-    from email_scheduler.reporting.simulation_page import simulation_page  # noqa: PLC0415
-
-    page = simulation_page(figures)
-    with private_output(path) as file:
-        file.write(page)
 
 
 def _as_object(figures: SimulationFigures) -> dict[str, Any]:
@@ -154,11 +144,7 @@ def _parts(figures: SimulationFigures) -> Iterator[RenderableType]:
         "still to come, or still skipped": f"{figures.still_open:,}",
         "announced dates that changed": f"{figures.changed_per_thousand:.2f} of 1,000",
     }
-    table = plain_table("", "", "")
-    table.show_header = False
-    for name, value in facts.items():
-        table.add_row(name, value)
-    yield table
+    yield table("", "", "", rows=facts.items(), header=False)
     yield ""
     yield counts_table(
         "Emails a contact got", "emails", "contacts", dict(enumerate(figures.contacts_by_emails))
@@ -200,12 +186,9 @@ def _first_few(counts: Mapping[str, int]) -> dict[str, int]:
 
 def _outcomes_table(title: str, heading: str, counts: Mapping[str, Mapping[str, int]]) -> RenderableType:
     names = list(next(iter(counts.values()), {}))
-    table = plain_table(title, heading, *(name.replace(" ", "\n") for name in names))
     most = sorted(counts, key=lambda name: -sum(counts[name].values()))[:_SHOWN_LABELS]
-    for name, outcomes in counts.items():
-        if name in most:
-            table.add_row(name, *(f"{count:,}" for count in outcomes.values()))
+    rows = [(name, *outcomes.values()) for name, outcomes in counts.items() if name in most]
     if len(counts) > len(most):
         rest = [outcomes for name, outcomes in counts.items() if name not in most]
-        table.add_row(f"{len(rest)} more", *(f"{sum(each[name] for each in rest):,}" for name in names))
-    return table
+        rows.append((f"{len(rest)} more", *(sum(each[name] for each in rest) for name in names)))
+    return table(title, heading, *(name.replace(" ", "\n") for name in names), rows=rows)

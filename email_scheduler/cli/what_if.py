@@ -9,6 +9,7 @@ import typer
 from rich.console import RenderableType
 from rich.text import Text
 
+from email_scheduler.cli.options import AsOf, At, DatabaseName, OrganizationName, command
 from email_scheduler.cli.plan_difference import (
     change_object,
     changes_table,
@@ -17,17 +18,7 @@ from email_scheduler.cli.plan_difference import (
     effect_object,
     effect_tables,
 )
-from email_scheduler.cli.shared import (
-    AnyDatabase,
-    AsJson,
-    AsOf,
-    OrganizationName,
-    database_and_config,
-    err,
-    find_organization,
-    out,
-    print_json,
-)
+from email_scheduler.cli.show import Answer, err, unbroken
 from email_scheduler.clock import today
 from email_scheduler.config.loader import (
     ORGANIZATIONS_FILE,
@@ -35,6 +26,7 @@ from email_scheduler.config.loader import (
     load_organizations,
     organization_config,
 )
+from email_scheduler.config.organizations import Organization
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.operations.plan_difference import CHANGED_EMAILS
 from email_scheduler.operations.summary import warning_list
@@ -48,13 +40,16 @@ _NEXT_DAYS: Final = 30
 _NOTHING: Final = "Nothing would change"
 
 
+@command
 def what_if(
     other: Annotated[
         Path,
         typer.Option(
             "--config",
             metavar="OTHER",
-            help="The configuration to try: a YAML file, or a directory of them.",
+            help="The configuration to try: a YAML file, or a directory of them. It is taken as a whole, as"
+            " it would count if it took the place of the one in force: what it leaves out has its built-in"
+            " value. So begin with a copy: cp -r config trial",
             show_default=False,
         ),
     ],
@@ -63,36 +58,38 @@ def what_if(
         typer.Option(
             "--present",
             metavar="PATH",
-            help="The configuration in force. [default: config/ if it exists, else the built-in values]",
+            help="The configuration in force, which other commands call --config. With --organization it must"
+            " hold organizations.yaml, which says where the database is."
+            " [default: config/ if it exists, else the built-in values]",
         ),
     ] = None,
-    database: AnyDatabase = None,
-    organization: OrganizationName = None,
     as_of: AsOf = None,
     csv: Annotated[
-        Path | None, typer.Option("--csv", metavar="FILE", help="Write the emails that differ to a CSV file.")
+        Path | None,
+        typer.Option(
+            "--csv",
+            metavar="FILE",
+            help="Write every email that differs to a CSV file, its owner's alone.",
+        ),
     ] = None,
-    as_json: AsJson = False,
-) -> None:
+    database: DatabaseName = None,
+    organization: OrganizationName = None,
+) -> Answer:
     """Show what another configuration would do to the plan; publish nothing."""
-    url, settings = database_and_config(database, organization, present)
-    tried = _configuration_to_try(other, organization, present)
+    at = At(database, organization, present)
+    url, settings = at.url, at.settings
+    tried = _configuration_to_try(other, at.entry)
     with err.status("") as status:
         found = compare_configurations(url, settings, tried, as_of or today(), on_phase=status.update)
-    written = None
+    parts = list(_parts(found))
     if csv is not None:
         emails = CHANGED_EMAILS.empty() if found.comparison is None else found.comparison.difference.emails
         written = write_changed_emails(csv, emails)
-    if as_json:
-        print_json(_as_object(found))
-        return
-    for part in _parts(found):
-        out.print(part)
-    if written is not None:
-        out.print(f"Emails that differ, written to {csv}: {written:,}", markup=False, soft_wrap=True)
+        parts.append(unbroken(f"Emails that differ, written to {csv}: {written:,}"))
+    return Answer(_as_object(found), parts)
 
 
-def _configuration_to_try(other: Path, organization: str | None, present: Path | None) -> SchedulerConfig:
+def _configuration_to_try(other: Path, organization: Organization | None) -> SchedulerConfig:
     """Read the other configuration as it would count for the organisation.
 
     The organisation's overrides count for both: those of the other directory if it says what they are, as
@@ -100,10 +97,9 @@ def _configuration_to_try(other: Path, organization: str | None, present: Path |
     """
     if organization is None:
         return load_config(other)
-    found = find_organization(organization, present)
     if (other / ORGANIZATIONS_FILE).is_file():
-        found = load_organizations(other).get(organization, found)
-    return organization_config(other, found)
+        organization = load_organizations(other).get(organization.name, organization)
+    return organization_config(other, organization)
 
 
 def _as_object(found: WhatIf) -> dict[str, Any]:

@@ -111,17 +111,15 @@ class _Written(Section):
 
 
 class AudienceTrigger(_Written):
-    """What the emails of an audience are about; one of the three.
+    """What the emails of an audience are about; one of the three."""
 
-    Attributes:
-        date: The same date for all.
-        column: The column of ``contacts`` that holds the date of each.
-        anniversary_of: The column whose next anniversary it is, year after year.
-    """
-
-    date: IsoDate | None = None
-    column: ColumnName | None = None
-    anniversary_of: ColumnName | None = None
+    date: IsoDate | None = Field(default=None, description="a date for all")
+    column: ColumnName | None = Field(
+        default=None, description="the date that a contact has in this column; not `state`"
+    )
+    anniversary_of: ColumnName | None = Field(
+        default=None, description="the next anniversary of that date, each year; not `state`"
+    )
 
     @model_validator(mode="after")
     def _is_one(self) -> Self:
@@ -136,15 +134,19 @@ class AudienceTrigger(_Written):
 
 
 class Audience(_Written):
-    """The contacts that an instance is for without their being listed, worked out anew in every plan.
+    """The contacts that an instance is for without their being listed, worked out anew in every plan."""
 
-    Attributes:
-        where: The name of a value of contacts to its condition, all of which must hold; none: everybody.
-        trigger: What the emails are about; None: the default trigger date of the instance.
-    """
-
-    where: dict[ColumnName, _WhereCondition] = Field(default_factory=dict)
-    trigger: AudienceTrigger | None = None
+    where: dict[ColumnName, _WhereCondition] = Field(
+        default_factory=dict,
+        description="who it is for: those that meet all conditions; without it, everybody. A name is that of"
+        " a column of `contacts`, or `X_month` and `X_year` of a column `X_date`; conditions of"
+        " `state` are the two letters, of a column that ends in `_date` dates, of a month or year"
+        " whole numbers",
+    )
+    trigger: AudienceTrigger | None = Field(
+        default=None,
+        description="what the emails are about: one of the next three; `null`: the date of the instance",
+    )
 
     @field_validator("where", mode="before")
     @classmethod

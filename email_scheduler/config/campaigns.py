@@ -54,17 +54,16 @@ def _free(value: object, level: int = 0) -> Any:
 
 
 class Variant(Section):
-    """One of the forms that an instance's email goes out in (A/B).
+    """One of the forms that an instance's email goes out in (A/B)."""
 
-    Attributes:
-        weight: Its share of the contacts, in proportion to the weights of the others.
-        sms_template: None: the instance's.
-    """
-
-    name: CampaignInstanceName
-    weight: Annotated[int, whole_number(1, _MOST_WEIGHT)]
-    email_template: Text
-    sms_template: Text | None = None
+    name: CampaignInstanceName = Field(description="what rows and reports call it")
+    weight: Annotated[int, whole_number(1, _MOST_WEIGHT)] = Field(
+        description="its share of the contacts, in proportion to the weights of the others"
+    )
+    email_template: Text = Field(description="its email")
+    sms_template: Text | None = Field(
+        default=None, description="its text message; `null`: as without variants"
+    )
 
 
 def _several_of_different_names(variants: tuple[Variant, ...]) -> tuple[Variant, ...]:
@@ -77,28 +76,36 @@ Variants = Annotated[tuple[Variant, ...], list_of("variants"), AfterValidator(_s
 
 
 class InstanceMetadata(Section):
-    """What is different for an instance; a key that is None is not there.
+    """What is different for an instance; a key that is None is not there."""
 
-    Attributes:
-        trigger_date: The date that the emails are about, of contacts that have none of their own.
-        respect_exclusion_windows: Instead of what the type says, like the three after it.
-        followup_templates: Kind of follow-up to its email template.
-        followup_sms_templates: Kind of follow-up to the template of its text message.
-        audience: The contacts that it is for besides those that are listed; instead of what the type says.
-        variants: The contacts are split among them, with ``features.enable_ab_testing``.
-        extra: Whatever people want to keep with the instance. Planning does not look at it.
-    """
-
-    trigger_date: IsoDate | None = None
-    respect_exclusion_windows: Flag | None = None
-    enable_followups: Flag | None = None
-    days_before_event: DaysEitherWay | None = None
-    priority: Priority | None = None
-    followup_templates: dict[FollowUpKind, Text] | None = None
-    followup_sms_templates: dict[FollowUpKind, Text] | None = None
-    audience: Audience | None = None
-    variants: Variants | None = None
-    extra: Annotated[dict[str, Any], AfterValidator(_free)] | None = None
+    trigger_date: IsoDate | None = Field(
+        default=None,
+        description="what the emails are about, for contacts that have no date of their own; `null`:"
+        " `active_start_date` + `days_before_event`",
+    )
+    respect_exclusion_windows: Flag | None = Field(
+        default=None, description="instead of what the type says; `null`: as the type says"
+    )
+    enable_followups: Flag | None = Field(default=None, description="likewise")
+    days_before_event: DaysEitherWay | None = Field(default=None, description="likewise")
+    priority: Priority | None = Field(default=None, description="likewise")
+    followup_templates: dict[FollowUpKind, Text] | None = Field(
+        default=None, description="templates of its follow-ups"
+    )
+    followup_sms_templates: dict[FollowUpKind, Text] | None = Field(
+        default=None, description="the text messages of its follow-ups"
+    )
+    audience: Audience | None = Field(
+        default=None,
+        description="the contacts that it is for without their being listed, instead of what"
+        " `target_all_contacts` says",
+    )
+    variants: Variants | None = Field(
+        default=None, description="the contacts are split among them, with `features.enable_ab_testing`"
+    )
+    extra: Annotated[dict[str, Any], AfterValidator(_free)] | None = Field(
+        default=None, description="anything, for people; planning does not look at it"
+    )
 
     @field_serializer("variants")
     def _variants_as_written(self, variants: tuple[Variant, ...] | None) -> list[dict[str, Any]] | None:
@@ -107,17 +114,19 @@ class InstanceMetadata(Section):
 
 
 class CampaignInstance(Section):
-    """One campaign of a type; see ``campaign_instances`` of the planning rules, section 2.
+    """One campaign of a type; see ``campaign_instances`` of the planning rules, section 2."""
 
-    Attributes:
-        active_start_date, active_end_date: No email goes out before and after; None: no limit.
-    """
-
-    email_template: Text
-    sms_template: Text | None = None
-    active_start_date: IsoDate | None = None
-    active_end_date: IsoDate | None = None
-    active: Flag = True
+    email_template: Text = Field(description="its email")
+    sms_template: Text | None = Field(
+        default=None,
+        description="its text message; `null`: the one of `email_templates.sms` under `campaign_<type>`, if"
+        " there is one",
+    )
+    active_start_date: IsoDate | None = Field(default=None, description="no email before it")
+    active_end_date: IsoDate | None = Field(
+        default=None, description="no email after it; not before `active_start_date`"
+    )
+    active: Flag = Field(default=True, description="`false`: nothing of it is planned or due")
     metadata: InstanceMetadata = Field(default_factory=InstanceMetadata)
 
     @model_validator(mode="after")

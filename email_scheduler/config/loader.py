@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 
@@ -16,8 +16,9 @@ from email_scheduler.config.values import WithoutEffect
 from email_scheduler.errors import ConfigurationError
 
 __all__ = [
+    "SPREAD_SECTIONS",
     "Organization",
-    "files_of_sections",
+    "files_of_keys",
     "ineffective_keys",
     "load_config",
     "load_organizations",
@@ -30,6 +31,8 @@ logger = logging.getLogger(__name__)
 ORGANIZATIONS_FILE = "organizations.yaml"
 _NOT_OF_THE_SCHEDULER = {"organizations", "dagster"}
 _SUFFIXES = {".yaml", ".yml"}
+# sections whose entries may stand in several files of a directory, and how many names lead to an entry
+SPREAD_SECTIONS: Final[Mapping[str, int]] = {"campaign_types": 1, "campaign_instances": 2}
 # sections that are taken as written: what they do not name is not there, whatever the defaults are
 _TAKEN_AS_WRITTEN = {"state_rules", "campaign_types"}
 # mappings whose entries replace each other as a whole
@@ -40,7 +43,8 @@ def load_config(path: Path | None, overrides: Mapping[str, Any] | None = None) -
     """Return the configuration that the file, or the ``*.yaml`` files of the directory, hold.
 
     In a directory, ``organizations.yaml`` and ``dagster.yaml`` are not read, and a top-level key may stand in
-    one file only. Keys that are in the files without having an effect are named in one warning.
+    one file only. Campaign types and instances may be spread over several, each name in one of them. Keys
+    that are in the files without having an effect are named in one warning.
 
     Args:
         path: File or directory; None: the defaults.
@@ -85,13 +89,15 @@ def load_organizations(path: Path) -> dict[str, Organization]:
     return {name: Organization(name, str(file), **dict(entry)) for name, entry in entries.items()}
 
 
-def files_of_sections(path: Path) -> dict[str, Path]:
-    """Return the file that holds each top-level key that is written.
+def files_of_keys(path: Path) -> dict[tuple[str, ...], Path]:
+    """Return the file that holds each top-level key that is written, and each entry of ``SPREAD_SECTIONS``.
+
+    A section that is spread over several files is where it stands first.
 
     Raises:
         ConfigurationError: A file cannot be read.
     """
-    return {key: Path(file) for key, file in _read(path).files.items()}
+    return {tuple(map(str, key)): Path(file) for key, file in _read(path).files.items()}
 
 
 def scheduler_files(path: Path) -> list[Path]:
@@ -128,11 +134,38 @@ def _ineffective(raw: Mapping[str, Any], model: type[BaseModel], prefix: str) ->
 
 @dataclass(frozen=True)
 class _Written:
-    """What the files hold: the keys, and the file of each top-level key."""
+    """What the files hold: the keys, and the file of each top-level key and of each entry of a spread one."""
 
     raw: dict[str, Any]
-    files: dict[str, str]
+    files: dict[Key, str]
     problems: list[Problem]
+
+    def file_of(self, key: Key) -> str | None:
+        """Return the file that holds a key; None if it is not written."""
+        parts = (key[:length] for length in range(len(key), 0, -1))
+        return next((self.files[part] for part in parts if part in self.files), None)
+
+    def add(self, file: str, key: Key, value: Any, into: dict[str, Any], levels: int) -> None:
+        """Take what a file says of a key into the mapping around it.
+
+        Args:
+            file: The file.
+            key: The path of the key.
+            value: What the file says.
+            into: What files say so far of the mapping around the key.
+            levels: How many levels below the key may be spread over several files.
+        """
+        name = str(key[-1])
+        if levels and isinstance(value, Mapping) and isinstance(into.setdefault(name, {}), dict):
+            self.files.setdefault(key, file)
+            for inner, entry in value.items():
+                self.add(file, (*key, inner), entry, into[name], levels - 1)
+        elif name in into:
+            text = f"stands in {self.file_of(key)} too: accepted is one of the two files"
+            self.problems.append(Problem(file, key, text))
+        else:
+            into[name] = value
+            self.files[key] = file
 
 
 def _load(
@@ -141,7 +174,7 @@ def _load(
     written = _read(path) if path is not None else _Written({}, {}, [])
 
     def file_of(key: Key) -> tuple[str, Key]:
-        return written.files.get(str(key[0]), str(path)), key
+        return written.file_of(key) or str(path), key
 
     def file_of_override(key: Key) -> tuple[str, Key]:
         return (overrides_file, (*prefix, *key)) if _holds(overrides, key) else file_of(key)
@@ -171,12 +204,7 @@ def _read(path: Path) -> _Written:
         raw, problems = read_mapping(file)
         written.problems.extend(problems)
         for key, value in raw.items():
-            if key in written.raw:
-                text = f"stands in {written.files[key]} too: accepted is one of the two files"
-                written.problems.append(Problem(str(file), (key,), text))
-            else:
-                written.raw[key] = value
-                written.files[key] = str(file)
+            written.add(str(file), (key,), value, written.raw, SPREAD_SECTIONS.get(key, 0))
     return written
 
 

@@ -58,39 +58,55 @@ def _limits(degraded: str | None, unhealthy: str | None) -> Limits:
 
 
 class Health(Section):
-    """What makes an organisation degraded or unhealthy (``email-scheduler health``).
+    """What makes an organisation degraded or unhealthy (``email-scheduler health``)."""
 
-    Attributes:
-        plan_age_hours: Hours since the last plan was published.
-        failed_plans: Runs that failed since then.
-        untaken_emails: Due emails that the sending system has not taken.
-        untaken_after_hours: Hours after its send time until an email of today counts as not taken.
-        stuck_emails: Emails that the sending system has claimed and not brought to an end.
-        stuck_after_hours: Hours until an email in ``processing`` counts as stuck.
-        error_share: Share of failed emails among those whose outcome was written in the last 24 hours.
-        error_share_least_emails: With fewer outcomes than this the share says nothing.
-        backlog_days: Late emails that are still planned, in days of the daily cap.
-        invalid_contact_share: Share of contacts that are not valid.
-        window_share: Share of the plan's emails that an exclusion window stops.
-        peak_to_cap: The fullest day ahead, as a multiple of the daily cap.
-        disk_used_share: Share of the disk of the database that is in use.
-        wal_megabytes: Size of SQLite's write-ahead log.
-    """
-
-    plan_age_hours: Limits = _limits("26", "50")
-    failed_plans: Limits = _limits("1", "3")
-    untaken_emails: Limits = _limits("1", "1000")
-    untaken_after_hours: Hours = 4
-    stuck_emails: Limits = _limits("1", "100")
-    stuck_after_hours: Hours = 2
-    error_share: Limits = _limits("0.05", "0.20")
-    error_share_least_emails: Annotated[int, whole_number(1)] = 20
-    backlog_days: Limits = _limits("7", "30")
-    invalid_contact_share: Limits = _limits("0.20", "0.50")
-    window_share: Limits = _limits("0.90", None)
-    peak_to_cap: Limits = _limits("1.3", None)
-    disk_used_share: Limits = _limits("0.90", "0.97")
-    wal_megabytes: Limits = _limits("2048", None)
+    plan_age_hours: Limits = Field(
+        default=_limits("26", "50"), description="hours since the last plan was published"
+    )
+    failed_plans: Limits = Field(default=_limits("1", "3"), description="runs that failed since then")
+    untaken_emails: Limits = Field(
+        default=_limits("1", "1000"),
+        description="due emails that the sending system has not taken although their time is over",
+    )
+    untaken_after_hours: Hours = Field(
+        default=4,
+        description="hours after its send time until an email of today counts as not taken, and after the"
+        " plan that brought it",
+    )
+    stuck_emails: Limits = Field(
+        default=_limits("1", "100"),
+        description="emails that the sending system has claimed and not brought to an end",
+    )
+    stuck_after_hours: Hours = Field(
+        default=2, description="hours after which a row in `processing` counts as stuck"
+    )
+    error_share: Limits = Field(
+        default=_limits("0.05", "0.20"),
+        description="share of failed emails among those sent, delivered or failed in the last 24 hours",
+    )
+    error_share_least_emails: Annotated[int, whole_number(1)] = Field(
+        default=20, description="with fewer outcomes than this in 24 hours, `error_share` does not count"
+    )
+    backlog_days: Limits = Field(
+        default=_limits("7", "30"), description="late emails that are still planned, in days of the daily cap"
+    )
+    invalid_contact_share: Limits = Field(
+        default=_limits("0.20", "0.50"), description="share of contacts that are not valid"
+    )
+    window_share: Limits = Field(
+        default=_limits("0.90", None), description="share of the plan's emails that an exclusion window stops"
+    )
+    peak_to_cap: Limits = Field(
+        default=_limits("1.3", None),
+        description="the fullest of the 30 days ahead, as a multiple of the daily cap",
+    )
+    disk_used_share: Limits = Field(
+        default=_limits("0.90", "0.97"),
+        description="share of the disk that is in use: that of the database, and that of the frames",
+    )
+    wal_megabytes: Limits = Field(
+        default=_limits("2048", None), description="size of SQLite's write-ahead log in megabytes"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -137,41 +153,49 @@ WebAddress = Annotated[str, PlainValidator(_web_address)]
 
 
 class Reporting(Section):
-    """The charts of each plan in Dagster, and its report page. It counts for all organisations alike.
+    """The charts of each plan in Dagster, and its report page. It counts for all organisations alike."""
 
-    Attributes:
-        enabled: Charts are drawn and pages are written whenever Dagster publishes a plan.
-        directory: Where pages are written: the organisation's name, and in it the date.
-        url: Where a web server shows that directory, for links; None: metadata name the file.
-        retention_days: Days that a page is kept.
-    """
-
-    enabled: Flag = True
-    directory: DirectoryPath = Path("data/reports")
-    url: WebAddress | None = None
-    retention_days: PositiveDays = 90
+    enabled: Flag = Field(
+        default=True,
+        description="`false`: no charts are drawn and no pages are written. `email-scheduler report` works"
+        " all the same",
+    )
+    directory: DirectoryPath = Field(
+        default=Path("data/reports"),
+        description="where pages are written: `<organisation>/<date>.html`, each its owner's alone",
+    )
+    url: WebAddress | None = Field(
+        default=None,
+        description="where a web server shows that directory: Dagster then links the page. `null`: it names"
+        " the file. The file that comes with the program holds the address at which `make ui`"
+        " shows the pages; [deployment.md](deployment.md#the-ui-behind-a-proxy-with-login) says"
+        " how a server does",
+    )
+    retention_days: PositiveDays = Field(default=90, description="days that a page is kept")
 
 
 class AlertEmail(Section):
-    """The mail server that alerts go through, and whom they go to; without ``smtp_host`` none do.
+    """The mail server that alerts go through, and whom they go to; without ``smtp_host`` none do."""
 
-    Attributes:
-        smtp_host: The server.
-        smtp_port: Its port.
-        starttls: Encrypt the connection with STARTTLS.
-        username: Whom to log in as; None: nobody.
-        password_env: The environment variable that holds the password.
-        sender: Whom the message is from.
-        recipients: Whom it goes to.
-    """
-
-    smtp_host: Annotated[str, name_like(_HOST, "the name or address of a mail server")] | None = None
-    smtp_port: Annotated[int, whole_number(1, 65_535)] = 587
-    starttls: Flag = True
-    username: Text | None = None
-    password_env: VariableName | None = None
-    sender: Address | None = None
-    recipients: Annotated[tuple[Address, ...], list_of("email addresses")] = ()
+    smtp_host: Annotated[str, name_like(_HOST, "the name or address of a mail server")] | None = Field(
+        default=None, description="the mail server. `null`: nothing is sent"
+    )
+    smtp_port: Annotated[int, whole_number(1, 65_535)] = Field(default=587, description="its port")
+    starttls: Flag = Field(
+        default=True, description="encrypt the connection. Without it there is no `username`"
+    )
+    username: Text | None = Field(default=None, description="whom to log in as")
+    password_env: VariableName | None = Field(
+        default=None,
+        description="the variable that holds the password, of the process that runs the code location. Goes"
+        " with `username`",
+    )
+    sender: Address | None = Field(
+        default=None, description="whom the message is from. Goes with `smtp_host`"
+    )
+    recipients: Annotated[tuple[Address, ...], list_of("email addresses")] = Field(
+        default=(), description="whom it goes to. Goes with `smtp_host`"
+    )
 
     @model_validator(mode="after")
     def _is_complete(self) -> Self:
@@ -185,15 +209,14 @@ class AlertEmail(Section):
 
 
 class AlertWebhook(Section):
-    """Where alerts are posted as JSON; with neither of the two they are not.
+    """Where alerts are posted as JSON; with neither of the two they are not."""
 
-    Attributes:
-        url: The address.
-        url_env: The environment variable that holds the address otherwise, as where it holds a token.
-    """
-
-    url: WebAddress | None = Field(default=None, repr=False)
-    url_env: VariableName | None = None
+    url: WebAddress | None = Field(default=None, repr=False, description="where alerts are posted as JSON")
+    url_env: VariableName | None = Field(
+        default=None,
+        description="the variable that holds the URL instead. Use it where the URL holds a token, since the"
+        " configuration is also kept in `config_versions`",
+    )
 
     @model_validator(mode="after")
     def _says_one_of_them(self) -> Self:
@@ -206,15 +229,20 @@ class Alerts(Section):
     """Who is told about failed runs, failed checks, missed plans and unhealthy organisations.
 
     It counts for all organisations alike, so that none can override it.
-
-    Attributes:
-        plan_deadline: When the plan of the day has to be there, US Central, HH:MM.
-        include_warnings: Tell about failed checks that are warnings, too.
-        ui_url: Where Dagster's UI is, for links; None: no links.
     """
 
-    plan_deadline: DayTime = "09:30"
-    include_warnings: Flag = True
-    ui_url: WebAddress | None = None
+    plan_deadline: DayTime = Field(
+        default="09:30",
+        description="when the plan of the day has to be there, US Central time. It is also the freshness"
+        " policy of `email_schedules`",
+    )
+    include_warnings: Flag = Field(
+        default=True, description="`false`: a failed check that is a warning is not told"
+    )
+    ui_url: WebAddress | None = Field(
+        default=None,
+        description="where Dagster's UI is, such as `https://planner.example.com`: alerts then have a link to"
+        " the run",
+    )
     email: AlertEmail = AlertEmail()
     webhook: AlertWebhook = AlertWebhook()

@@ -94,11 +94,32 @@ def _overrides(value: object) -> object:
 class OrganizationEntry(Section):
     """What the file says about one organisation."""
 
-    database: Annotated[str, PlainValidator(_database_url)] | None = Field(default=None, repr=False)
-    database_env: Annotated[str, name_like(_VARIABLE, "the name of an environment variable")] | None = None
-    replica: Annotated[str, PlainValidator(_database_url)] | None = Field(default=None, repr=False)
-    replica_env: Annotated[str, name_like(_VARIABLE, "the name of an environment variable")] | None = None
-    overrides: Annotated[dict[str, Any], BeforeValidator(_overrides)] = Field(default_factory=dict)
+    database: Annotated[str, PlainValidator(_database_url)] | None = Field(
+        default=None,
+        repr=False,
+        description="the organisation's database: `sqlite:///PATH`, with four slashes before an absolute"
+        " path, or `postgresql+psycopg://USER@HOST/DATABASE`"
+        " ([database.md](database.md#on-postgresql))",
+    )
+    database_env: Annotated[str, name_like(_VARIABLE, "the name of an environment variable")] | None = Field(
+        default=None, description="the variable that holds the URL. Use it where the URL holds a password"
+    )
+    replica: Annotated[str, PlainValidator(_database_url)] | None = Field(
+        default=None,
+        repr=False,
+        description="a copy of the database, such as a standby server, that plans are made from; the plan"
+        " itself is compared with, and written to, the database. A copy may lag behind: what the"
+        " sending system has taken since is found in the database and never planned again, but a"
+        " corrected date counts only once the copy has it",
+    )
+    replica_env: Annotated[str, name_like(_VARIABLE, "the name of an environment variable")] | None = Field(
+        default=None, description="the variable that holds the URL of the copy"
+    )
+    overrides: Annotated[dict[str, Any], BeforeValidator(_overrides)] = Field(
+        default_factory=dict,
+        description="this organisation's own values: any keys of this page, except the sections"
+        " `orchestration`, `alerts` and `reporting`",
+    )
 
     @model_validator(mode="after")
     def _says_where_the_database_is(self) -> Self:
@@ -120,4 +141,4 @@ class OrganizationsFile(Section):
             ),
         ],
         OrganizationEntry,
-    ] = Field(default_factory=dict)
+    ] = Field(default_factory=dict, description="all organisations")

@@ -90,36 +90,49 @@ __all__ = [
 
 
 class TimingConstants(Section):
-    """When emails go out, in days before or after what they are about.
+    """When emails go out, in days before or after what they are about."""
 
-    Attributes:
-        send_time: The time of day, US Central, HH:MM:SS.
-        birthday_email_days_before: 0 or negative: the email goes out on or after the birthday.
-        effective_date_days_before: 0 or negative: the email goes out on or after the anniversary.
-        pre_window_exclusion_days: Days before a state's window that are excluded too, for windows that do
-            not say it themselves.
-        followup_days_after: Days from an email to its follow-up.
-        followup_lookback_days: How far back initial emails are followed up.
-        post_window_grace_days: How long after a window its post-window email may still go out.
-        campaign_catch_up_days: How long after its ideal date a campaign email that is sent on or after its
-            trigger may still go out.
-    """
-
-    send_time: SendTime = "08:30:00"
-    birthday_email_days_before: DaysBefore = YEARLY_TYPES[BIRTHDAY].days_before
-    effective_date_days_before: DaysBefore = YEARLY_TYPES[EFFECTIVE_DATE].days_before
-    pre_window_exclusion_days: Days = DEFAULT_PRE_WINDOW_EXCLUSION_DAYS
-    followup_days_after: Days = 2
-    followup_lookback_days: Days = 35
-    post_window_grace_days: Days = 30
-    campaign_catch_up_days: Days = 60
+    send_time: SendTime = Field(
+        default="08:30:00", description="the earliest time of day at which emails go out, US Central"
+    )
+    birthday_email_days_before: DaysBefore = Field(
+        default=YEARLY_TYPES[BIRTHDAY].days_before,
+        description="days from the birthday email to the birthday. 0 or negative: on the birthday or after"
+        " it",
+    )
+    effective_date_days_before: DaysBefore = Field(
+        default=YEARLY_TYPES[EFFECTIVE_DATE].days_before,
+        description="days from the effective-date email to the policy's anniversary. 0 or negative: on it or"
+        " after it",
+    )
+    pre_window_exclusion_days: Days = Field(
+        default=DEFAULT_PRE_WINDOW_EXCLUSION_DAYS,
+        description="days before a state's window that are excluded too, for windows that do not say it"
+        " themselves. In the files that come with the program **every window says it itself**"
+        " (`pre_window_extension_days`), so that this key changes nothing there",
+    )
+    followup_days_after: Days = Field(default=2, description="days from an email to its follow-up")
+    followup_lookback_days: Days = Field(
+        default=35, description="emails that were sent longer ago are not followed up"
+    )
+    post_window_grace_days: Days = Field(
+        default=30,
+        description="a post-window email may go out until this many days after the first allowed day",
+    )
+    campaign_catch_up_days: Days = Field(
+        default=60,
+        description="a campaign email that is meant for its trigger date or later may go out this many days"
+        " after its ideal date (listed contacts)",
+    )
 
 
 class MonthDay(Section):
     """A day of every year; 29 February is 28 February in a common year."""
 
-    month: Annotated[int, whole_number(1, 12)]
-    day: Annotated[int, whole_number(1, 31)]
+    month: Annotated[int, whole_number(1, 12)] = Field(description="the month")
+    day: Annotated[int, whole_number(1, 31)] = Field(
+        description="a day that exists; 29 February counts as 28 February in other years"
+    )
 
     @model_validator(mode="after")
     def _exists(self) -> Self:
@@ -144,44 +157,57 @@ def _sorted_years(years: tuple[int, ...]) -> tuple[int, ...]:
 
 
 class AepConfig(Section):
-    """The annual enrolment period.
-
-    Attributes:
-        default_dates: The AEP dates of every year, ascending, each once; none: no AEP emails.
-        years: The years in which there are AEP emails, ascending; None: all years.
-        send_period_days: AEP emails go out within that many days from the AEP date, which is the first.
-    """
+    """The annual enrolment period."""
 
     default_dates: Annotated[
         tuple[MonthDay, ...], list_of("days, each with month and day"), AfterValidator(_distinct_days)
-    ] = (MonthDay(month=9, day=15),)
-    years: Annotated[tuple[Year, ...], list_of("years"), AfterValidator(_sorted_years)] | None = None
-    send_period_days: Annotated[int, whole_number(1, 366)] = 30
+    ] = Field(
+        default=(MonthDay(month=9, day=15),),
+        description="the AEP dates of each year. `[]`: no AEP emails; no day twice, and not both 28 and 29"
+        " February",
+    )
+    years: Annotated[tuple[Year, ...], list_of("years"), AfterValidator(_sorted_years)] | None = Field(
+        default=None,
+        description="the years with AEP emails. `null`: all years. The planner warns when the list runs out."
+        " Without the section: 2024 to 2028; with it, all years unless it names some",
+    )
+    send_period_days: Annotated[int, whole_number(1, 366)] = Field(
+        default=30, description="an AEP email may go out within this many days; the AEP date is the first"
+    )
 
 
 class LoadBalancing(Section):
-    """How many emails a day and a contact can take (sections 9, 11 and 12 of the planning rules).
+    """How many emails a day and a contact can take (sections 9, 11 and 12 of the planning rules)."""
 
-    Attributes:
-        daily_send_percentage_cap: Share of the valid contacts that get an email on one day.
-        ed_daily_soft_limit: Effective-date emails above which an ideal date is smoothed.
-        ed_soft_limit_percentage: The same as a share of the daily cap; the lower of the two counts.
-        ed_smoothing_window_days: Smoothing moves by at most that many days, either way.
-        overage_threshold: A day is over its limit above that many times the daily cap.
-        catch_up_spread_days: Days over which a backlog spreads.
-        max_emails_per_contact_per_period: Emails, except follow-ups, of a contact in ``period_days``
-            consecutive days.
-        period_days: See above.
-    """
-
-    daily_send_percentage_cap: Share = Decimal("0.07")
-    ed_daily_soft_limit: Count = 15
-    ed_soft_limit_percentage: Share = Decimal("0.30")
-    ed_smoothing_window_days: Annotated[int, whole_number(0, 365)] = 2
-    overage_threshold: Annotated[Decimal, exact_number(0, 1_000_000)] = Decimal("1.2")
-    catch_up_spread_days: Annotated[int, whole_number(1, 366)] = 7
-    max_emails_per_contact_per_period: Count = 2
-    period_days: PositiveDays = 14
+    daily_send_percentage_cap: Share = Field(
+        default=Decimal("0.07"),
+        description="the daily cap as a share of the valid contacts. It is rounded down, but a day takes at"
+        " least 1 email",
+    )
+    ed_daily_soft_limit: Count = Field(
+        default=15,
+        description="effective-date emails on one ideal date above which they are spread over the days around"
+        " it",
+    )
+    ed_soft_limit_percentage: Share = Field(
+        default=Decimal("0.30"),
+        description="the same as a share of the daily cap; the lower of the two counts",
+    )
+    ed_smoothing_window_days: Annotated[int, whole_number(0, 365)] = Field(
+        default=2, description="they are spread over this many days before and after"
+    )
+    overage_threshold: Annotated[Decimal, exact_number(0, 1_000_000)] = Field(
+        default=Decimal("1.2"), description="a day is over its limit above this many times the daily cap"
+    )
+    catch_up_spread_days: Annotated[int, whole_number(1, 366)] = Field(
+        default=7, description="days over which late emails are spread"
+    )
+    max_emails_per_contact_per_period: Count = Field(
+        default=2,
+        description="emails that a contact may get in `period_days` days, follow-ups not counted. 0: no email"
+        " but follow-ups",
+    )
+    period_days: PositiveDays = Field(default=14, description="see above: consecutive days")
 
 
 @with_fields(
@@ -202,8 +228,10 @@ class SendCalendar(Section):
 
     no_send_weekdays: Annotated[
         frozenset[Weekday], list_of(f"weekdays ({', '.join(WEEKDAYS)})"), AfterValidator(_leaves_a_day_open)
-    ] = frozenset()
-    no_send_dates: Annotated[frozenset[IsoDate], list_of("dates")] = frozenset()
+    ] = Field(default=frozenset(), description="days of the week on which nothing goes out; not all seven")
+    no_send_dates: Annotated[frozenset[IsoDate], list_of("dates")] = Field(
+        default=frozenset(), description="dates on which nothing goes out"
+    )
 
 
 def _default_aep() -> AepConfig:
@@ -234,13 +262,19 @@ class SchedulerConfig(Section):
     processing: Processing = Processing()
     orchestration: Orchestration = Orchestration()
     state_rules: StateRules = Field(default_factory=default_state_rules)
-    go_live_date: IsoDate | None = None
+    go_live_date: IsoDate | None = Field(
+        default=None,
+        description="emails with an earlier ideal date were somebody else's: there is no row for them, and"
+        " emails sent earlier are not followed up",
+    )
     priorities: Priorities = Priorities()
     send_calendar: SendCalendar = SendCalendar()
     email_templates: EmailTemplates = Field(default_factory=EmailTemplates)
-    campaign_types: dict[CampaignTypeName, CampaignType] = Field(default_factory=default_campaign_types)
+    campaign_types: dict[CampaignTypeName, CampaignType] = Field(
+        default_factory=default_campaign_types, description="the types"
+    )
     campaign_instances: dict[CampaignTypeName, dict[CampaignInstanceName, CampaignInstance]] = Field(
-        default_factory=dict
+        default_factory=dict, description="the instances of each type"
     )
     logging: Logging = Logging()
     database: Database = Database()

@@ -50,53 +50,80 @@ SmsKey = Annotated[str, name_like(_SMS_KEY, f"{', '.join(_SMS_KEYS[:-1])} or {_S
 
 
 class Processing(Section):
-    """How a run works.
+    """How a run works."""
 
-    Attributes:
-        batch_size: Contacts in one transaction of publishing.
-        max_retry_attempts: How often a step is tried again after a passing failure of the database.
-        retry_delay: Seconds before the first of them.
-        lock_timeout_seconds: How long a planner waits for another one of the same database.
-        lock_stale_after_seconds: A lock whose heartbeat is older is taken over.
-    """
-
-    batch_size: PositiveCount = 10_000
+    batch_size: PositiveCount = Field(
+        default=10_000,
+        description="contacts whose plans are written in one transaction. Larger is faster; smaller keeps"
+        " other writers waiting for less time",
+    )
     enable_streaming: Annotated[Flag, WithoutEffect()] = True
-    max_retry_attempts: Annotated[int, whole_number(0, 100)] = 3
-    retry_delay: Annotated[int, whole_number(0, 3600)] = 5
-    lock_timeout_seconds: Annotated[int, whole_number(0, 86_400)] = 60
-    lock_stale_after_seconds: Annotated[int, whole_number(1, 86_400)] = 900
+    max_retry_attempts: Annotated[int, whole_number(0, 100)] = Field(
+        default=3,
+        description="how often a step is tried again while the database is locked or cannot be reached",
+    )
+    retry_delay: Annotated[int, whole_number(0, 3600)] = Field(
+        default=5,
+        description="seconds before the first of these; each further one waits twice as long, up to a minute",
+    )
+    lock_timeout_seconds: Annotated[int, whole_number(0, 86_400)] = Field(
+        default=60, description="seconds that a planner waits for another one that works on the same database"
+    )
+    lock_stale_after_seconds: Annotated[int, whole_number(1, 86_400)] = Field(
+        default=900,
+        description="a planner that has given no sign of life for this many seconds is taken for dead, and"
+        " the next one takes over",
+    )
 
 
 class Orchestration(Section):
-    """How Dagster plans every day. It counts for all organisations alike, so that none can override it.
+    """How Dagster plans every day. It counts for all organisations alike, so that none can override it."""
 
-    Attributes:
-        daily_plan_time: When the daily plan is made, US Central, HH:MM.
-        partitions_start_date: The first date that there is a partition for; None: ``go_live_date``, or
-            ``FIRST_PARTITION_DATE`` if there is none.
-        storage_url: The directory, or any URL that fsspec knows, that keeps the frames of each partition.
-        max_run_seconds: A run that takes longer is ended.
-        max_retry_attempts: How often a step is tried again after a passing failure; 0: never.
-        retry_delay: Seconds before the first of them; each further one waits twice as long.
-        minimum_valid_contact_share: Below this share of valid contacts a check warns.
-        health_check_minutes: Minutes between two looks at the health of the organisations.
-        maintenance_time: When maintenance deletes what is older than it has to be kept, US Central, HH:MM.
-        parquet_retention_days: Days that the frames of a partition are kept.
-        run_retention_days: Days that Dagster's records of a run are kept.
-    """
-
-    daily_plan_time: DayTime = "05:00"
-    partitions_start_date: IsoDate | None = None
-    storage_url: Text = "data/frames"
-    max_run_seconds: Annotated[int, whole_number(60, 86_400)] = 3600
-    max_retry_attempts: Annotated[int, whole_number(0, 100)] = 3
-    retry_delay: Annotated[int, whole_number(0, 3600)] = 30
-    minimum_valid_contact_share: Share = Decimal("0.80")
-    health_check_minutes: Annotated[int, one_of_numbers(5, 10, 15, 20, 30, 60)] = 60
-    maintenance_time: DayTime = "01:00"
-    parquet_retention_days: PositiveDays = 30
-    run_retention_days: PositiveDays = 90
+    daily_plan_time: DayTime = Field(
+        default="05:00", description="when the plan of each organisation is made, US Central time"
+    )
+    partitions_start_date: IsoDate | None = Field(
+        default=None,
+        description="the first date that can be planned. `null`: `go_live_date`, or 2025-01-01 if there is"
+        " none. Set it where the go-live date lies ahead and plans are wanted before",
+    )
+    storage_url: Text = Field(
+        default="data/frames",
+        description="where the frames of each partition are kept. They hold contacts' data: files and"
+        " directories on a local disk are the owner's alone",
+    )
+    max_run_seconds: Annotated[int, whole_number(60, 86_400)] = Field(
+        default=3600, description="a run that takes longer is ended"
+    )
+    max_retry_attempts: Annotated[int, whole_number(0, 100)] = Field(
+        default=3,
+        description="how often a step is tried again after a passing failure of the database; a plan that"
+        " breaks a rule is never tried again",
+    )
+    retry_delay: Annotated[int, whole_number(0, 3600)] = Field(
+        default=30,
+        description="seconds before the first of these; each further one waits about twice as long",
+    )
+    minimum_valid_contact_share: Share = Field(
+        default=Decimal("0.80"),
+        description="a check warns where less than this share of the contacts is valid",
+    )
+    health_check_minutes: Annotated[int, one_of_numbers(5, 10, 15, 20, 30, 60)] = Field(
+        default=60, description="minutes between two looks at the [health](#health) of the organisations"
+    )
+    maintenance_time: DayTime = Field(
+        default="01:00",
+        description="when [maintenance](operations.md#maintenance) deletes what is older than it has to be"
+        " kept, US Central time",
+    )
+    parquet_retention_days: PositiveDays = Field(
+        default=30,
+        description="days that the frames of a partition are kept. A past day can be planned again as long as"
+        " they are",
+    )
+    run_retention_days: PositiveDays = Field(
+        default=90, description="days that Dagster's records of a run are kept"
+    )
 
 
 @with_fields(Text, {each.name: (each.template, f"the {each.text}") for each in ANNIVERSARY_EMAILS.values()})
@@ -116,32 +143,28 @@ def _default_sms_templates() -> dict[str, str]:
 
 
 class EmailTemplates(Section):
-    """The templates of emails and text messages.
-
-    Attributes:
-        sms: Email type, or ``followup_`` and the kind of follow-up, to template; a list that is given is
-            taken as written.
-    """
+    """The templates of emails and text messages."""
 
     anniversary: AnniversaryTemplates = AnniversaryTemplates()
     followups: FollowupTemplates = FollowupTemplates()
-    sms: dict[SmsKey, Text] = Field(default_factory=_default_sms_templates)
+    sms: dict[SmsKey, Text] = Field(
+        default_factory=_default_sms_templates,
+        description="text messages that accompany emails, with `features.enable_sms`. A type that is not"
+        " named has none. Taken as written",
+    )
 
 
 class CampaignType(Section):
-    """A campaign type; see ``campaign_types`` of the planning rules, section 2.
+    """A campaign type; see ``campaign_types`` of the planning rules, section 2."""
 
-    Attributes:
-        days_before_event: Days from the email to its trigger; negative: the email goes out after it.
-        priority: Lower numbers win.
-    """
-
-    respect_exclusion_windows: Flag = True
-    enable_followups: Flag = True
-    days_before_event: DaysEitherWay = 0
-    target_all_contacts: Flag = False
-    priority: Priority = 5
-    active: Flag = True
+    respect_exclusion_windows: Flag = Field(default=True, description="whether windows bind its emails")
+    enable_followups: Flag = Field(default=True, description="whether its emails are followed up")
+    days_before_event: DaysEitherWay = Field(
+        default=0, description="days from the email to its trigger date; negative: after it"
+    )
+    target_all_contacts: Flag = Field(default=False, description="whether it is for every contact")
+    priority: Priority = Field(default=5, description="lower numbers go first")
+    active: Flag = Field(default=True, description="`false`: nothing of it is planned or due")
 
 
 def default_campaign_types() -> dict[str, CampaignType]:
@@ -160,31 +183,31 @@ def default_campaign_types() -> dict[str, CampaignType]:
 
 
 class Logging(Section):
-    """What is logged, and where.
+    """What is logged, and where."""
 
-    Attributes:
-        format: A %-style format of Python's logging.
-        file: The file that gets the log; None: standard error.
-        enable_timing_logs: Log how long each phase took.
-        enable_db_logs: Log what the database is asked.
-    """
-
-    level: LogLevel = "INFO"
-    format: LogFormat = "%(asctime)s - %(levelname)s - %(message)s"
-    file: FilePath | None = None
-    enable_timing_logs: Flag = True
-    enable_db_logs: Flag = True
+    level: LogLevel = Field(
+        default="INFO", description="the least important messages that are shown. In capital or small letters"
+    )
+    format: LogFormat = Field(
+        default="%(asctime)s - %(levelname)s - %(message)s", description="how a line looks"
+    )
+    file: FilePath | None = Field(
+        default=None,
+        description="the file that gets the messages; its directory is created. `null`: standard error",
+    )
+    enable_timing_logs: Flag = Field(
+        default=True, description="whether it is logged how long each phase took"
+    )
+    enable_db_logs: Flag = Field(
+        default=True, description="`false`: of what the storage code logs, only warnings and errors are shown"
+    )
 
 
 _UNSAFE_JOURNAL = "a crash in the middle of a write would damage the database"
 
 
 class SqliteOptimizations(Section):
-    """SQLite's pragmas of the same names.
-
-    Attributes:
-        cache_size: Pages; a negative number is KiB.
-    """
+    """SQLite's pragmas of the same names."""
 
     journal_mode: Annotated[
         str,
@@ -195,50 +218,77 @@ class SqliteOptimizations(Section):
             "PERSIST",
             why_not={"MEMORY": _UNSAFE_JOURNAL, "OFF": _UNSAFE_JOURNAL},
         ),
-    ] = "WAL"
-    synchronous: Annotated[str, one_of("OFF", "NORMAL", "FULL", "EXTRA")] = "NORMAL"
-    cache_size: Annotated[int, whole_number(-100_000_000, 100_000_000)] = 10_000
-    temp_store: Annotated[str, one_of("DEFAULT", "FILE", "MEMORY")] = "MEMORY"
+    ] = Field(
+        default="WAL",
+        description="with `WAL` others can read while a plan is written. `MEMORY` and `OFF` are refused: a"
+        " crash in the middle of a write would damage the database",
+    )
+    synchronous: Annotated[str, one_of("OFF", "NORMAL", "FULL", "EXTRA")] = Field(
+        default="NORMAL", description="how carefully SQLite waits for the disk"
+    )
+    cache_size: Annotated[int, whole_number(-100_000_000, 100_000_000)] = Field(
+        default=10_000, description="SQLite's cache: pages; a negative number is KiB"
+    )
+    temp_store: Annotated[str, one_of("DEFAULT", "FILE", "MEMORY")] = Field(
+        default="MEMORY", description="where SQLite keeps temporary data"
+    )
 
 
 class ConnectionPool(Section):
-    """How the database is connected to.
-
-    Attributes:
-        connection_timeout: Seconds to wait for a database that is busy.
-    """
+    """How the database is connected to."""
 
     max_connections: Annotated[PositiveCount, WithoutEffect()] = 5
-    connection_timeout: Annotated[int, whole_number(0, 3600)] = 30
+    connection_timeout: Annotated[int, whole_number(0, 3600)] = Field(
+        default=30,
+        description="seconds to wait for a database that somebody else is writing to; on PostgreSQL also for"
+        " the server to answer",
+    )
 
 
 class Database(Section):
     """How the database is used."""
 
-    foreign_keys: Flag = True
+    foreign_keys: Flag = Field(default=True, description="whether SQLite enforces foreign keys")
     sqlite_optimizations: SqliteOptimizations = SqliteOptimizations()
     connection_pool: ConnectionPool = ConnectionPool()
 
 
 class Audit(Section):
-    """The record of what was planned, which is always kept, and backups.
+    """The record of what was planned, which is always kept, and backups."""
 
-    Attributes:
-        audit_retention_days: Days that records of runs, campaign changes and configurations are kept.
-        archive_retention_days: Days that rows are kept that left the plan; None: for ever.
-        enable_pit_backups: A backup is made before the first plan of each day is published.
-        backup_retention_days: Older backups are removed; the latest one stays.
-        backup_directory: The directory above those of the databases; None: ``data/backups``.
-        backup_scope: What a backup holds: ``planner_tables``, or the whole ``database``.
-    """
-
-    enable_audit_logs: Annotated[Flag, WithoutEffect("the audit is always kept")] = True
-    audit_retention_days: Count = 90
-    archive_retention_days: Count | None = None
-    enable_pit_backups: Flag = True
-    backup_retention_days: Count = 7
-    backup_directory: DirectoryPath | None = None
-    backup_scope: Annotated[str, one_of_words("planner_tables", "database")] = "planner_tables"
+    enable_audit_logs: Annotated[Flag, WithoutEffect("the audit is always kept")] = Field(
+        default=True,
+        description="the audit is always kept, in `scheduler_checkpoints`, `config_versions`,"
+        " `contact_issues` and `email_schedules_archive`",
+    )
+    audit_retention_days: Count = Field(
+        default=90,
+        description="days that rows of `scheduler_checkpoints`, `config_versions`, `campaign_change_log` and"
+        " `followup_processing_log` are kept, as far as nothing needs them",
+    )
+    archive_retention_days: Count | None = Field(
+        default=None,
+        description="days that rows of `email_schedules_archive` are kept. `null`: for ever. They answer why"
+        " somebody did **not** get an email, which is asked a year later",
+    )
+    enable_pit_backups: Flag = Field(
+        default=True,
+        description="whether a backup is made before the first plan of each day is published. If it cannot be"
+        " made, the plan is not published",
+    )
+    backup_retention_days: Count = Field(
+        default=7,
+        description="backups older than this many days are removed after each new one. The latest one stays,"
+        " whatever its age",
+    )
+    backup_directory: DirectoryPath | None = Field(
+        default=None,
+        description="each database has a directory of its own below it. `null`: `data/backups`, seen from"
+        " where the program is started",
+    )
+    backup_scope: Annotated[str, one_of_words("planner_tables", "database")] = Field(
+        default="planner_tables", description="what a backup holds: what the planner writes, or everything"
+    )
 
 
 class Performance(Section):
@@ -252,18 +302,26 @@ class Performance(Section):
 
 
 class Features(Section):
-    """What is switched on.
+    """What is switched on."""
 
-    Attributes:
-        enable_campaigns: False: no campaign email is planned.
-        enable_followups: False: no follow-up is planned.
-        enable_load_balancing: False: no smoothing, and every open day takes all.
-        enable_sms: Text messages accompany emails to contacts with a phone number.
-        enable_ab_testing: The contacts of a campaign instance are split among its variants.
-    """
-
-    enable_campaigns: Flag = True
-    enable_followups: Flag = True
-    enable_load_balancing: Flag = True
-    enable_sms: Flag = False
-    enable_ab_testing: Flag = False
+    enable_campaigns: Flag = Field(
+        default=True,
+        description="`false`: no campaign email is planned. Campaign emails that were sent are still followed"
+        " up",
+    )
+    enable_followups: Flag = Field(
+        default=True, description="`false`: no follow-up is planned, and no room is kept for any"
+    )
+    enable_load_balancing: Flag = Field(
+        default=True,
+        description="`false`: no daily cap and no smoothing; every open day takes all its emails",
+    )
+    enable_sms: Flag = Field(
+        default=False,
+        description="`true`: rows carry an `sms_template` where there is a template and a phone number",
+    )
+    enable_ab_testing: Flag = Field(
+        default=False,
+        description="`true`: the contacts of a campaign instance are split among the `variants` of its"
+        " metadata ([campaigns.md](campaigns.md#variants))",
+    )

@@ -22,23 +22,25 @@ class Window(Section):
     """One exclusion window around the anniversary of a contact's date; both ends are inclusive.
 
     Lengths are days; negative ones are allowed as long as the window is not empty.
-
-    Attributes:
-        pre_window_extension_days: Days before the window that are excluded too. In a ``SchedulerConfig`` a
-            window without it has ``timing_constants.pre_window_exclusion_days``.
-        use_month_start: The window stands around the first of the anniversary's month.
-        valid_from: The first day on which the rule is law; none: it always was.
-        valid_to: The last day on which the rule is law; none: it still is.
-        source: Where the rule is written.
     """
 
-    window_before_days: DaysEitherWay = 0
-    window_after_days: DaysEitherWay = 0
-    pre_window_extension_days: DaysEitherWay = DEFAULT_PRE_WINDOW_EXCLUSION_DAYS
-    use_month_start: Flag = False
-    valid_from: IsoDate | None = None
-    valid_to: IsoDate | None = None
-    source: Text | None = None
+    window_before_days: DaysEitherWay = Field(
+        default=0, description="the window begins this many days before the anniversary"
+    )
+    window_after_days: DaysEitherWay = Field(default=0, description="and ends this many days after it")
+    pre_window_extension_days: DaysEitherWay = Field(
+        default=DEFAULT_PRE_WINDOW_EXCLUSION_DAYS,
+        description="this many more days before the window are excluded too. Without it:"
+        " `timing_constants.pre_window_exclusion_days`",
+    )
+    use_month_start: Flag = Field(
+        default=False, description="the window is counted from the first of the anniversary's month"
+    )
+    valid_from: IsoDate | None = Field(default=None, description="the first day on which the rule is law")
+    valid_to: IsoDate | None = Field(
+        default=None, description="the last day on which the rule is law; not before `valid_from`"
+    )
+    source: Text | None = Field(default=None, description="where the rule is written. For people only")
 
     @property
     def first_offset_days(self) -> int:
@@ -79,21 +81,21 @@ Windows = dict[StateCode, Annotated[tuple[Window, ...], BeforeValidator(_one_or_
 
 
 class StateRules(Section):
-    """What the states forbid. A key that is missing means that there is no such rule anywhere.
+    """What the states forbid. A key that is missing means that there is no such rule anywhere."""
 
-    Attributes:
-        year_round_exclusion: States in which nothing is ever sent.
-        age_76_plus_exclusion: States in which contacts aged 76 or more get nothing.
-        exclude_when_anchor_missing: In a state with a window, a contact whose date is unknown gets nothing.
-        birthday_windows: State to its windows around the birthday.
-        effective_date_windows: State to its windows around the anniversary of the effective date.
-    """
-
-    year_round_exclusion: States = frozenset()
-    age_76_plus_exclusion: States = frozenset()
-    exclude_when_anchor_missing: Flag = False
-    birthday_windows: Windows = Field(default_factory=dict)
-    effective_date_windows: Windows = Field(default_factory=dict)
+    year_round_exclusion: States = Field(default=frozenset(), description="nothing is sent in these states")
+    age_76_plus_exclusion: States = Field(
+        default=frozenset(), description="contacts of 76 or more get nothing in these states"
+    )
+    exclude_when_anchor_missing: Flag = Field(
+        default=False,
+        description="in a state with a window, whether a contact whose date is missing gets nothing. One"
+        " whose date is unreadable never gets anything there",
+    )
+    birthday_windows: Windows = Field(default_factory=dict, description="windows around the birthday")
+    effective_date_windows: Windows = Field(
+        default_factory=dict, description="windows around the anniversary of the effective date"
+    )
 
 
 def default_state_rules() -> StateRules:

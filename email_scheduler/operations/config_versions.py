@@ -12,8 +12,9 @@ from email_scheduler.clock import TIME_ZONE
 from email_scheduler.config.documents import NOT_THERE, KeyDifference, config_of, differences
 from email_scheduler.config.loader import (
     ORGANIZATIONS_FILE,
+    SPREAD_SECTIONS,
     Organization,
-    files_of_sections,
+    files_of_keys,
     load_config,
     load_organizations,
     organization_config,
@@ -140,23 +141,48 @@ def roll_back(
 
 def _texts_of_sections(path: Path, wanted: SchedulerConfig, changes: list[KeyDifference]) -> dict[Path, str]:
     """Return the new text of each file: key by key, and whole sections where keys come or go."""
-    written, files = files_of_sections(path), scheduler_files(path)
+    written, files = files_of_keys(path), scheduler_files(path)
     default = next((file for file in files if file.name == _WHERE_SECTIONS_GO), files[0])
     values = wanted.model_dump()
     whole = {
         each.key[0]
         for each in changes
-        if each.key[0] not in written or NOT_THERE in (each.before, each.after)
+        if each.key[:1] not in written or NOT_THERE in (each.before, each.after)
     }
     keys = {each.key[:1] if each.key[0] in whole else each.key for each in changes}
     texts: dict[Path, str] = {}
     for key in sorted(keys):
-        file, value = written.get(key[0], default), _value_at(values, key)
-        text = texts.get(file) or file.read_text(encoding="utf-8-sig")
-        texts[file] = with_value(
-            text, key, _without_blanks(value) if key[0] == "campaign_instances" else value
-        )
+        value = _value_at(values, key)
+        if key[0] == "campaign_instances":
+            value = _without_blanks(value)
+        for file, share in _shares(written, key, value, default).items():
+            text = texts.get(file) or file.read_text(encoding="utf-8-sig")
+            texts[file] = with_value(text, key, share)
     return texts
+
+
+def _shares(
+    written: Mapping[tuple[str, ...], Path], key: tuple[str, ...], value: Any, default: Path
+) -> dict[Path, Any]:
+    """Return what each file is to say of a key: what no file says yet goes where the section begins."""
+    first = written.get(key[:1], default)
+    levels = SPREAD_SECTIONS.get(key[0], 0)
+    if len(key) > levels:
+        return {written.get(key[: levels + 1], first): value}
+    shares: dict[Path, Any] = {file: {} for place, file in written.items() if place[: len(key)] == key}
+    shares.setdefault(first, {})
+    for name in _entries(value, levels + 1 - len(key)):
+        _put(shares[written.get((*key, *name), first)], name, _value_at(value, name))
+    return shares
+
+
+def _entries(value: Any, levels: int) -> list[tuple[str, ...]]:
+    """Return the paths of what stands so many levels down in a mapping, or ends before."""
+    if not isinstance(value, Mapping):
+        return [()]
+    if levels == 1:
+        return [(name,) for name in value]
+    return [(name, *path) for name, inner in value.items() for path in _entries(inner, levels - 1)]
 
 
 def _text_of_overrides(

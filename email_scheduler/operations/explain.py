@@ -22,7 +22,7 @@ from email_scheduler.storage.read_contact import (
     addressees,
     contacts_of_address,
     is_contact,
-    read_runs,
+    kept_runs,
     read_stored_rows,
     read_suppressions,
 )
@@ -114,7 +114,7 @@ def _answer(
 def _explained(
     connection: Connection, url: str, config: SchedulerConfig, contact_ids: Sequence[int], as_of: date
 ) -> tuple[ExplainedContact, ...]:
-    runs = read_runs(connection)
+    runs = kept_runs(connection)
     publication = publication_for(runs, as_of)
     if publication is None:
         raise UsageError(_no_plan(url, runs, as_of))

@@ -1,14 +1,13 @@
 """Holding an organisation, and releasing it."""
 
-from sqlalchemy import insert, update
-
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.errors import UsageError
-from email_scheduler.operations.campaigns.session import connected, current_user
-from email_scheduler.storage.holds import Hold, current_hold
+from email_scheduler.operations.campaigns.session import current_user
+from email_scheduler.storage.engine import connect
+from email_scheduler.storage.faults import database_errors
+from email_scheduler.storage.holds import Hold, hold, read_hold, release
 from email_scheduler.storage.moments import timestamp, utc_now
 from email_scheduler.storage.schema import require_current_schema
-from email_scheduler.storage.tables import organization_holds
 
 _LONGEST_REASON = 1_000
 
@@ -24,14 +23,11 @@ def hold_organization(
     """
     settings, text = config or SchedulerConfig(), _reason(reason)
     require_current_schema(url, settings)
-    present = current_hold(url, settings)
-    if present is not None:
-        raise UsageError(str(present))
-    row = {"reason": text, "held_by": held_by or current_user(), "held_at": timestamp(utc_now())}
-    stored = insert(organization_holds).values(row).returning(organization_holds.c.held_at)
-    with connected(url, settings) as connection, connection.transaction():
-        ((held_at,),) = connection.execute(stored)
-    return Hold(text, row["held_by"], held_at)
+    with database_errors(url), connect(url, settings) as connection, connection.transaction():
+        present = read_hold(connection)
+        if present is not None:
+            raise UsageError(str(present))
+        return hold(connection, text, held_by or current_user(), timestamp(utc_now()))
 
 
 def release_organization(
@@ -45,19 +41,11 @@ def release_organization(
     """
     settings, text = config or SchedulerConfig(), _reason(reason)
     require_current_schema(url, settings)
-    present = current_hold(url, settings)
-    if present is None:
-        raise UsageError("this organisation is not held")
-    with connected(url, settings) as connection, connection.transaction():
-        connection.execute(
-            update(organization_holds)
-            .where(organization_holds.c.released_at.is_(None))
-            .values(
-                release_reason=text,
-                released_by=released_by or current_user(),
-                released_at=timestamp(utc_now()),
-            )
-        )
+    with database_errors(url), connect(url, settings) as connection, connection.transaction():
+        present = read_hold(connection)
+        if present is None:
+            raise UsageError("this organisation is not held")
+        release(connection, text, released_by or current_user(), timestamp(utc_now()))
     return present
 
 

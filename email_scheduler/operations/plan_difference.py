@@ -2,13 +2,15 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from email_scheduler.config.schema import SchedulerConfig
+from email_scheduler.planning.cube import Axis, Cube
+from email_scheduler.planning.dates import to_day
 from email_scheduler.planning.frames import (
     DATE,
     EMAIL_SCHEDULES,
@@ -20,16 +22,28 @@ from email_scheduler.planning.frames import (
     PlanInputs,
 )
 from email_scheduler.planning.labels import is_label, labels
-from email_scheduler.planning.packing import SortedIds, pack
+from email_scheduler.planning.matching import Positions, match_occurrences
+from email_scheduler.planning.packing import SortedIds, common_codes, pack
 from email_scheduler.planning.plan import Plan, make_plan
 from email_scheduler.planning.registry.email_types import PRE_SCHEDULED
-from email_scheduler.storage.compare import PLANNER_ROWS, Positions, common_codes, compare, existing_rows
+from email_scheduler.storage.changes import (
+    ALTERED,
+    CANCELLED,
+    EARLIER,
+    EMAIL_KINDS,
+    GOES_OUT,
+    LATER,
+    email_change_codes,
+)
+from email_scheduler.storage.checksums import row_hashes
+from email_scheduler.storage.compare import PlanDifference
 
 # What becomes of an email: it goes out only with the new plan, on a later or an earlier day, not any more,
-# or on the same day with something else about it, such as another template or time.
-KINDS: Final = ("added", "later", "earlier", "dropped", "altered")
-# It goes out with neither plan, and they say different things about it.
-SKIPPED_OTHERWISE: Final = "skipped otherwise"
+# or on the same day with something else about it, such as another template or time. Emails that go out with
+# neither plan have another kind, SKIPPED_OTHERWISE.
+DROPPED: Final = "dropped"
+KINDS: Final = (GOES_OUT, LATER, EARLIER, DROPPED, ALTERED)
+_KINDS: Final = tuple(DROPPED if kind == CANCELLED else kind for kind in EMAIL_KINDS)
 NOT_PLANNED: Final = "not planned any more"
 UNKNOWN_STATE: Final = "unknown"
 
@@ -78,25 +92,40 @@ class DifferenceOfPlans:
     volume: pd.DataFrame
 
     @cached_property
-    def rows(self) -> pd.DataFrame:
-        """The number of emails of each of ``KINDS`` (int) by ``state`` and ``email_type`` (text).
+    def counts(self) -> Cube:
+        """The emails by ``kind``, ``state``, ``email_type`` and ``reason``, the skip reason afterwards.
+
+        ``NOT_PLANNED`` stands for the reason of those that there is no row for any more.
+        """
+        return Cube.count(
+            {
+                "kind": Axis.of_labels(self.emails["kind"]),
+                "state": Axis.of_labels(self.emails["state"]),
+                "email_type": Axis.of_labels(self.emails["email_type"]),
+                "reason": Axis.of_labels(self.emails["skip_reason_after"], missing=NOT_PLANNED),
+            }
+        )
+
+    @cached_property
+    def rows(self) -> list[dict[str, Any]]:
+        """The number of emails of each of ``KINDS`` by ``state`` and ``email_type``, in alphabetical order.
 
         One row for each state and type in which something becomes of an email that goes out with a plan.
         """
-        names = ["state", "email_type"]
-        sizes = self.emails.groupby([*names, "kind"], observed=True).size().reset_index(name="emails")
-        sizes = sizes[sizes["kind"] != SKIPPED_OTHERWISE].astype(dict.fromkeys((*names, "kind"), "str"))
-        counts = sizes.pivot_table("emails", names, "kind", aggfunc="sum", fill_value=0)
-        counts = counts.reindex(columns=list(KINDS), fill_value=0).reset_index()
-        counts.columns.name = None
-        return counts.astype(dict.fromkeys(names, "str") | dict.fromkeys(KINDS, "int64"))
+        found: dict[tuple[Any, Any], dict[str, int]] = {}
+        for (state, email_type, kind), emails in (
+            self.counts.where(kind=KINDS).by("state", "email_type", "kind").cells()
+        ):
+            found.setdefault((state, email_type), dict.fromkeys(KINDS, 0))[str(kind)] = emails
+        return [
+            {"state": state, "email_type": email_type, **found[state, email_type]}
+            for state, email_type in sorted(found)
+        ]
 
     @cached_property
     def dropped_by_reason(self) -> dict[str, int]:
         """The skip reasons of emails that go out no more; ``NOT_PLANNED`` where there is no row."""
-        dropped = self.emails[is_label(self.emails["kind"], ["dropped"])]
-        reasons = dropped["skip_reason_after"].astype("str").fillna(NOT_PLANNED).value_counts()
-        return {str(reason): int(count) for reason, count in reasons.items()}
+        return self.counts.where(kind=DROPPED).most_frequent("reason")
 
     @property
     def before(self) -> int:
@@ -111,11 +140,12 @@ class DifferenceOfPlans:
     @property
     def totals(self) -> dict[str, int]:
         """The number of emails of each of ``KINDS``."""
-        return {kind: int(self.rows[kind].sum()) for kind in KINDS}
+        return dict.fromkeys(KINDS, 0) | self.counts.where(kind=KINDS).counts_by("kind")
 
-    def by(self, column: str) -> pd.DataFrame:
-        """Return the same numbers by ``state`` or ``email_type`` only."""
-        return self.rows.groupby(column, sort=True)[list(KINDS)].sum().reset_index()
+    def by(self, axis: str) -> dict[str, dict[str, int]]:
+        """Return the same numbers by ``state`` or ``email_type`` only, in alphabetical order."""
+        table = self.counts.where(kind=KINDS).table(axis, "kind")
+        return {label: dict.fromkeys(KINDS, 0) | table[label] for label in sorted(table)}
 
     def most_different_days(self, count: int) -> pd.DataFrame:
         """Return ``VOLUME_BY_DAY`` of the days whose volumes differ most, the most different first."""
@@ -158,25 +188,12 @@ def readable_for_all(config: SchedulerConfig, *others: SchedulerConfig) -> Sched
 def difference_of_plans(before: Plan, after: Plan) -> DifferenceOfPlans:
     """Compare two plans of the same contacts and day."""
     old, new = before.schedules, after.schedules
-    matches, is_altered = match_plans(new, old)
-    changed, added = np.flatnonzero(is_altered), np.flatnonzero(matches < 0)
-    gone = np.setdiff1d(np.arange(len(old)), matches)
+    difference = PlanDifference.of(match_occurrences(new, old), row_hashes(new), row_hashes(old))
+    changed, added, gone = difference.changed, difference.added, difference.removed
     nothing = np.full(max(len(added), len(gone)), -1, np.intp)
-    left = np.concatenate([matches[changed], nothing[: len(added)], gone])
+    left = np.concatenate([difference.matches[changed], nothing[: len(added)], gone])
     right = np.concatenate([changed, added, nothing[: len(gone)]])
-    return DifferenceOfPlans(_changed_emails(before, after, left, right), _volume(old, new))
-
-
-def match_plans(planned: pd.DataFrame, other: pd.DataFrame) -> tuple[Positions, npt.NDArray[np.bool_]]:
-    """Match two plans (``EMAIL_SCHEDULES``) by occurrence.
-
-    Returns:
-        For each row of ``planned`` the position of the row of ``other`` for the same occurrence, -1 where
-        there is none; and whether what the two hold differs.
-    """
-    rows = PLANNER_ROWS.build({"id": np.arange(1, len(other) + 1), **other})
-    difference = compare(planned, existing_rows(rows))
-    return difference.matches, difference.is_changed
+    return DifferenceOfPlans(_changed_emails(before, after, left, right), _volume(before, after))
 
 
 def _changed_emails(before: Plan, after: Plan, left: Positions, right: Positions) -> pd.DataFrame:
@@ -202,19 +219,10 @@ def _changed_emails(before: Plan, after: Plan, left: Positions, right: Positions
         is_label(pd.Series(columns[f"status_{side}"]), [PRE_SCHEDULED]) for side in ("before", "after")
     )
     days_later = _taken(new["scheduled_send_date"], right) - _taken(old["scheduled_send_date"], left)
-    columns["kind"] = _kinds(went, goes, days_later)
+    columns["kind"] = labels(email_change_codes(went, goes, days_later), _KINDS)
     emails = CHANGED_EMAILS.build(columns)
     keys = pack([_sortable(emails[name]) for name in CHANGED_EMAILS.order])
     return emails.take(np.argsort(keys, kind="stable")).reset_index(drop=True)
-
-
-def _kinds(
-    went: npt.NDArray[np.bool_], goes: npt.NDArray[np.bool_], days_later: npt.NDArray[np.int64]
-) -> pd.Categorical:
-    """Return what becomes of emails, by whether they go out with each plan, and how much later."""
-    conditions = [~went & goes, went & ~goes, ~went, days_later > 0, days_later < 0]
-    names = ("added", "dropped", SKIPPED_OTHERWISE, "later", "earlier", "altered")
-    return labels(np.select(conditions, range(len(conditions)), len(conditions)), names)
 
 
 def _taken(column: pd.Series, positions: Positions, nothing: int = 0) -> npt.NDArray[np.int64]:
@@ -250,10 +258,11 @@ def _sortable(column: pd.Series) -> npt.NDArray[np.integer]:
     return np.asarray(values.codes if isinstance(values, pd.Categorical) else values)
 
 
-def _volume(old: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
-    counts = {}
-    for side, rows in (("before", old), ("after", new)):
-        days = rows["scheduled_send_date"].to_numpy()[is_label(rows["status"], [PRE_SCHEDULED])]
-        counts[side] = pd.Series(*np.unique(days, return_counts=True)[::-1])
-    volume = pd.DataFrame(counts).fillna(0).sort_index().rename_axis("day").reset_index()
+def _volume(before: Plan, after: Plan) -> pd.DataFrame:
+    counts = {
+        side: pd.Series(plan.counts.days.counts_by("day"), dtype="int64")
+        for side, plan in (("before", before), ("after", after))
+    }
+    volume = pd.DataFrame(counts).fillna(0).sort_index()
+    volume = volume.set_axis(volume.index + to_day(before.as_of)).rename_axis("day").reset_index()
     return VOLUME_BY_DAY.check(volume.astype("int32"))

@@ -13,7 +13,6 @@ from typing import Final
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import sqlalchemy
 
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.errors import DatabaseError, UsageError
@@ -35,7 +34,7 @@ from email_scheduler.operations.sample_tables import (
 from email_scheduler.planning.contacts import validate_contacts
 from email_scheduler.planning.frames import CONTACTS_TABLE, SUPPRESSIONS_TABLE
 from email_scheduler.storage.campaign_log import without_logging
-from email_scheduler.storage.engine import connect, open_engine
+from email_scheduler.storage.engine import connect
 from email_scheduler.storage.faults import database_errors
 from email_scheduler.storage.schema import initialise_database
 from email_scheduler.storage.tables import create_index_sql, metadata
@@ -103,16 +102,16 @@ def generate_sample(
 def _refuse_if_used(url: str, config: SchedulerConfig) -> None:
     if backend_of(url) == SQLITE and not database_path(url).exists():
         return
-    with database_errors(url), open_engine(url, config.database).connect() as connection:
-        present = set(sqlalchemy.inspect(connection).get_table_names())
+    with database_errors(url), connect(url, config) as connection:
         for table in _TABLES_THAT_MUST_BE_EMPTY:
-            if table in present:
-                query = sqlalchemy.select(sqlalchemy.func.count()).select_from(sqlalchemy.table(table))
-                if count := connection.execute(query).scalar_one():
-                    shown = display_url(url)
-                    raise DatabaseError(
-                        f"database {shown}: {table} holds {count:,} rows; accepted is an empty database"
-                    )
+            if not connection.column_names(table):
+                continue
+            ((count,),) = connection.execute(f"SELECT count(*) FROM {table}")  # noqa: S608
+            if count:
+                shown = display_url(url)
+                raise DatabaseError(
+                    f"database {shown}: {table} holds {count:,} rows; accepted is an empty database"
+                )
 
 
 def _made_ahead(parts: Iterator[_Tables]) -> Iterator[_Tables]:

@@ -14,11 +14,12 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.table import Table
 from rich.text import Text
 
+from email_scheduler.planning.counts import emails_by_day
+from email_scheduler.planning.cube import Axis, Cube
 from email_scheduler.planning.dates import from_day, to_day
 from email_scheduler.planning.plan import Plan
-from email_scheduler.planning.registry.email_types import PRE_SCHEDULED, SKIPPED
+from email_scheduler.planning.registry.email_types import PRE_SCHEDULED, SKIPPED, STATUSES
 from email_scheduler.planning.registry.reasons import INVALIDATING_ISSUES
-from email_scheduler.planning.volume import daily_volume
 
 SHOWN_DAYS: Final = 14
 NOTHING_CHANGED: Final = "Nothing changed."
@@ -50,9 +51,14 @@ def plan_summary(
     parts: list[RenderableType] = [
         Text(f"Plan for {plan.as_of:%A}, {plan.as_of.isoformat()}", style="bold"),
         contacts_table(plan.contact_count, len(plan.contacts), plan.issues),
-        email_types_table(plan.schedules),
-        skip_reasons_table(plan.schedules),
-        volume_bars(plan.schedules, plan.fixed, plan.as_of, plan.daily_cap, plan.daily_limit),
+        email_types_table(plan.counts.rows),
+        skip_reasons_table(plan.counts.rows),
+        volume_bars(
+            emails_by_day(plan.counts, plan.fixed, SHOWN_DAYS, plan.as_of),
+            plan.as_of,
+            plan.daily_cap,
+            plan.daily_limit,
+        ),
     ]
     if changes is not None:
         parts.append(change_line(changes, is_dry_run=is_dry_run))
@@ -69,69 +75,58 @@ def contacts_table(contact_count: int, valid_count: int, issues: pd.DataFrame) -
         valid_count: Valid ones.
         issues: ``CONTACT_ISSUES``.
     """
-    counts = issues["issue"].value_counts()
-    counts = counts[counts > 0]
+    counts = Cube.count({"issue": Axis.of_labels(issues["issue"])}).most_frequent("issue")
     table = _table("Contacts", "", "")
     table.show_header = False
     table.add_row("valid", f"{valid_count:,}")
     table.add_row("not valid", f"{contact_count - valid_count:,}")
     for issue in INVALIDATING_ISSUES:
-        if issue in counts.index:
+        if issue in counts:
             table.add_row(f"  {_words(issue)}", f"{counts[issue]:,}")
-    noted = [issue for issue in counts.index if issue not in INVALIDATING_ISSUES]
+    noted = [issue for issue in counts if issue not in INVALIDATING_ISSUES]
     for issue in noted:
         table.add_row(f"noted: {_words(issue)}", f"{counts[issue]:,}")
     return table
 
 
-def email_types_table(schedules: pd.DataFrame) -> Table:
-    """Return the rows of a plan (``EMAIL_SCHEDULES``) by email type and status."""
-    counts = pd.crosstab(schedules["email_type"], schedules["status"]).reindex(
-        columns=[PRE_SCHEDULED, SKIPPED], fill_value=0
-    )
+def email_types_table(rows: Cube) -> Table:
+    """Return the rows of a plan (``PlanCounts.rows``) by email type and status."""
     table = _table("Rows of the plan", "email type", PRE_SCHEDULED, SKIPPED)
     table.show_footer = True
-    for email_type, planned, skipped in counts.itertuples():
-        if planned or skipped:
-            table.add_row(str(email_type), f"{planned:,}", f"{skipped:,}")
+    for email_type, counts in rows.table("email_type", "status").items():
+        table.add_row(str(email_type), *(f"{counts.get(name, 0):,}" for name in STATUSES))
+    totals = rows.counts_by("status")
     for column, text in zip(
-        table.columns, ("all", *(f"{counts[name].sum():,}" for name in counts.columns)), strict=True
+        table.columns, ("all", *(f"{totals.get(name, 0):,}" for name in STATUSES)), strict=True
     ):
         column.footer = text
     return table
 
 
-def skip_reasons_table(schedules: pd.DataFrame) -> Table:
-    """Return why rows of a plan (``EMAIL_SCHEDULES``) are skipped, the most frequent reason first."""
-    counts = schedules.loc[schedules["status"] == SKIPPED, "skip_reason"].value_counts()
-    counts = counts[counts > 0]
+def skip_reasons_table(rows: Cube) -> Table:
+    """Return why rows of a plan (``PlanCounts.rows``) are skipped, the most frequent reason first."""
+    counts = list(rows.where(status=SKIPPED).most_frequent("reason").items())
     table = _table("Why emails are skipped", "reason", "rows")
-    for reason, count in counts.head(_SHOWN_REASONS).items():
+    for reason, count in counts[:_SHOWN_REASONS]:
         table.add_row(str(reason), f"{count:,}")
-    others = counts.iloc[_SHOWN_REASONS:]
-    if len(others):
-        table.add_row(f"{len(others)} other reasons", f"{others.sum():,}")
-    if not len(counts):
+    others = counts[_SHOWN_REASONS:]
+    if others:
+        table.add_row(f"{len(others)} other reasons", f"{sum(count for _, count in others):,}")
+    if not counts:
         table.add_row("nothing is skipped", "0")
     return table
 
 
-def volume_bars(
-    schedules: pd.DataFrame, fixed: pd.Series, as_of: date, daily_cap: int, daily_limit: int
-) -> RenderableType:
-    """Return the volume of the next ``SHOWN_DAYS`` days as bars against the daily cap.
+def volume_bars(volume: list[int], as_of: date, daily_cap: int, daily_limit: int) -> RenderableType:
+    """Return the emails of some days as bars against the daily cap.
 
     Args:
-        schedules: ``EMAIL_SCHEDULES``.
-        fixed: As for ``daily_volume``.
+        volume: Emails of each day.
         as_of: The first day shown.
         daily_cap: Emails that a day takes.
         daily_limit: The largest volume that does not count as over the limit.
     """
-    first_day = to_day(as_of)
-    return _VolumeBars(
-        first_day, daily_volume(schedules, fixed, first_day, SHOWN_DAYS), daily_cap, daily_limit
-    )
+    return _VolumeBars(to_day(as_of), volume, daily_cap, daily_limit)
 
 
 def change_line(changes: Mapping[str, int], *, is_dry_run: bool = False) -> Text:

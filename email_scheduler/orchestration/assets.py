@@ -232,7 +232,7 @@ def balanced_schedules(
         frames = plan_frames(plan, step.config)
         metadata = {
             **row_counts(frames),
-            **plan_counts(plan.schedules),
+            **plan_counts(plan.counts),
             "daily cap": plan.daily_cap,
             **broken_rules(results),
             **charts(step, context.log, plan, inputs),
@@ -288,7 +288,7 @@ def email_schedules(
                 planned_by=f"dagster run {context.run.run_id}",
                 on_phase=step.timer.begin,
             )
-        changes, emails = result.schedules.changes, result.schedules.emails
+        changes = result.schedules.changes
         done = ", ".join(f"{count:,} {name}" for name, count in changes.totals.items())
         step.begin("read again", f"{done}; run {result.run_id}")
         differences = differences_from_plan(step.url, step.config, plan, inputs)
@@ -304,8 +304,8 @@ def email_schedules(
                 "backup": result.backup.name if result.backup else "none made",
                 **link,
                 **hold_metadata(hold),
-                **plan_counts(plan.schedules),
-                **email_change_counts(emails.totals, emails.document()),
+                **plan_counts(plan.counts),
+                **email_change_counts(changes.emails.totals, changes.emails.document()),
                 **change_counts(changes.totals, changes.by_type),
                 **effect_counts(result.effects),
                 **seconds_by_phase(step.timer.seconds),

@@ -6,8 +6,10 @@ from typing import Any, Final
 import dagster as dg
 import pandas as pd
 
+from email_scheduler.planning.counts import PlanCounts
+from email_scheduler.planning.cube import Axis, Cube
 from email_scheduler.planning.frames import DATE, FLAG, ID, LABEL, NUMBER, TEXT, Frame
-from email_scheduler.planning.registry.email_types import PRE_SCHEDULED, SKIPPED
+from email_scheduler.planning.registry.email_types import SKIPPED, STATUSES
 from email_scheduler.reporting.chart_style import data_uri
 
 _MOST_ROWS: Final = 60
@@ -47,17 +49,18 @@ def row_counts(frames: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
 
 def issue_counts(issues: pd.DataFrame) -> dict[str, Any]:
     """Return ``CONTACT_ISSUES`` by issue."""
-    return {"issues": counts_table(issues["issue"], "issue", "contacts")}
+    return {"issues": counts_table(_by("issue", issues["issue"]), "issue", "contacts")}
 
 
 def schedule_counts(schedules: pd.DataFrame) -> dict[str, Any]:
     """Return emails by type and reason (``SCHEDULES`` or ``FOLLOW_UPS``)."""
-    reasons = schedules["skip_reason"].astype("str").fillna(_NOT_SKIPPED)
-    return {
-        "by type and reason": pairs_table(
-            schedules["email_type"], reasons, ("email type", "skip reason", "emails")
-        )
-    }
+    counts = Cube.count(
+        {
+            "email_type": Axis.of_labels(schedules["email_type"]),
+            "reason": Axis.of_labels(schedules["skip_reason"], missing=_NOT_SKIPPED),
+        }
+    )
+    return {"by type and reason": pairs_table(counts, ("email type", "skip reason", "emails"))}
 
 
 def emails_in_words(schedules: pd.DataFrame) -> str:
@@ -71,23 +74,24 @@ def stretch_counts(stretches: pd.DataFrame) -> dict[str, Any]:
     people = stretches.drop_duplicates(["contact_id", "reason"])
     return {
         "excluded contacts": int(stretches["contact_id"].nunique()),
-        "by state and reason": counts_table(people["reason"], "reason", "contacts"),
+        "by state and reason": counts_table(_by("reason", people["reason"]), "reason", "contacts"),
     }
 
 
-def plan_counts(schedules: pd.DataFrame) -> dict[str, Any]:
-    """Return the rows of a plan (``EMAIL_SCHEDULES``) by type and status, and why rows are skipped."""
-    counts = pd.crosstab(schedules["email_type"], schedules["status"]).reindex(
-        columns=[PRE_SCHEDULED, SKIPPED], fill_value=0
-    )
-    rows = [(name, int(planned), int(skipped)) for name, planned, skipped in counts.itertuples()]
-    skipped_rows = schedules[schedules["status"] == SKIPPED]
+def plan_counts(counts: PlanCounts) -> dict[str, Any]:
+    """Return the rows of a plan by type and status, and why rows are skipped."""
+    by_status = counts.rows.counts_by("status")
+    rows = [
+        (name, *(statuses.get(status, 0) for status in STATUSES))
+        for name, statuses in counts.rows.table("email_type", "status").items()
+    ]
+    adjusted = counts.rows.counts_by("adjustment")
+    skipped = counts.rows.where(status=SKIPPED).counts_by("reason")
     return {
-        PRE_SCHEDULED: int(counts[PRE_SCHEDULED].sum()),
-        SKIPPED: int(counts[SKIPPED].sum()),
-        "by type and status": markdown_table(("email type", PRE_SCHEDULED, SKIPPED), rows),
-        "skip reasons": counts_table(skipped_rows["skip_reason"], "skip reason", "rows"),
-        "adjustments": counts_table(schedules["adjustment"], "adjustment", "rows"),
+        **{status: by_status.get(status, 0) for status in STATUSES},
+        "by type and status": markdown_table(("email type", *STATUSES), rows),
+        "skip reasons": counts_table(skipped, "skip reason", "rows"),
+        "adjustments": counts_table(adjusted, "adjustment", "rows"),
     }
 
 
@@ -170,21 +174,16 @@ def seconds_by_phase(seconds: Mapping[str, float]) -> dict[str, Any]:
     }
 
 
-def counts_table(values: pd.Series, heading: str, unit: str) -> dg.MarkdownMetadataValue:
-    """Return how often each label stands in a column, the most frequent first."""
-    counts = values.astype("str").value_counts()
-    ordered = sorted(counts.items(), key=lambda item: (-int(item[1]), str(item[0])))
-    return markdown_table((heading, unit), [(name, int(count)) for name, count in ordered])
+def counts_table(counts: Mapping[str | None, int], heading: str, unit: str) -> dg.MarkdownMetadataValue:
+    """Return how often labels occur, the most frequent first; rows without one are left out."""
+    ordered = sorted((-count, name) for name, count in counts.items() if name is not None)
+    return markdown_table((heading, unit), [(name, -count) for count, name in ordered])
 
 
-def pairs_table(
-    left: pd.Series, right: pd.Series, headings: tuple[str, str, str]
-) -> dg.MarkdownMetadataValue:
-    """Return how often each pair of labels stands in two columns."""
-    counts = pd.DataFrame({"left": left.astype("str"), "right": right}).value_counts().reset_index()
-    counts = counts.sort_values(["left", "count", "right"], ascending=[True, False, True])
-    rows = zip(counts["left"], counts["right"], map(int, counts["count"]), strict=True)
-    return markdown_table(headings, list(rows))
+def pairs_table(counts: Cube, headings: tuple[str, str, str]) -> dg.MarkdownMetadataValue:
+    """Return how often each pair of labels of a cube with two axes occurs."""
+    ordered = sorted((str(left), -count, str(right)) for (left, right), count in counts.cells())
+    return markdown_table(headings, [(left, right, -count) for left, count, right in ordered])
 
 
 def markdown_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> dg.MarkdownMetadataValue:
@@ -197,6 +196,10 @@ def markdown_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) ->
     if len(rows) > _MOST_ROWS:
         lines.append(f"\n{len(rows) - _MOST_ROWS} more rows")
     return dg.MetadataValue.md("\n".join(lines))
+
+
+def _by(name: str, labels: pd.Series) -> dict[str | None, int]:
+    return Cube.count({name: Axis.of_labels(labels)}).counts_by(name)
 
 
 def _line(cells: Iterable[str]) -> str:

@@ -5,13 +5,16 @@ import os
 from typing import Final
 
 import dagster as dg
-from dagster._core.errors import DagsterUserCodeUnreachableError
-from dagster._core.launcher import CheckRunHealthResult, DefaultRunLauncher, WorkerStatus
-from dagster._core.storage.tags import GRPC_INFO_TAG
-from dagster._grpc.types import CanCancelExecutionRequest
+
+from email_scheduler.orchestration.dagster_private import (
+    GRPC_INFO_TAG,
+    CheckRunHealthResult,
+    DefaultRunLauncher,
+    WorkerStatus,
+    is_looked_after,
+)
 
 _THIS_MACHINE: Final = {"localhost", "127.0.0.1", "::1"}
-_SECONDS_TO_ANSWER: Final = 5
 
 
 class LocalRunLauncher(DefaultRunLauncher):
@@ -45,16 +48,8 @@ class LocalRunLauncher(DefaultRunLauncher):
         return None
 
     def _is_looked_after(self, run: dg.DagsterRun) -> bool:
-        """Tell whether the code server that started a run is there: it notices itself how the run ends."""
         server = self._get_grpc_client_for_termination(run.run_id)  # type: ignore[no-untyped-call]
-        if server is None:
-            return True
-        request = CanCancelExecutionRequest(run_id=run.run_id)
-        try:
-            server.can_cancel_execution(request, timeout=_SECONDS_TO_ANSWER)
-        except DagsterUserCodeUnreachableError:
-            return False
-        return True
+        return server is None or is_looked_after(server, run.run_id)
 
 
 def _exists(pid: int) -> bool:

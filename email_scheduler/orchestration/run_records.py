@@ -8,6 +8,7 @@ from typing import Final
 
 import dagster as dg
 
+from email_scheduler.orchestration.dagster_private import event_file
 from email_scheduler.orchestration.partitions import DATE_PARTITION_TAG, ORGANIZATION_PARTITION_TAG
 
 FINISHED: Final = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
@@ -75,14 +76,11 @@ def _last_success(instance: dg.DagsterInstance, job_name: str, organization: str
 
 
 def _delete(instance: dg.DagsterInstance, run_id: str) -> None:
-    # it brings SQLAlchemy with it, which importing the definitions must not
-    from dagster._core.storage.event_log.sqlite import SqliteEventLogStorage  # noqa: PLC0415
-
     instance.delete_run(run_id)
     instance.compute_log_manager.delete_logs(prefix=[run_id])
-    storage = instance.event_log_storage
-    if isinstance(storage, SqliteEventLogStorage):
-        # each run has a file of its own, which stays when its events are deleted
+    file = event_file(instance, run_id)
+    if file is not None:
+        # it stays when its events are deleted
         for suffix in ("", "-wal", "-shm"):
             with suppress(FileNotFoundError):
-                Path(f"{storage.path_for_shard(run_id)}{suffix}").unlink()
+                Path(f"{file}{suffix}").unlink()

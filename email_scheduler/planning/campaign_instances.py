@@ -14,7 +14,7 @@ from email_scheduler.config.values import MOST, MOST_DAYS
 from email_scheduler.errors import InputDataError
 from email_scheduler.planning.dates import is_in_calendar, parse_dates
 from email_scheduler.planning.exclusions import FOREVER
-from email_scheduler.planning.frames import NO_DATE, NO_NUMBER
+from email_scheduler.planning.frames import NO_DATE, NO_NUMBER, PlanInputs
 from email_scheduler.planning.registry.email_types import CAMPAIGN_PREFIX
 from email_scheduler.planning.variants import read_variants
 
@@ -73,6 +73,12 @@ def read_instances(types: pd.DataFrame, instances: pd.DataFrame) -> dict[int, Ca
             raise _refused(row, "campaign_type", row["campaign_type"], "the name of a row of campaign_types")
         read[int(row["id"])] = _read_instance(row, by_name[row["campaign_type"]])
     return read
+
+
+def yearly_instances(inputs: PlanInputs) -> list[int]:
+    """Return the campaign instances whose implicit targets get an email each year, for an anniversary."""
+    instances = read_instances(inputs.campaign_types, inputs.campaign_instances).values()
+    return [each.id for each in instances if each.is_yearly]
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:

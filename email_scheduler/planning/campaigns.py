@@ -19,7 +19,7 @@ from email_scheduler.planning.campaign_instances import CampaignInstance
 from email_scheduler.planning.dates import FIRST_DAY, LAST_DAY, Days, Flags, is_in_calendar, parse_dates
 from email_scheduler.planning.exclusions import Rows
 from email_scheduler.planning.frames import NO_DATE, OCCURRENCES
-from email_scheduler.planning.handled import ANY_DAY, THAT_DAY, THAT_YEAR
+from email_scheduler.planning.handled import THAT_DAY, THAT_YEAR, tolerance_of_campaigns
 from email_scheduler.planning.labels import NOT_SKIPPED, skip_code, skip_codes, skip_reasons
 from email_scheduler.planning.packing import SortedIds, pack
 from email_scheduler.planning.registry.reasons import CAMPAIGN_CONFLICT, EVENT_PASSED, OUTSIDE_CAMPAIGN_DATES
@@ -209,10 +209,8 @@ def _implicit_targets(
         else:
             rows = np.flatnonzero(is_open)
             triggers = np.full(len(rows), instance.default_trigger, np.int32)
-        tolerance = THAT_YEAR if instance.is_yearly else ANY_DAY
-        targets.append(
-            _Targets(rows, np.full(len(rows), position), triggers, np.full(len(rows), tolerance, np.int32))
-        )
+        tolerance = tolerance_of_campaigns(is_listed=False, is_yearly=instance.is_yearly)
+        targets.append(_Targets(rows, np.full(len(rows), position), triggers, np.full(len(rows), tolerance)))
     return targets, unreadable
 
 

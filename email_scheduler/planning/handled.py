@@ -1,5 +1,6 @@
 """Handled occurrences: those that a row of the sending system answers (section 1, "handled")."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
@@ -7,15 +8,17 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from email_scheduler.config.schema import MonthDay
+from email_scheduler.config.schema import MonthDay, SchedulerConfig
 from email_scheduler.planning.chunks import side_by_side
 from email_scheduler.planning.dates import Days, Flags, anniversaries, years_of
 from email_scheduler.planning.frames import NO_DATE
-from email_scheduler.planning.packing import SortedIds
+from email_scheduler.planning.history import has_type
+from email_scheduler.planning.packing import SortedIds, is_among, pack_alike
 from email_scheduler.planning.registry.email_types import (
     AEP,
     ANNIVERSARY_EMAILS,
     CAMPAIGN_PREFIX,
+    FOLLOW_UP_PREFIX,
 )
 
 # How far an answering row's event date may lie from the occurrence's, days, inclusive.
@@ -109,6 +112,16 @@ class SenderEvents:
         return found
 
 
+def tolerance_of_campaigns(is_listed: Flags | bool, is_yearly: Flags | bool) -> Days:
+    """Return how far away the day may be that a row is for which answers a campaign email.
+
+    Args:
+        is_listed: Whether the database lists the contact as a target of the instance (section 8).
+        is_yearly: Whether the instance's other targets get an email each year, for an anniversary.
+    """
+    return np.where(is_listed, THAT_DAY, np.where(is_yearly, THAT_YEAR, ANY_DAY)).astype(np.int32)
+
+
 def is_handled(
     occurrences: pd.DataFrame,
     history: pd.DataFrame,
@@ -143,6 +156,44 @@ def is_handled(
         else:
             result[rows] = senders.answer(email_type, contact[rows], events[rows])
     return result
+
+
+def is_answered(
+    schedules: pd.DataFrame,
+    taken: pd.DataFrame,
+    targets: pd.DataFrame,
+    yearly: Collection[int],
+    config: SchedulerConfig,
+) -> Flags:
+    """Tell which rows of a plan the sending system has made needless.
+
+    An anniversary or campaign email, if a row that it took answers the occurrence, be it for a date that was
+    corrected since (section 1, "handled"). A follow-up, if it took a follow-up to the same contact
+    (section 10).
+
+    Args:
+        schedules: ``EMAIL_SCHEDULES``.
+        taken: ``HISTORY``: the rows that it took.
+        targets: ``CONTACT_CAMPAIGNS_TABLE``, as the plan knew it.
+        yearly: Campaign instances whose implicit targets get an email each year (``yearly_instances``).
+        config: The organisation's configuration.
+    """
+    is_follow_up = schedules["initial_email_id"].to_numpy() != 0
+    follow_ups = taken[has_type(taken, FOLLOW_UP_PREFIX)]
+    answered: Flags = is_follow_up & np.isin(schedules["contact_id"], follow_ups["contact_id"])
+    others = schedules[~is_follow_up]
+    is_yearly = np.isin(others["campaign_instance_id"], list(yearly))
+    tolerance = tolerance_of_campaigns(_is_listed(others, targets), is_yearly)
+    answered[~is_follow_up] = is_handled(others, taken, config.aep_config.default_dates, tolerance)
+    return answered
+
+
+def _is_listed(schedules: pd.DataFrame, targets: pd.DataFrame) -> Flags:
+    """Tell which campaign emails are for contacts with a row for the instance (section 8)."""
+    targets = targets[np.isin(targets["contact_id"], schedules["contact_id"])]
+    names = ("contact_id", "campaign_instance_id")
+    keys, listed = pack_alike([(schedules[name].to_numpy(), targets[name].to_numpy()) for name in names])
+    return is_among(keys, np.sort(listed))
 
 
 def nearest_aep_dates(days: Days, aep_dates: tuple[MonthDay, ...]) -> Days:

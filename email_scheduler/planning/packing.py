@@ -1,17 +1,20 @@
 """Several integer columns as one: numbers that sort and compare as the columns do, and faster."""
 
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 Keys = npt.NDArray[np.uint64]
 Column = npt.NDArray[np.integer]
+_Codes = npt.NDArray[np.int32]
 _Positions = npt.NDArray[np.int64]
 
-BITS_OF_KEY = 64
+BITS_OF_KEY: Final = 64
 # A table for ids may have so many entries for each of them.
-_TABLE_PER_ID = 8
+_TABLE_PER_ID: Final = 8
 
 
 def pack(columns: Sequence[Column], bits: int = BITS_OF_KEY) -> Keys:
@@ -21,18 +24,32 @@ def pack(columns: Sequence[Column], bits: int = BITS_OF_KEY) -> Keys:
         columns: Signed integers or small unsigned ones, of one length.
         bits: How many the numbers may have; enough for the number of rows.
     """
-    count = len(columns[0])
-    if count == 0:
-        return np.empty(0, np.uint64)
-    lowest = [int(column.min()) for column in columns]
-    widths = [(int(column.max()) - low).bit_length() for column, low in zip(columns, lowest, strict=True)]
-    if sum(widths) > bits:
-        return _ranks(columns)
-    keys = np.zeros(count, np.uint64)
-    for column, low, width in zip(columns, lowest, widths, strict=True):
-        keys <<= np.uint64(width)
-        keys |= (column - np.int64(low)).view(np.uint64)
+    (keys,), width = _packed([(column,) for column in columns])
+    if width > bits:
+        (keys,), _ = _ranks([keys])
     return keys
+
+
+def pack_alike(columns: Sequence[tuple[Column, Column]]) -> tuple[Keys, Keys]:
+    """Return a number for each row of two frames: equal numbers mean equal rows, be it of one frame or both.
+
+    The numbers sort as the columns do, the first first.
+
+    Args:
+        columns: For each column its values in the one frame and in the other, as ``pack`` takes them.
+    """
+    (keys, other_keys), _ = _packed(columns)
+    return keys, other_keys
+
+
+def common_codes(labels: pd.Series, other_labels: pd.Series) -> tuple[_Codes, _Codes]:
+    """Return codes for two label columns: equal codes mean equal labels, -1 means a missing one."""
+    known = labels.cat.categories.astype("str")
+    others = other_labels.cat.categories.astype("str")
+    translation = known.get_indexer(others)
+    translation = np.where(translation >= 0, translation, len(known) + np.arange(len(others)))
+    with_missing = np.append(translation, -1).astype(np.int32)
+    return labels.cat.codes.to_numpy().astype(np.int32), with_missing[other_labels.cat.codes.to_numpy()]
 
 
 def width_of(keys: Keys) -> int:
@@ -40,26 +57,50 @@ def width_of(keys: Keys) -> int:
     return int(keys.max(initial=0)).bit_length()
 
 
-def is_among(wanted: Keys, keys: Keys) -> npt.NDArray[np.bool_]:
-    """Tell which keys occur in others, which may be in any order."""
-    if len(keys) == 0:
+def is_among(wanted: npt.NDArray[np.generic], ascending: npt.NDArray[np.generic]) -> npt.NDArray[np.bool_]:
+    """Tell which numbers occur in an ascending column, which may repeat them."""
+    if len(ascending) == 0:
         return np.zeros(len(wanted), np.bool_)
-    ascending = np.sort(keys)
     place = np.minimum(ascending.searchsorted(wanted), len(ascending) - 1)
     found: npt.NDArray[np.bool_] = ascending[place] == wanted
     return found
 
 
-def _ranks(columns: Sequence[Column]) -> Keys:
-    """Return the rank of each row among the distinct ones: for columns that are too wide for one number."""
-    order = np.lexsort(columns[::-1])
-    is_new = np.zeros(len(order), np.bool_)
-    for column in columns:
-        ordered = column[order]
-        is_new[1:] |= ordered[1:] != ordered[:-1]
-    ranks = np.empty(len(order), np.uint64)
-    ranks[order] = np.cumsum(is_new).view(np.uint64)
-    return ranks
+def _packed(columns: Sequence[Sequence[Column]]) -> tuple[list[Keys], int]:
+    """Return numbers for the rows of one frame or several, and how many bits the greatest may have.
+
+    Args:
+        columns: For each column its values in each frame.
+    """
+    keys, bits = _from_zero(columns[0])
+    for values in columns[1:]:
+        low, width = _from_zero(values)
+        if bits + width > BITS_OF_KEY:
+            keys, bits = _ranks(keys)
+        if bits + width > BITS_OF_KEY:
+            low, width = _ranks(low)
+        if width > 0:
+            for own, digits in zip(keys, low, strict=True):
+                np.left_shift(own, np.uint64(width), out=own)
+                np.bitwise_or(own, digits, out=own)
+        bits += width
+    return keys, bits
+
+
+def _from_zero(columns: Sequence[Column]) -> tuple[list[Keys], int]:
+    """Shift columns so that the least value is 0; the last result is the bits of the greatest."""
+    ends = [int(end) for values in columns if len(values) for end in (values.min(), values.max())]
+    lowest, highest = min(ends, default=0), max(ends, default=0)
+    # ids may span more than int64 can tell apart, differences modulo 2^64 cannot
+    shifted = [(values - np.int64(lowest)).view(np.uint64) for values in columns]
+    return shifted, (highest - lowest).bit_length()
+
+
+def _ranks(columns: Sequence[Keys]) -> tuple[list[Keys], int]:
+    """Replace each value by its rank among the values of all columns; the last result is its bits."""
+    values = np.unique(np.concatenate(columns))
+    ranks = [values.searchsorted(keys).astype(np.uint64) for keys in columns]
+    return ranks, max(len(values) - 1, 0).bit_length()
 
 
 class SortedIds:

@@ -6,6 +6,7 @@ The stages are functions of their own, so that whoever keeps what each of them r
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,7 @@ from email_scheduler.planning.campaigns import ListedTargets, campaign_occurrenc
 from email_scheduler.planning.capacity import capacity_shortfall
 from email_scheduler.planning.chunks import side_by_side
 from email_scheduler.planning.contacts import issues, validate_contacts
+from email_scheduler.planning.counts import PlanCounts
 from email_scheduler.planning.follow_ups import plan_follow_ups
 from email_scheduler.planning.frames import EMAIL_SCHEDULES, SCHEDULES, PlanInputs
 from email_scheduler.planning.intervals import assign_intervals, crowded_ideal_dates
@@ -56,6 +58,11 @@ class Plan:
     fixed: pd.Series
     capacity_shortfall: pd.DataFrame
     foreign_rows: dict[str, int]
+
+    @cached_property
+    def counts(self) -> PlanCounts:
+        """What the rows come to, counted once: all that is shown of a plan is a grouping of it."""
+        return PlanCounts.of(self.schedules, self.contacts, self.as_of)
 
 
 def make_plan(

@@ -14,7 +14,7 @@ from email_scheduler.planning.dates import Days, Flags
 from email_scheduler.planning.exclusions import Rows
 from email_scheduler.planning.frames import EMAIL_SCHEDULES, NO_DATE, TARGET_STATUSES
 from email_scheduler.planning.labels import is_label, labels
-from email_scheduler.planning.packing import is_among, pack
+from email_scheduler.planning.packing import is_among, pack, pack_alike
 from email_scheduler.planning.registry.email_types import PRE_SCHEDULED, SENT_STATUSES, STATUSES
 from email_scheduler.planning.registry.reasons import (
     ADJUSTMENTS,
@@ -135,12 +135,9 @@ def _is_among(wanted: tuple[Ids, Ids, Days], frame: pd.DataFrame, is_asked: Flag
     rows = np.flatnonzero(is_asked)
     rows = rows[np.isin(frame["campaign_instance_id"].to_numpy()[rows], np.unique(wanted[1]))]
     names = ("contact_id", "campaign_instance_id", "event_date")
-    columns = []
-    for known, name in zip(wanted, names, strict=True):
-        columns.append(np.concatenate([known, frame[name].to_numpy()[rows]]))
-    keys = pack(columns)
-    count = len(wanted[0])
-    return is_among(keys[:count], keys[count:])
+    columns = [frame[name].to_numpy()[rows] for name in names]
+    keys, asked = pack_alike(list(zip(wanted, columns, strict=True)))
+    return is_among(keys, np.sort(asked))
 
 
 def _adjustments(balanced: pd.DataFrame, config: SchedulerConfig) -> npt.NDArray[np.int8]:

@@ -7,12 +7,13 @@ from typing import Any, Final
 
 from email_scheduler.clock import TIME_ZONE
 from email_scheduler.config.schema import SchedulerConfig
+from email_scheduler.planning.cube import Breakdown
 from email_scheduler.planning.figures import FiguresOfPlan, kind_of_reason
 from email_scheduler.planning.registry.email_types import PRE_SCHEDULED
 from email_scheduler.planning.registry.reasons import INVALIDATING_ISSUES
 from email_scheduler.storage.changes import EmailChanges
-from email_scheduler.storage.compare import Breakdown
-from email_scheduler.storage.published import PublishedDay, PublishedRun, read_published_day
+from email_scheduler.storage.published import PublishedDay, read_published_day
+from email_scheduler.storage.runs import Run
 
 DAYS_OF_WEEK: Final = 7
 # What the record of a run of an earlier version does not hold.
@@ -55,15 +56,15 @@ class Report:
     counted_runs: int
 
     @property
-    def run(self) -> PublishedRun:
+    def run(self) -> Run:
         """The run whose plan is the last one for the date."""
         return self.published.runs[-1]
 
     @property
     def planned(self) -> Breakdown:
         """The rows of the plan, by email type and reason; ``pre-scheduled`` are those to be sent."""
-        planned: Breakdown = self.run.summary.get("planned", {})
-        return planned
+        rows = self.published.kept[-1].rows
+        return {} if rows is None else rows.table("email_type", "reason")
 
     @property
     def not_kept(self) -> tuple[str, ...]:
@@ -109,12 +110,22 @@ class Report:
 
     def document(self) -> dict[str, Any]:
         """Return the same for JSON."""
-        run, published = self.run, self.published
+        run, published, config = self.run, self.published, self.published.config
         return {
             "organization": self.organization,
             "as_of": self.as_of.isoformat(),
             "made_at": self.made_at.isoformat(timespec="seconds"),
-            "run": {name: value for name, value in asdict(run).items() if name != "summary"},
+            "run": {
+                "run_id": run.run_id,
+                "completed_at": run.completed_at,
+                "contacts": run.contacts,
+                "invalid_contacts": run.invalid_contacts,
+                "planned": run.planned,
+                "skipped": run.skipped,
+                "config_version": run.config_version,
+                "config_since": None if config is None else config.valid_from or None,
+                "config_by": None if config is None else config.created_by,
+            },
             "runs": len(published.runs),
             "failed_runs": published.failed_runs,
             "held": None if published.hold is None else str(published.hold),
@@ -147,17 +158,14 @@ def read_report(
     """
     made_at = (now or datetime.now(TIME_ZONE)).astimezone(TIME_ZONE)
     published = read_published_day(url, config, as_of, made_at.date())
-    recorded = [run.summary["emails"] for run in published.runs if "emails" in run.summary]
-    changes = EmailChanges()
-    for document in recorded:
-        changes = changes.plus(EmailChanges.of_document(document))
+    recorded = [kept.emails for kept in published.kept if kept.emails is not None]
     return Report(
         organization=organization,
         as_of=as_of,
         made_at=made_at,
         published=published,
-        figures=FiguresOfPlan.of_document(published.runs[-1].summary),
-        changes=changes if recorded else None,
+        figures=published.kept[-1].figures,
+        changes=sum(recorded, EmailChanges.none()) if recorded else None,
         counted_runs=len(recorded),
     )
 

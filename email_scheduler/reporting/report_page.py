@@ -1,6 +1,5 @@
 """The report as one page of HTML that holds all that it needs: to be mailed, printed, or served."""
 
-from datetime import datetime
 from typing import Final
 
 from email_scheduler.clock import TIME_ZONE
@@ -9,6 +8,7 @@ from email_scheduler.reporting.calendar import calendar_pictures
 from email_scheduler.reporting.pages import picture, render_page
 from email_scheduler.reporting.report import Report
 from email_scheduler.storage.holds import Hold
+from email_scheduler.storage.moments import read_moment
 
 _PARTS: Final[tuple[tuple[str, str], ...]] = (
     ("week", "Today and this week"),
@@ -97,8 +97,10 @@ def _headline(report: Report) -> list[tuple[str, int | str]]:
 
 def _origin(report: Report) -> list[tuple[str, str]]:
     run = report.run
-    by = f", first used by {run.config_by}" if run.config_by else ""
-    version = f"{run.config_version}, since {_moment(run.config_since)}{by}"
+    config = report.published.config
+    by = f", first used by {config.created_by}" if config is not None and config.created_by else ""
+    since = _moment(None if config is None else config.valid_from)
+    version = f"{run.config_version}, since {since}{by}"
     return [
         ("run", run.run_id),
         ("published", _moment(run.completed_at)),
@@ -114,12 +116,8 @@ def _share(count: int, report: Report) -> str:
 
 def _moment(text: str | None) -> str:
     """Return a moment as people read it, in US Central time."""
-    try:
-        moment = datetime.fromisoformat(str(text))
-    except ValueError:
-        return "at an unknown time"
-    moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=TIME_ZONE)
-    return f"{moment.astimezone(TIME_ZONE):%Y-%m-%d %H:%M}"
+    moment = read_moment(text)
+    return "at an unknown time" if moment is None else f"{moment.astimezone(TIME_ZONE):%Y-%m-%d %H:%M}"
 
 
 def _sentence(hold: Hold | None) -> str:

@@ -7,11 +7,10 @@ takes everything. ``restore`` brings either back in the same way.
 
 import logging
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import date
-from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -37,9 +36,10 @@ from email_scheduler.storage.copies_sqlite import check_sqlite, copy_sqlite
 from email_scheduler.storage.engine import connect
 from email_scheduler.storage.faults import DRIVER_ERRORS, database_errors, describe
 from email_scheduler.storage.moments import timestamp, utc_now
-from email_scheduler.storage.schema import VERSION_TABLE
+from email_scheduler.storage.runs import read_runs
+from email_scheduler.storage.schema import VERSION_TABLE, schema_version
 from email_scheduler.storage.tables import PRE_SCHEDULED_SQL
-from email_scheduler.storage.urls import SQLITE, backend_of, database_path, display_url
+from email_scheduler.storage.urls import SQLITE, backend_of, display_url
 
 __all__ = [
     "FOR_PLAN",
@@ -76,7 +76,6 @@ PLANNER_TABLES: Final = (
     "scheduler_checkpoints",
     VERSION_TABLE,
 )
-_BYTES_WORTH_A_PROCESS: Final = 200 << 20
 _logger = logging.getLogger(__name__)
 
 FinishBackup = Callable[[], "Backup | None"]
@@ -88,7 +87,7 @@ def create_backup(
     """Make a backup of a database as it is at one moment, check it, and remove those that are too old.
 
     Args:
-        url: The database; no ADBC connection to it may be open in this process if it is a SQLite file.
+        url: The database.
         config: The organisation's configuration.
         made_for: What it is made for.
         scope: What it holds; None: ``audit.backup_scope``.
@@ -143,33 +142,21 @@ def backup_before_publishing(url: str, config: SchedulerConfig) -> Iterator[Fini
     """Make the backup of the day, if it is due, while the block does something else.
 
     It is due where ``audit.enable_pit_backups`` is on, something has been planned before, and none was made
-    for a plan today (US Central). A small SQLite file is copied at once; a large one by a process of its own,
-    a PostgreSQL database by ``pg_dump``. To be entered while the planner lock is held and no connection is
-    open.
+    for a plan today (US Central). A thread makes it over a connection of its own. To be entered while the
+    planner lock is held.
 
     Returns:
         A function that waits for the backup and returns it, None where none is due or none can be made for
         want of ``pg_dump``, which is logged. It is to be called before anything is written.
 
     Raises:
-        BackupError: It cannot be made; from the function as well.
+        BackupError: It cannot be made; from the function.
     """
     if not config.audit.enable_pit_backups or not _has_plan(url, config) or _has_one_of(today(), url, config):
         yield lambda: None
         return
-    is_sqlite = backend_of(url) == SQLITE
-    if is_sqlite and database_path(url).stat().st_size < _BYTES_WORTH_A_PROCESS:
-        backup = _make_for_plan(url, config)
-        yield lambda: backup
-        return
-    # SQLite is copied over another copy of SQLite than the one that publishing uses (see sqlite)
-    workers: Executor = (
-        ProcessPoolExecutor(1, mp_context=get_context("spawn"))
-        if is_sqlite
-        else ThreadPoolExecutor(1, thread_name_prefix="backup")
-    )
-    with workers:
-        yield workers.submit(_make_for_plan, url, config).result
+    with ThreadPoolExecutor(1, thread_name_prefix="backup") as thread:
+        yield thread.submit(_make_for_plan, url, config).result
 
 
 def find_backup(url: str, config: SchedulerConfig, name: str) -> tuple[Path, Backup]:
@@ -254,14 +241,12 @@ def _make_for_plan(url: str, config: SchedulerConfig) -> Backup | None:
 def _has_plan(url: str, config: SchedulerConfig) -> bool:
     with database_errors(url), connect(url, config) as connection:
         planned = f"SELECT 1 FROM email_schedules WHERE {PRE_SCHEDULED_SQL} LIMIT 1"  # noqa: S608
-        runs = "SELECT 1 FROM scheduler_checkpoints LIMIT 1"
-        return bool(connection.execute(planned) or connection.execute(runs))
+        return bool(connection.execute(planned) or read_runs(connection))
 
 
 def _schema_version(url: str, config: SchedulerConfig) -> str:
     with database_errors(url), connect(url, config) as connection:
-        ((version,),) = connection.execute(f"SELECT version_num FROM {VERSION_TABLE}")  # noqa: S608
-    return str(version)
+        return str(schema_version(connection))
 
 
 def _has_one_of(day: date, url: str, config: SchedulerConfig) -> bool:

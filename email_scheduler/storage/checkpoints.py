@@ -1,41 +1,17 @@
-"""The record of each run in ``scheduler_checkpoints``: started, in_progress, then completed or failed."""
+"""Writing the record of a run (``scheduler_checkpoints``): started, in_progress, then completed or failed."""
 
 import json
-from collections.abc import Mapping
 from datetime import date
 from typing import Final
 
+from email_scheduler.planning.figures import FiguresOfPlan
+from email_scheduler.storage.changes import Changes
 from email_scheduler.storage.connection import Connection
 from email_scheduler.storage.faults import told
-
-STARTED: Final = "started"
-IN_PROGRESS: Final = "in_progress"
-COMPLETED: Final = "completed"
-FAILED: Final = "failed"
-
-# What the message of a run says whose plan was not proved.
-BREAKS_RULES: Final = "breaks rules"
+from email_scheduler.storage.runs import COMPLETED, FAILED, IN_PROGRESS, STARTED, document_of
 
 _OPEN_SQL: Final = f"status IN ('{STARTED}', '{IN_PROGRESS}')"
 _ABANDONED: Final = "the run ended without saying how: its process was stopped, or it lost the planner lock"
-
-
-def last_published_date(connection: Connection) -> str | None:
-    """Return the latest as-of date of a completed run, ISO 8601; None if there is none."""
-    ((as_of_date,),) = connection.execute(
-        f"SELECT max(as_of_date) FROM scheduler_checkpoints WHERE status = '{COMPLETED}'",  # noqa: S608
-    )
-    return None if as_of_date is None else str(as_of_date)
-
-
-def has_broken_rules(connection: Connection, as_of: date) -> bool:
-    """Tell whether a plan for a date was not published because it broke a rule."""
-    ((count,),) = connection.execute(
-        f"SELECT count(*) FROM scheduler_checkpoints WHERE status = '{FAILED}' AND as_of_date = ?"  # noqa: S608
-        " AND error_message LIKE ?",
-        (as_of.isoformat(), f"% {BREAKS_RULES}, %"),
-    )
-    return int(count) > 0
 
 
 def close_abandoned_checkpoints(connection: Connection, now: str) -> None:
@@ -88,11 +64,11 @@ def begin_writing(connection: Connection, run_id: str, schedules_before_checksum
     )
 
 
-def record_progress(connection: Connection, run_id: str, summary: Mapping[str, object]) -> None:
+def record_progress(connection: Connection, run_id: str, changes: Changes) -> None:
     """Record what the run has written so far; to be called in the transaction that writes it."""
     connection.execute(
         "UPDATE scheduler_checkpoints SET summary = ? WHERE scheduler_run_id = ?",
-        (_json(summary), run_id),
+        (_json(changes), run_id),
     )
 
 
@@ -103,14 +79,15 @@ def complete_checkpoint(
     schedules_after_checksum: str,
     emails_scheduled: int,
     emails_skipped: int,
-    summary: Mapping[str, object],
+    changes: Changes,
+    figures: FiguresOfPlan,
     now: str,
 ) -> None:
     """Record that the plan is published."""
     connection.execute(
         f"UPDATE scheduler_checkpoints SET status = '{COMPLETED}', schedules_after_checksum = ?, "  # noqa: S608
         "emails_scheduled = ?, emails_skipped = ?, summary = ?, completed_at = ? WHERE scheduler_run_id = ?",
-        (schedules_after_checksum, emails_scheduled, emails_skipped, _json(summary), now, run_id),
+        (schedules_after_checksum, emails_scheduled, emails_skipped, _json(changes, figures), now, run_id),
     )
 
 
@@ -123,5 +100,5 @@ def fail_checkpoint(connection: Connection, run_id: str, error: BaseException, n
     )
 
 
-def _json(summary: Mapping[str, object]) -> str:
-    return json.dumps(summary, ensure_ascii=False, separators=(", ", ": "))
+def _json(changes: Changes, figures: FiguresOfPlan | None = None) -> str:
+    return json.dumps(document_of(changes, figures), ensure_ascii=False, separators=(",", ":"))

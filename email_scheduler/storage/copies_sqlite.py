@@ -1,19 +1,15 @@
-"""Copies of SQLite databases for backups: as a whole, or the planner's tables.
+"""Copies of SQLite databases for backups: as a whole, or some tables."""
 
-All of it goes over Python's ``sqlite3``, so that no ADBC connection to the database may be open (see
-``sqlite``).
-"""
-
-import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
 from pathlib import Path
+
+import adbc_driver_manager
 
 from email_scheduler.config.sections import Database
 from email_scheduler.errors import BackupError
 from email_scheduler.storage.backup_files import compress, private_file
-from email_scheduler.storage.sqlite import ADBC, SQLALCHEMY, pragmas, register, unregister
-from email_scheduler.storage.urls import existing_database
+from email_scheduler.storage.faults import describe
+from email_scheduler.storage.sqlite import SqliteConnection, connect_sqlite, open_file
 
 
 def copy_sqlite(
@@ -26,7 +22,7 @@ def copy_sqlite(
         database: The section ``database`` of the configuration.
         target: The compressed file to make.
         tables: The tables to copy and to count.
-        is_whole: Copy the whole file instead (SQLite's backup API), which takes indexes along.
+        is_whole: Copy the whole database instead, which takes indexes along.
 
     Returns:
         The rows of each of ``tables``, and the bytes of the copy.
@@ -38,11 +34,11 @@ def copy_sqlite(
     try:
         with private_file(plain):
             pass
-        with _opened(url, database) as source:
+        with connect_sqlite(url, database) as source:
             if is_whole:
-                _copy_pages(source, plain)
+                source.vacuum_into(plain)
             else:
-                _copy_tables(source, plain, tables)
+                copy_tables(source, plain, tables)
         rows = check_sqlite(plain, tables)
         size = plain.stat().st_size
         compress(plain, target)
@@ -58,52 +54,44 @@ def check_sqlite(file: Path, tables: Sequence[str]) -> dict[str, int]:
         BackupError: It is damaged.
     """
     try:
-        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as copy:
+        with open_file(file, "mode=ro&immutable=1") as copy:
             found = [str(text) for (text,) in copy.execute("PRAGMA integrity_check(1)")]
             if found != ["ok"]:
                 raise BackupError(f"backup {file}: the copy is damaged: {' '.join(found[0].split())}")
-            count = "SELECT count(*) FROM {}"
-            return {name: copy.execute(count.format(name)).fetchone()[0] for name in tables}
-    except sqlite3.DatabaseError as error:
-        raise BackupError(f"backup {file}: the copy is damaged: {error}") from error
+            return {
+                name: int(copy.execute(f"SELECT count(*) FROM {name}")[0][0])  # noqa: S608
+                for name in tables
+            }
+    except adbc_driver_manager.Error as error:
+        raise BackupError(f"backup {file}: the copy is damaged: {describe(error)}") from error
 
 
-@contextmanager
-def _opened(url: str, database: Database) -> Iterator[sqlite3.Connection]:
-    path = existing_database(url)
-    register(path, SQLALCHEMY, other=ADBC)
-    try:
-        address = f"{path.as_uri()}?mode=rw"
-        with closing(sqlite3.connect(address, uri=True, isolation_level=None)) as connection:
-            for statement in pragmas(database):
-                connection.execute(statement)
-            yield connection
-    finally:
-        unregister(path, SQLALCHEMY)
+def copy_tables(
+    source: SqliteConnection, target: Path, tables: Sequence[str], condition: str = "TRUE"
+) -> None:
+    """Copy rows as they are at one moment, without indexes, into a file that is new or empty.
 
-
-def _copy_pages(source: sqlite3.Connection, target: Path) -> None:
-    with closing(sqlite3.connect(target)) as copy:
-        # all pages in one step: the copy is of one moment, and never begins anew when somebody writes
-        source.backup(copy)
-        # the copy is one file, whatever journal the database has
-        copy.execute("PRAGMA journal_mode = DELETE")
-
-
-def _copy_tables(source: sqlite3.Connection, target: Path, tables: Sequence[str]) -> None:
-    source.execute("ATTACH DATABASE ? AS copy", (str(target),))
+    Args:
+        source: Where they are; the file stays attached to it.
+        target: The file. What is in it after an error is worth nothing.
+        tables: Their tables.
+        condition: SQL of the rows to copy.
+    """
+    source.attach(target, "copy")
     # nobody else knows the file, and one that was not finished is thrown away
-    for pragma in ("page_size = 16384", "journal_mode = OFF", "synchronous = OFF"):
-        source.execute(f"PRAGMA copy.{pragma}")
-    source.execute("BEGIN")
-    for name in tables:
-        columns = [row[1] for row in source.execute(f"PRAGMA main.table_info({name})")]
-        # without types, so that every value stays as it is
-        definitions = ["id INTEGER PRIMARY KEY" if each == "id" else f'"{each}"' for each in columns]
-        source.execute(f"CREATE TABLE copy.{name} ({', '.join(definitions)})")
-        names = ", ".join(f'"{each}"' for each in columns)
-        source.execute(
-            f"INSERT INTO copy.{name} ({names}) SELECT {names} FROM main.{name} ORDER BY rowid"  # noqa: S608
-        )
-    source.execute("COMMIT")
-    source.execute("DETACH DATABASE copy")
+    pragmas = ("page_size = 16384", "journal_mode = OFF", "synchronous = OFF")
+    source.set_pragmas([f"PRAGMA copy.{pragma}" for pragma in pragmas])
+    with source.staging():
+        for name in tables:
+            columns = [
+                str(each)
+                for (each,) in source.execute("SELECT name FROM pragma_table_info(?, 'main')", (name,))
+            ]
+            # without types, so that every value stays as it is
+            definitions = ["id INTEGER PRIMARY KEY" if each == "id" else f'"{each}"' for each in columns]
+            source.execute(f"CREATE TABLE copy.{name} ({', '.join(definitions)})")
+            names = ", ".join(f'"{each}"' for each in columns)
+            source.execute(
+                f"INSERT INTO copy.{name} ({names}) SELECT {names} FROM main.{name}"  # noqa: S608
+                f" WHERE {condition} ORDER BY rowid"
+            )

@@ -1,9 +1,8 @@
-"""Opening an organisation's database: SQLAlchemy for few rows, ``Connection`` for many."""
+"""Opening an organisation's database: as a ``Connection``; for migrations, as an engine of SQLAlchemy."""
 
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy
 from sqlalchemy import event
@@ -17,7 +16,7 @@ from email_scheduler.files import make_private_directory, make_private_file
 from email_scheduler.storage.connection import Connection
 from email_scheduler.storage.faults import database_errors
 from email_scheduler.storage.postgresql import connect_postgresql, load_as_text, session_options
-from email_scheduler.storage.sqlite import ADBC, SQLALCHEMY, connect_sqlite, pragmas, register, unregister
+from email_scheduler.storage.sqlite import connect_sqlite, pragmas
 from email_scheduler.storage.urls import (
     POSTGRESQL,
     backend_of,
@@ -32,7 +31,7 @@ _PAGE_SIZE: Final = 16_384
 
 @contextmanager
 def connect(url: str, config: SchedulerConfig, *, read_only: bool = False) -> Iterator[Connection]:
-    """Open an existing database for reading and writing many rows, and close it at the end.
+    """Open an existing database, and close it at the end.
 
     Args:
         url: The database.
@@ -41,7 +40,6 @@ def connect(url: str, config: SchedulerConfig, *, read_only: bool = False) -> It
 
     Raises:
         DatabaseError: The URL is not accepted, or there is no such database.
-        RuntimeError: A SQLAlchemy connection to the same SQLite file is open (see ``sqlite``).
     """
     if backend_of(url) == POSTGRESQL:
         with connect_postgresql(url, config.database) as connection:
@@ -68,7 +66,10 @@ def announced(url: str, config: SchedulerConfig, token: int) -> Iterator[None]:
 def open_engine(
     url: str, database: Database, *, create: bool = False, foreign_keys: bool | None = None
 ) -> Engine:
-    """Return an engine without a pool. Dates, timestamps and JSON arrive as text.
+    """Return an engine without a pool, for ``init-db`` alone. Dates, timestamps and JSON arrive as text.
+
+    On SQLite it goes over Python's ``sqlite3``, a copy of SQLite beside that of ADBC, which does not know of
+    the locks of the other: nothing else may have the file open in this process.
 
     SQLite gets the pragmas of the configuration and real transactions: one begins with ``BEGIN``, so that
     changes of the schema belong to it as well; with the execution option ``sqlite_begin="IMMEDIATE"`` it
@@ -111,23 +112,21 @@ def _sqlite_engine(url: str, database: Database, *, create: bool, foreign_keys: 
     # larger pages than SQLite's own make loading and reading faster; an existing file keeps those it has
     statements = [f"PRAGMA page_size = {_PAGE_SIZE}", *pragmas(database, foreign_keys)]
 
-    def open_file() -> sqlite3.Connection:
-        register(path, SQLALCHEMY, other=ADBC)
-        connection = None
+    def open_file() -> Any:
+        # not at the beginning of this module: nothing else needs this copy of SQLite
+        import sqlite3  # noqa: PLC0415
+
+        connection = sqlite3.connect(file, uri=True, isolation_level=None, check_same_thread=False)
         try:
-            connection = sqlite3.connect(file, uri=True, isolation_level=None, check_same_thread=False)
             for statement in statements:
                 connection.execute(statement)
         except BaseException:
-            if connection is not None:
-                connection.close()
-            unregister(path, SQLALCHEMY)
+            connection.close()
             raise
         return connection
 
     engine = sqlalchemy.create_engine("sqlite://", creator=open_file, poolclass=NullPool)
     event.listen(engine, "begin", _begin)
-    event.listen(engine, "close", lambda *_: unregister(path, SQLALCHEMY))
     return engine
 
 

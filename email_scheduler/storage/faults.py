@@ -2,7 +2,6 @@
 
 import logging
 import re
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -23,7 +22,7 @@ from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.errors import DatabaseError, EmailSchedulerError
 from email_scheduler.storage.urls import display_url
 
-DRIVER_ERRORS: Final = (DBAPIError, sqlite3.Error, adbc_driver_manager.Error, psycopg.Error, OSError)
+DRIVER_ERRORS: Final = (DBAPIError, adbc_driver_manager.Error, psycopg.Error, OSError)
 # PostgreSQL: somebody else holds a lock for too long, or both waited for each other.
 _PASSING_STATES: Final = {"55P03", "40P01", "40001"}
 # PostgreSQL: the server is stopping or starting, or has ended the session; 08 are broken connections.

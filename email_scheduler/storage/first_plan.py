@@ -5,11 +5,12 @@ from functools import partial
 from typing import Final
 
 import numpy as np
+import pandas as pd
 
 from email_scheduler.storage.ahead import ahead
 from email_scheduler.storage.changes import Changes
 from email_scheduler.storage.checkpoints import record_progress
-from email_scheduler.storage.compare import count_by_type_and_reason
+from email_scheduler.storage.compare import PlanDifference
 from email_scheduler.storage.connection import Encoded
 from email_scheduler.storage.encoding import ScheduleEncoder
 from email_scheduler.storage.faults import retrying
@@ -24,11 +25,22 @@ from email_scheduler.storage.tables import (
 _WITHOUT_PLANNED_ROWS: Final = {SENDER_ROWS_INDEX, FOREIGN_ROWS_INDEX}
 
 
-def load_first_plan(run: PublishRun, on_progress: Callable[[int, int], None]) -> Changes:
+def load_first_plan(
+    run: PublishRun,
+    existing: pd.DataFrame,
+    difference: PlanDifference,
+    on_progress: Callable[[int, int], None],
+) -> Changes:
     """Append all rows of a plan to a table that holds no planned rows yet, in the order of the contacts.
 
     ``processing.batch_size`` contacts get their plan in one transaction. A run that ends in between leaves
     indexes missing; the next one builds them.
+
+    Args:
+        run: The plan that is published.
+        existing: ``EXISTING_ROWS``: none.
+        difference: What has to be written: all rows.
+        on_progress: Told how many of the contacts are written, and how many there are.
 
     Returns:
         What was added.
@@ -43,18 +55,19 @@ def load_first_plan(run: PublishRun, on_progress: Callable[[int, int], None]) ->
     starts = np.append(np.flatnonzero(is_first), len(contact_ids))
     contact_count = len(starts) - 1
     batch_size = run.config.processing.batch_size
+    no_positions = np.empty(0, np.intp)
 
     def batches() -> Iterator[tuple[int, Encoded, Changes]]:
         for first in range(0, contact_count, batch_size):
             last = min(first + batch_size, contact_count)
             positions = np.arange(starts[first], starts[last])
-            added = Changes(added=count_by_type_and_reason(schedules, positions))
+            added = Changes.of(schedules, existing, difference, written=positions, removed=no_positions)
             yield last, run.connection.encode(encoder.new_rows(positions)), added
 
-    changes = Changes()
+    changes = Changes.none()
     on_progress(0, contact_count)
     for last, rows, added in ahead(batches()):
-        changes = changes.plus(added)
+        changes += added
         run.transact(partial(_append, run, rows, changes), takes_turns=False)
         on_progress(last, contact_count)
     build_missing_indexes(run)
@@ -80,4 +93,4 @@ def _drop_indexes(run: PublishRun) -> None:
 
 def _append(run: PublishRun, rows: Encoded, changes: Changes) -> None:
     run.connection.append_encoded(email_schedules.name, rows)
-    record_progress(run.connection, run.run_id, changes.summary())
+    record_progress(run.connection, run.run_id, changes)

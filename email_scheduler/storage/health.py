@@ -4,9 +4,7 @@ Each figure is read over an index, or from the record of the last plan. What the
 pass over its rows: two seconds for a million rows, half of them its own.
 """
 
-import json
 import shutil
-from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 
@@ -14,7 +12,6 @@ from email_scheduler.clock import TIME_ZONE
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.planning.exclusions import EXCLUSION_REASONS
 from email_scheduler.planning.registry.email_types import FOLLOW_UP_TYPES, PRE_SCHEDULED
-from email_scheduler.storage.checkpoints import COMPLETED, FAILED
 from email_scheduler.storage.connection import Connection
 from email_scheduler.storage.engine import connect
 from email_scheduler.storage.faults import database_errors
@@ -26,6 +23,9 @@ from email_scheduler.storage.health_figures import (
     PlanFigures,
     SenderFigures,
 )
+from email_scheduler.storage.holds import read_hold
+from email_scheduler.storage.moments import read_moment
+from email_scheduler.storage.runs import FAILED, last_published, read_kept, read_runs
 from email_scheduler.storage.schema import require_current_schema
 from email_scheduler.storage.tables import PRE_SCHEDULED_SQL, SENDER_ROW_SQL, SENDER_ROWS_INDEX, metadata
 from email_scheduler.storage.urls import SQLITE, backend_of, database_path
@@ -63,9 +63,7 @@ def read_health(
         is_file = backend_of(url) == SQLITE
         indexes = connection.index_names()
         damage = _sqlite_damage(connection, url, is_thorough) if is_file else _server_damage(connection)
-        held = connection.execute(
-            "SELECT CAST(min(held_at) AS TEXT) FROM organization_holds WHERE released_at IS NULL"
-        )
+        hold = read_hold(connection)
         return HealthFigures(
             plan=_plan(connection, now),
             sender=_sender(connection, config, now, is_file=is_file, has_index=SENDER_ROWS_INDEX in indexes),
@@ -77,7 +75,7 @@ def read_health(
                     "SELECT issue, count(*) FROM contact_issues GROUP BY issue ORDER BY issue"
                 )
             },
-            held_since=held[0][0],
+            held_since=(hold and hold.held_at) or None,
         )
 
 
@@ -86,45 +84,29 @@ def _expected_indexes() -> set[str]:
 
 
 def _plan(connection: Connection, now: datetime) -> PlanFigures | None:
-    found = connection.execute(
-        "SELECT id, as_of_date, completed_at, contacts_processed, invalid_contacts, emails_scheduled,"  # noqa: S608
-        f" emails_skipped, summary FROM scheduler_checkpoints WHERE status = '{COMPLETED}'"
-        " ORDER BY as_of_date DESC, id DESC LIMIT 1"
-    )
-    if not found:
+    runs = read_runs(connection)
+    last = last_published(runs)
+    if last is None:
         return None
-    id_, as_of_date, completed_at, contacts, invalid, planned, skipped, summary = found[0]
-    ((failed,),) = connection.execute(
-        f"SELECT count(*) FROM scheduler_checkpoints WHERE status = '{FAILED}' AND id > ?",  # noqa: S608
-        (id_,),
-    )
-    held = json.loads(summary) if summary else {}
-    by_type: Mapping[str, Mapping[str, int]] | None = held.get("planned")
+    kept = read_kept(connection, last)
+    planned = {} if kept.rows is None else kept.rows.where(reason=PRE_SCHEDULED).counts_by("email_type")
     return PlanFigures(
-        as_of_date=str(as_of_date)[:10],
-        age_hours=_hours_since(completed_at, now),
-        failed_since=int(failed),
-        contacts=int(contacts or 0),
-        invalid_contacts=int(invalid or 0),
-        emails_planned=int(planned or 0),
-        emails_skipped=int(skipped or 0),
-        stopped_by_windows=None if by_type is None else _stopped_by_windows(by_type),
-        daily_cap=held.get("daily_cap"),
-        follow_ups={name: (by_type or {}).get(name, {}).get(PRE_SCHEDULED, 0) for name in FOLLOW_UP_TYPES},
+        as_of_date=last.as_of,
+        age_hours=_hours_since(last.completed_at, now),
+        failed_since=sum(run.status == FAILED and run.number > last.number for run in runs),
+        contacts=last.contacts,
+        invalid_contacts=last.invalid_contacts,
+        emails_planned=last.planned,
+        emails_skipped=last.skipped,
+        stopped_by_windows=None if kept.rows is None else kept.rows.where(reason=EXCLUSION_REASONS).total,
+        daily_cap=kept.daily_cap,
+        follow_ups={name: planned.get(name, 0) for name in FOLLOW_UP_TYPES},
     )
 
 
-def _stopped_by_windows(by_type: Mapping[str, Mapping[str, int]]) -> int:
-    return sum(by_type[name].get(reason, 0) for name in by_type for reason in EXCLUSION_REASONS)
-
-
-def _hours_since(moment: str | None, now: datetime) -> float | None:
-    try:
-        then = datetime.fromisoformat(str(moment))
-    except ValueError:
-        return None
-    then = then if then.tzinfo is not None else then.replace(tzinfo=TIME_ZONE)
-    return round((now - then).total_seconds() / 3600, 2)
+def _hours_since(text: str | None, now: datetime) -> float | None:
+    moment = read_moment(text)
+    return None if moment is None else round((now - moment).total_seconds() / 3600, 2)
 
 
 def _sender(

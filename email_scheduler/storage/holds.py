@@ -1,13 +1,19 @@
-"""Whether an organisation is held: then nothing of it is due, whatever is planned."""
+"""Whether an organisation is held: then nothing of it is due, whatever is planned.
+
+All of ``organization_holds`` is read and written here; only the view ``due_emails`` looks at it, too.
+"""
 
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import insert, select, update
 
 from email_scheduler.config.schema import SchedulerConfig
-from email_scheduler.storage.engine import open_engine
+from email_scheduler.storage.connection import Connection
+from email_scheduler.storage.engine import connect
 from email_scheduler.storage.faults import database_errors
 from email_scheduler.storage.tables import organization_holds
+
+_holds = organization_holds.c
 
 
 @dataclass(frozen=True)
@@ -36,18 +42,36 @@ def current_hold(url: str, config: SchedulerConfig | None = None) -> Hold | None
 
     Raises:
         DatabaseError: The database cannot be read.
-        RuntimeError: An ADBC connection to it is open in this process.
     """
-    holds = organization_holds.c
-    query = (
-        select(holds.reason, holds.held_by, holds.held_at)
-        .where(holds.released_at.is_(None))
-        .order_by(holds.id)
+    with database_errors(url), connect(url, config or SchedulerConfig()) as connection:
+        return read_hold(connection)
+
+
+def read_hold(connection: Connection) -> Hold | None:
+    """Do the same over an open connection."""
+    found = connection.execute(
+        select(_holds.reason, _holds.held_by, _holds.held_at)
+        .where(_holds.released_at.is_(None))
+        .order_by(_holds.id)
         .limit(1)
     )
-    engine = open_engine(url, (config or SchedulerConfig()).database)
-    with database_errors(url), engine.connect() as connection:
-        row = connection.execute(query).first()
-    if row is None:
+    if not found:
         return None
-    return Hold(row[0], row[1] or "unknown", "" if row[2] is None else str(row[2]))
+    ((reason, held_by, held_at),) = found
+    return Hold(reason, held_by or "unknown", held_at or "")
+
+
+def hold(connection: Connection, reason: str, held_by: str, held_at: str) -> Hold:
+    """Hold an organisation, within a transaction, and return the hold as it is stored."""
+    row = {"reason": reason, "held_by": held_by, "held_at": held_at}
+    ((stored_at,),) = connection.execute(insert(organization_holds).values(row).returning(_holds.held_at))
+    return Hold(reason, held_by, stored_at)
+
+
+def release(connection: Connection, reason: str, released_by: str, released_at: str) -> None:
+    """End every hold of an organisation, within a transaction."""
+    connection.execute(
+        update(organization_holds)
+        .where(_holds.released_at.is_(None))
+        .values(release_reason=reason, released_by=released_by, released_at=released_at)
+    )

@@ -7,8 +7,8 @@ import pandas as pd
 import pyarrow as pa
 
 from email_scheduler.planning.frames import CONTACT_ISSUES, NO_CONTACT
+from email_scheduler.planning.packing import common_codes, pack_alike
 from email_scheduler.storage.arrow import read_frame
-from email_scheduler.storage.compare import common_codes, pack_keys
 from email_scheduler.storage.connection import Connection
 from email_scheduler.storage.encoding import constant, label_column
 from email_scheduler.storage.publish_run import PublishRun
@@ -58,7 +58,7 @@ def _is_same(issues: pd.DataFrame, existing: pd.DataFrame) -> bool:
         return False
     contact_ids = (issues["contact_id"].to_numpy(), existing["contact_id"].to_numpy())
     codes = [common_codes(issues[name], existing[name]) for name in ("field", "issue")]
-    keys, existing_keys = pack_keys([contact_ids, *codes])
+    keys, existing_keys = pack_alike([contact_ids, *codes])
     return bool((np.sort(keys) == np.sort(existing_keys)).all())
 
 

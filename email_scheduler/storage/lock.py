@@ -53,7 +53,6 @@ class PlannerLock:
 
         Raises:
             PlannerLockedError: Another planner has taken the lock over.
-            RuntimeError: A SQLAlchemy connection to the database is open in this process.
         """
         with database_errors(self.url):
             retrying(self.config)(self._heartbeat)
@@ -200,7 +199,7 @@ def _release(lock: PlannerLock) -> None:
                 "heartbeat_at = NULL WHERE id = 1 AND token = ? AND owner = ?",
                 (lock.token, lock.owner),
             )
-    except (EmailSchedulerError, RuntimeError) as error:
+    except EmailSchedulerError as error:
         _logger.warning("run %s: the planner lock could not be given back: %s", lock.run_id, error)
 
 

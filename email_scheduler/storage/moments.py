@@ -1,6 +1,6 @@
 """The time of day, as it is stored."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 
 
 def utc_now() -> datetime:
@@ -13,10 +13,16 @@ def timestamp(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds")
 
 
-def read_moment(text: str | None) -> datetime | None:
-    """Return a moment as it was stored, UTC where it says no offset; None where it is none."""
+def read_moment(text: str | None, without_offset: tzinfo = UTC) -> datetime | None:
+    """Return a moment as it was stored; None where it is none.
+
+    Args:
+        text: ISO 8601.
+        without_offset: What a time without an offset is: UTC is what this program writes, and what SQLite
+            fills in (``CURRENT_TIMESTAMP``); the sending system's times are US Central by the contract.
+    """
     try:
         moment = datetime.fromisoformat(str(text))
     except ValueError:
         return None
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=without_offset)

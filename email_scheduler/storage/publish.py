@@ -33,6 +33,7 @@ from email_scheduler.storage.publish_schedules import (
     compare_with_database,
     publish_schedules,
 )
+from email_scheduler.storage.runs import BREAKS_RULES, last_published, read_runs
 from email_scheduler.storage.seen_changes import CAMPAIGN_CHANGES, change_effects, stamp_changes
 from email_scheduler.storage.tables import contact_campaigns
 from email_scheduler.storage.urls import display_url
@@ -157,7 +158,7 @@ def refuse_violations(plan: Plan, inputs: PlanInputs, config: SchedulerConfig) -
         counts = violations["rule"].astype("str").value_counts().sort_index()
         rules = ", ".join(f"{rule} ({count})" for rule, count in counts.items())
         raise ComplianceError(
-            f"the plan for {plan.as_of.isoformat()} {checkpoints.BREAKS_RULES}, so that nothing was published"
+            f"the plan for {plan.as_of.isoformat()} {BREAKS_RULES}, so that nothing was published"
             f" and the plan before it stays in force: {rules}"
         )
 
@@ -185,11 +186,11 @@ def _start(run: PublishRun, planned_by: str | None) -> int:
 
 
 def _refuse_older(run: PublishRun) -> None:
-    last_date = checkpoints.last_published_date(run.connection)
+    last = last_published(read_runs(run.connection))
     run.connection.end_reading()
-    if last_date is not None and last_date > run.plan.as_of.isoformat():
+    if last is not None and last.as_of > run.plan.as_of.isoformat():
         raise StalePlanError(
-            f"the plan is for {run.plan.as_of.isoformat()}, but one for {last_date} has been published to "
+            f"the plan is for {run.plan.as_of.isoformat()}, but one for {last.as_of} has been published to "
             f"{display_url(run.lock.url)}; publishing an older one has to be asked for (--allow-older)"
         )
 
@@ -216,7 +217,8 @@ def _write_target_statuses(run: PublishRun, rows: pa.Table) -> None:
 def _complete(
     run: PublishRun, schedules: PublishedSchedules, changes: pd.DataFrame | None, *, allow_older: bool
 ) -> None:
-    summary = _summary(run, schedules)
+    # the table is not asked again, since it would have to be read as a whole
+    figures = figures_of_plan(run.plan, run.inputs, run.config, schedules.dropped)
 
     def complete() -> None:
         checkpoints.complete_checkpoint(
@@ -225,22 +227,14 @@ def _complete(
             schedules_after_checksum=schedules.after_checksum,
             emails_scheduled=schedules.scheduled,
             emails_skipped=schedules.skipped,
-            summary=summary,
+            changes=schedules.changes,
+            figures=figures,
             now=timestamp(utc_now()),
         )
         if changes is not None:
             stamp_changes(run.connection, run.run_id, changes, replaces_newer=allow_older)
 
     run.transact(complete)
-
-
-def _summary(run: PublishRun, schedules: PublishedSchedules) -> dict[str, object]:
-    """Return what the table is not asked for again, since it would have to be read as a whole."""
-    return {
-        **schedules.changes.summary(),
-        "emails": schedules.emails.document(),
-        **figures_of_plan(run.plan, run.inputs, run.config, schedules.dropped).document(),
-    }
 
 
 def _fail(run: PublishRun, error: BaseException) -> None:

@@ -7,22 +7,23 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from email_scheduler.planning.registry.email_types import PRE_SCHEDULED
+from email_scheduler.planning.campaign_instances import yearly_instances
+from email_scheduler.planning.handled import is_answered
+from email_scheduler.planning.registry.email_types import PRE_SCHEDULED, SKIPPED
 from email_scheduler.storage.batches import Batch, BatchWriter, EncodedBatch, split
-from email_scheduler.storage.changes import Changes, EmailChanges, email_changes
+from email_scheduler.storage.changes import Changes
 from email_scheduler.storage.checkpoints import begin_writing, record_progress
 from email_scheduler.storage.checksums import row_hashes, to_hex, total
 from email_scheduler.storage.compare import (
     Hashes,
     PlanDifference,
     compare,
-    count_by_type_and_reason,
     without_senders_rows,
 )
 from email_scheduler.storage.encoding import ScheduleEncoder
 from email_scheduler.storage.first_plan import build_missing_indexes, load_first_plan
 from email_scheduler.storage.publish_run import PublishRun
-from email_scheduler.storage.taken import TakenRows, is_answered, positions_of, yearly_instances
+from email_scheduler.storage.taken import TakenRows, positions_of
 
 Positions = npt.NDArray[np.intp]
 
@@ -32,8 +33,7 @@ class PublishedSchedules:
     """What became of the planned rows.
 
     Attributes:
-        changes: The rows added, changed, removed, unchanged and dropped.
-        emails: What became of emails that go out.
+        changes: What became of rows and of their emails.
         dropped: Positions in the plan of the dropped rows.
         scheduled: Rows of the plan that are to go out, less the dropped ones.
         skipped: Rows of the plan that are not, less the dropped ones.
@@ -42,7 +42,6 @@ class PublishedSchedules:
     """
 
     changes: Changes
-    emails: EmailChanges
     dropped: Positions
     scheduled: int
     skipped: int
@@ -104,21 +103,20 @@ def publish_schedules(
     """
     run.transact(lambda: begin_writing(run.connection, run.run_id, comparison.before_checksum))
     if len(comparison.existing) == 0 and len(comparison.taken.rows) == 0:
-        changes = load_first_plan(run, on_progress)
-        dropped = removed = np.empty(0, np.intp)
+        changes = load_first_plan(run, comparison.existing, comparison.difference, on_progress)
+        dropped = np.empty(0, np.intp)
     else:
         build_missing_indexes(run)
         writer = _write_batches(run, comparison, on_progress)
-        changes, dropped, removed = writer.changes, _joined(writer.dropped), _joined(writer.removed)
-    planned = run.plan.schedules
-    is_scheduled = (planned["status"] == PRE_SCHEDULED).to_numpy()
-    scheduled = int(np.count_nonzero(is_scheduled)) - int(np.count_nonzero(is_scheduled[dropped]))
+        changes, dropped = writer.changes, np.concatenate([np.empty(0, np.intp), *writer.dropped])
+    by_status = run.plan.counts.rows.counts_by("status")
+    is_scheduled = (run.plan.schedules["status"].iloc[dropped] == PRE_SCHEDULED).to_numpy()
+    dropped_ones = int(np.count_nonzero(is_scheduled))
     return PublishedSchedules(
         changes=changes,
-        emails=email_changes(planned, comparison.existing, comparison.difference, removed, dropped),
         dropped=dropped,
-        scheduled=scheduled,
-        skipped=len(planned) - len(dropped) - scheduled,
+        scheduled=by_status.get(PRE_SCHEDULED, 0) - dropped_ones,
+        skipped=by_status.get(SKIPPED, 0) - (len(dropped) - dropped_ones),
         before_checksum=comparison.before_checksum,
         after_checksum=to_hex(total(comparison.hashes) - total(comparison.hashes[dropped])),
     )
@@ -145,23 +143,17 @@ def _write_batches(
     return writer
 
 
-def _joined(positions: list[Positions]) -> Positions:
-    return np.concatenate([np.empty(0, np.intp), *positions])
-
-
 class _Writer:
     """Writes batches and remembers what they came to.
 
     Attributes:
         changes: What the batches written so far have changed.
         dropped: Positions in the plan of the rows that they dropped.
-        removed: Positions in the table of the rows that they removed.
     """
 
     def __init__(self, run: PublishRun, comparison: Comparison) -> None:
-        self.changes = Changes(unchanged=comparison.difference.unchanged_count)
+        self.changes = Changes.none(comparison.difference.unchanged_count)
         self.dropped: list[Positions] = []
-        self.removed: list[Positions] = []
         self._run = run
         self._comparison = comparison
         self._row_ids = comparison.existing["id"].to_numpy()
@@ -179,7 +171,6 @@ class _Writer:
         encoded = self._batches.encode(batch)
         written, self.changes = self._run.transact(lambda: self._write(batch, encoded))
         self.dropped.append(written.dropped)
-        self.removed.append(written.removed)
 
     def _write(self, batch: Batch, encoded: EncodedBatch) -> tuple[Batch, Changes]:
         connection = self._run.connection
@@ -189,7 +180,7 @@ class _Writer:
             encoded = self._batches.encode(batch)
         self._batches.write(connection, encoded)
         changes = self._changes_with(batch)
-        record_progress(connection, self._run.run_id, changes.summary())
+        record_progress(connection, self._run.run_id, changes)
         return batch, changes
 
     def _without_taken(self, batch: Batch, taken: pd.DataFrame) -> Batch:
@@ -213,13 +204,12 @@ class _Writer:
     def _changes_with(self, batch: Batch) -> Changes:
         difference = self._comparison.difference
         was_unchanged = (difference.matches[batch.dropped] >= 0) & ~difference.is_changed[batch.dropped]
-        planned, existing = self._run.plan.schedules, self._comparison.existing
-        return self.changes.plus(
-            Changes(
-                added=count_by_type_and_reason(planned, batch.added),
-                changed=count_by_type_and_reason(planned, batch.changed),
-                removed=count_by_type_and_reason(existing, batch.removed),
-                unchanged=-int(np.count_nonzero(was_unchanged)),
-                dropped=len(batch.dropped),
-            )
+        changes = Changes.of(
+            self._run.plan.schedules,
+            self._comparison.existing,
+            difference,
+            written=np.concatenate([batch.added, batch.changed]),
+            removed=batch.removed,
         )
+        stay = -int(np.count_nonzero(was_unchanged))
+        return self.changes + changes + Changes.none(stay, len(batch.dropped))

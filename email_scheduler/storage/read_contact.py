@@ -20,6 +20,7 @@ from email_scheduler.planning.texts import WHITESPACE
 from email_scheduler.storage.arrow import read_frame
 from email_scheduler.storage.connection import Connection, among
 from email_scheduler.storage.moments import read_moment
+from email_scheduler.storage.runs import read_runs
 from email_scheduler.storage.types import address_sql
 from email_scheduler.storage.urls import backend_of
 
@@ -113,20 +114,15 @@ def read_suppressions(connection: Connection, contact_ids: Collection[int], as_o
     return [each for each in found if (day_of(each.suppressed_at) or as_of) <= as_of + timedelta(days=1)]
 
 
-def read_runs(connection: Connection) -> list[KeptRun]:
-    """Read the runs on record, in the order in which they began."""
-    rows = connection.execute(
-        "SELECT id, scheduler_run_id, CAST(as_of_date AS TEXT), status, CAST(run_timestamp AS TEXT),"
-        " CAST(completed_at AS TEXT), config_version_id FROM scheduler_checkpoints"
-        " ORDER BY id"
-    )
+def kept_runs(connection: Connection) -> list[KeptRun]:
+    """Read the runs on record that name a plan and its date, in the order in which they began."""
     found = []
-    for number, run_id, as_of, status, began_at, completed_at, version in rows:
-        day, published = day_of(as_of), read_moment(completed_at)
-        if day is not None and run_id is not None:
+    for run in read_runs(connection):
+        day, published = day_of(run.as_of), read_moment(run.completed_at)
+        if day is not None and run.run_id:
             local = published and published.astimezone(TIME_ZONE).date()
-            moments = read_moment(began_at), published, local
-            found.append(KeptRun(int(number), run_id, day, str(status), *moments, version))
+            moments = read_moment(run.began_at), published, local
+            found.append(KeptRun(run.number, run.run_id, day, run.status, *moments, run.config_version))
     return found
 
 
@@ -197,8 +193,4 @@ def _local_moment(text: str | None) -> datetime | None:
     """Return when an email went out, US Central time where the text says no offset; None: no time of day."""
     if text is None or len(text.strip()) <= len("2026-11-23"):
         return None
-    try:
-        moment = datetime.fromisoformat(text.strip())
-    except ValueError:
-        return None
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=TIME_ZONE)
+    return read_moment(text.strip(), TIME_ZONE)

@@ -3,26 +3,36 @@
 # ruff: noqa: S608 - put together from names and conditions of this package
 
 import shutil
-import sqlite3
-from contextlib import closing
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import adbc_driver_manager
+
 from email_scheduler.clock import TIME_ZONE, today
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.errors import BackupError
-from email_scheduler.storage.backup_files import file_errors
+from email_scheduler.storage.backup_files import file_errors, private_file
 from email_scheduler.storage.backups import WHOLE_DATABASE, Backup, unpacked
+from email_scheduler.storage.connection import Connection
+from email_scheduler.storage.copies_sqlite import copy_tables
+from email_scheduler.storage.holds import hold
 from email_scheduler.storage.lock import refuse_while_planning
 from email_scheduler.storage.moments import timestamp, utc_now
 from email_scheduler.storage.restore import RESTORED
-from email_scheduler.storage.sqlite import ADBC, SQLALCHEMY, register, unregister
+from email_scheduler.storage.sqlite import open_file
 from email_scheduler.storage.tables import PRE_SCHEDULED_SQL, SENDER_ROW_SQL, metadata
 from email_scheduler.storage.urls import SQLITE, database_path
 
-# What others have written since the backup, besides the sender's rows.
-_OF_OTHERS: Final = ("contact_suppressions", "tracking_clicks", "contact_events", "email_tracking")
+# What others have written since the backup, the sending system first.
+_TO_CARRY_OVER: Final = {
+    "email_schedules": SENDER_ROW_SQL,
+    "contact_suppressions": "TRUE",
+    "tracking_clicks": "TRUE",
+    "contact_events": "TRUE",
+    "email_tracking": "TRUE",
+}
 # Ids that the lost file has given since the backup must not be given again.
 _IDS_LEFT_OUT: Final = 10_000_000
 
@@ -73,72 +83,78 @@ def replace_file(
             " whole SQLite database can take the place of a file"
         )
     refuse_while_planning(url, config)
-    register(path, SQLALCHEMY, other=ADBC)
-    try:
-        with unpacked(directory, backup) as content, file_errors(path):
-            part, kept = (path.with_name(f"{path.name}.{end}") for end in ("part", f"damaged-{backup.name}"))
-            path.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(content, part)
-            part.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o600)
-            result = _complete(part, path, backup, restored_by)
-            is_there = path.exists()
-            for end in ("", "-wal", "-shm"):
-                old = path.with_name(f"{path.name}{end}")
-                if old.exists():
-                    old.replace(kept.with_name(f"{kept.name}{end}"))
-            part.replace(path)
-    finally:
-        unregister(path, SQLALCHEMY)
+    part, kept = (path.with_name(f"{path.name}.{end}") for end in ("part", f"damaged-{backup.name}"))
+    with unpacked(directory, backup) as content, file_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(content, part)
+        part.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o600)
+        salvaged = _salvage(path, content.parent)
+        result = _complete(part, salvaged, backup, restored_by)
+        is_there = path.exists()
+        for end in ("", "-wal", "-shm"):
+            old = path.with_name(f"{path.name}{end}")
+            if old.exists():
+                old.replace(kept.with_name(f"{kept.name}{end}"))
+        part.replace(path)
     return ReplacedFile(backup.name, str(kept) if is_there else None, *result)
 
 
-def _complete(part: Path, old: Path, backup: Backup, restored_by: str) -> tuple[int | None, int, list[str]]:
-    now = timestamp(utc_now())
-    with closing(sqlite3.connect(part, isolation_level=None)) as connection:
-        connection.execute("PRAGMA foreign_keys = OFF")
-        connection.execute("BEGIN IMMEDIATE")
-        carried_over = _carry_over(connection, old, "email_schedules", SENDER_ROW_SQL)
-        unresolved = 0
-        if carried_over is None:
-            unresolved = connection.execute(
-                f"UPDATE email_schedules SET status = 'processing', updated_at = ? WHERE {PRE_SCHEDULED_SQL}"
-                " AND scheduled_send_date BETWEEN ? AND ?",
-                (now, backup.moment.astimezone(TIME_ZONE).date().isoformat(), today().isoformat()),
-            ).rowcount
-        lost = [name for name in _OF_OTHERS if _carry_over(connection, old, name, "TRUE") is None]
-        connection.execute(
-            "UPDATE sqlite_sequence SET seq = seq + ? WHERE name = 'email_schedules'", (_IDS_LEFT_OUT,)
-        )
-        connection.execute(
-            "UPDATE planner_lock SET owner = NULL, run_id = NULL, acquired_at = NULL, heartbeat_at = NULL"
-        )
-        connection.execute(
-            "INSERT INTO campaign_change_log (field_changed, new_value, changed_at, changed_by,"
-            " requires_rescheduling) VALUES (?, ?, ?, ?, TRUE)",
-            (RESTORED, backup.name, now, restored_by),
-        )
-        reason = f"the file was replaced by backup {backup.name}: make a new plan before anything is sent"
-        connection.execute(
-            "INSERT INTO organization_holds (reason, held_by, held_at) VALUES (?, ?, ?)",
-            (reason, restored_by, now),
-        )
-        connection.execute("COMMIT")
-    return carried_over, unresolved, lost
-
-
-def _carry_over(connection: sqlite3.Connection, old: Path, table: str, condition: str) -> int | None:
-    """Take rows of the old file over, in the place of those that they contradict; None if it is damaged."""
+def _salvage(old: Path, directory: Path) -> dict[str, Path]:
+    """Copy what can be read of a damaged file; return a file for each table that is sound."""
     if not old.exists():
-        return None
-    names = [column.name for column in metadata.tables[table].columns]
-    marks = ", ".join("?" * len(names))
-    insert = f"INSERT OR REPLACE INTO {table} ({', '.join(names)}) VALUES ({marks})"
-    try:
-        # not attached: an error there would end the transaction here
-        with closing(sqlite3.connect(f"{old.as_uri()}?mode=rw", uri=True)) as source:
-            if source.execute(f"PRAGMA integrity_check({table})").fetchall() != [("ok",)]:
-                return None
-            rows = source.execute(f"SELECT {', '.join(names)} FROM {table} WHERE {condition}")
-            return max(connection.executemany(insert, rows).rowcount, 0)
-    except sqlite3.DatabaseError:
-        return None
+        return {}
+    found = {}
+    for table, condition in _TO_CARRY_OVER.items():
+        file = directory / f"{table}.salvaged"
+        with private_file(file):
+            pass
+        try:
+            with open_file(old) as source:
+                if source.execute(f"PRAGMA integrity_check({table})") != [("ok",)]:
+                    continue
+                copy_tables(source, file, [table], condition)
+        except adbc_driver_manager.Error:
+            continue
+        found[table] = file
+    return found
+
+
+def _complete(
+    part: Path, salvaged: Mapping[str, Path], backup: Backup, restored_by: str
+) -> tuple[int | None, int, list[str]]:
+    now = timestamp(utc_now())
+    with open_file(part, statements=["PRAGMA foreign_keys = OFF"]) as connection:
+        for table, file in salvaged.items():
+            connection.attach(file, f"salvaged_{table}")
+        with connection.transaction():
+            carried_over = {table: _carry_over(connection, table) for table in salvaged}
+            unresolved = 0
+            if "email_schedules" not in carried_over:
+                unresolved = connection.change(
+                    "UPDATE email_schedules SET status = 'processing', updated_at = ?"
+                    f" WHERE {PRE_SCHEDULED_SQL} AND scheduled_send_date BETWEEN ? AND ?",
+                    (now, backup.moment.astimezone(TIME_ZONE).date().isoformat(), today().isoformat()),
+                )
+            connection.execute(
+                "UPDATE sqlite_sequence SET seq = seq + ? WHERE name = 'email_schedules'", (_IDS_LEFT_OUT,)
+            )
+            connection.execute(
+                "UPDATE planner_lock SET owner = NULL, run_id = NULL, acquired_at = NULL, heartbeat_at = NULL"
+            )
+            connection.execute(
+                "INSERT INTO campaign_change_log (field_changed, new_value, changed_at, changed_by,"
+                " requires_rescheduling) VALUES (?, ?, ?, ?, TRUE)",
+                (RESTORED, backup.name, now, restored_by),
+            )
+            reason = f"the file was replaced by backup {backup.name}: make a new plan before anything is sent"
+            hold(connection, reason, restored_by, now)
+    lost = [name for name in _TO_CARRY_OVER if name not in carried_over and name != "email_schedules"]
+    return carried_over.get("email_schedules"), unresolved, lost
+
+
+def _carry_over(connection: Connection, table: str) -> int:
+    """Take rows of the old file over, in the place of those that they contradict."""
+    names = ", ".join(column.name for column in metadata.tables[table].columns)
+    return connection.change(
+        f"INSERT OR REPLACE INTO {table} ({names}) SELECT {names} FROM salvaged_{table}.{table}"
+    )

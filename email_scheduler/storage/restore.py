@@ -20,6 +20,7 @@ import pyarrow as pa
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.errors import BackupError
 from email_scheduler.planning.frames import CONTACT_CAMPAIGNS_TABLE, HISTORY_TABLE
+from email_scheduler.planning.handled import is_answered
 from email_scheduler.planning.history import read_history
 from email_scheduler.storage.arrow import append_rows, read_frame, read_frames
 from email_scheduler.storage.backups import FOR_RESTORE, Backup, create_backup, unpacked
@@ -29,6 +30,7 @@ from email_scheduler.storage.connection import Connection, Row
 from email_scheduler.storage.copies_postgresql import load_table
 from email_scheduler.storage.engine import connect
 from email_scheduler.storage.faults import database_errors
+from email_scheduler.storage.holds import hold, read_hold
 from email_scheduler.storage.lock import PlannerLock, planner_lock
 from email_scheduler.storage.moments import timestamp, utc_now
 from email_scheduler.storage.planner_rows import STORED_PLANNER_ROWS, with_event_date
@@ -44,7 +46,6 @@ from email_scheduler.storage.tables import (
     email_schedules,
     metadata,
 )
-from email_scheduler.storage.taken import is_answered
 from email_scheduler.storage.urls import backend_of, display_url
 
 RESTORED: Final = "restored"
@@ -93,7 +94,7 @@ def restore_backup(
     today.
 
     Args:
-        url: The database; no connection to it may be open in this process.
+        url: The database.
         config: The organisation's configuration.
         directory: Where the backup lies.
         backup: The backup.
@@ -259,15 +260,12 @@ class _Restoration:
         )
 
     def _hold(self) -> bool:
-        if self._execute("SELECT 1 FROM organization_holds WHERE released_at IS NULL LIMIT 1"):
+        if read_hold(self._connection) is not None:
             return False
         reason = (
             f"backup {self._backup.name} was restored: make a new plan before anything is sent, then release"
         )
-        self._execute(
-            "INSERT INTO organization_holds (reason, held_by, held_at) VALUES (?, ?, ?)",
-            (reason, self._restored_by, self._now),
-        )
+        hold(self._connection, reason, self._restored_by, self._now)
         return True
 
     def _archive(self, condition: str) -> int:

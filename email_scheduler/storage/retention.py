@@ -8,11 +8,11 @@ from datetime import date, timedelta
 from typing import Final
 
 from email_scheduler.config.schema import SchedulerConfig
-from email_scheduler.storage.checkpoints import COMPLETED, FAILED
 from email_scheduler.storage.connection import Connection
 from email_scheduler.storage.engine import connect
 from email_scheduler.storage.faults import database_errors, retrying
 from email_scheduler.storage.publish_run import Turns
+from email_scheduler.storage.runs import COMPLETED, FAILED
 from email_scheduler.storage.seen_changes import PENDING_SQL
 from email_scheduler.storage.urls import SQLITE, backend_of, database_path
 

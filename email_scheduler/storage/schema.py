@@ -5,14 +5,15 @@ from typing import Any, Final
 
 import alembic.command
 from alembic.config import Config
+from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import inspect
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection as EngineConnection
 from sqlalchemy.exc import OperationalError
 
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.errors import DatabaseError
-from email_scheduler.storage.engine import open_engine
+from email_scheduler.storage.connection import Connection
+from email_scheduler.storage.engine import connect, open_engine
 from email_scheduler.storage.faults import database_errors
 from email_scheduler.storage.urls import POSTGRESQL, display_url
 
@@ -60,7 +61,7 @@ def initialise_database(url: str, config: SchedulerConfig | None = None) -> Sche
         connection.execution_options(sqlite_begin="IMMEDIATE")
         with connection.begin():
             _let_nobody_else_in(connection, url)
-            before = _version(connection)
+            before = _migrated_to(connection)
             _refuse_newer(url, before)
             broken_before = _broken_references(connection)
             alembic.command.upgrade(_alembic_config(connection), "head")
@@ -74,9 +75,8 @@ def initialise_database(url: str, config: SchedulerConfig | None = None) -> Sche
 
 def require_current_schema(url: str, config: SchedulerConfig | None = None) -> None:
     """Raise a ``DatabaseError`` unless the database exists and has the schema of this package."""
-    engine = open_engine(url, (config or SchedulerConfig()).database)
-    with database_errors(url), engine.connect() as connection:
-        version = _version(connection)
+    with database_errors(url), connect(url, config or SchedulerConfig()) as connection:
+        version = schema_version(connection)
     _refuse_newer(url, version)
     if version != _head():
         shown = display_url(url)
@@ -84,7 +84,15 @@ def require_current_schema(url: str, config: SchedulerConfig | None = None) -> N
         raise DatabaseError(f"database {shown} {state}: run email-scheduler init-db --database {shown}")
 
 
-def _alembic_config(connection: Connection | None = None) -> Config:
+def schema_version(connection: Connection) -> str | None:
+    """Return the version of the schema that a database has; None if it was never initialised."""
+    if not connection.column_names(VERSION_TABLE):
+        return None
+    rows = connection.execute(f"SELECT version_num FROM {VERSION_TABLE}")  # noqa: S608
+    return str(rows[0][0]) if rows else None
+
+
+def _alembic_config(connection: EngineConnection | None = None) -> Config:
     attributes: dict[str, Any] = {"connection": connection, "version_table": VERSION_TABLE}
     config = Config(attributes=attributes)
     config.set_main_option("script_location", "email_scheduler.storage:migrations")
@@ -103,14 +111,12 @@ def _head() -> str:
     return head
 
 
-def _version(connection: Connection) -> str | None:
-    if not inspect(connection).has_table(VERSION_TABLE):
-        return None
-    version = connection.exec_driver_sql(f"SELECT version_num FROM {VERSION_TABLE}").scalar()  # noqa: S608
-    return str(version) if version is not None else None
+def _migrated_to(connection: EngineConnection) -> str | None:
+    options = {"version_table": VERSION_TABLE}
+    return MigrationContext.configure(connection, opts=options).get_current_revision()
 
 
-def _let_nobody_else_in(connection: Connection, url: str) -> None:
+def _let_nobody_else_in(connection: EngineConnection, url: str) -> None:
     """Make others that initialise the same database wait; on SQLite the transaction holds the write lock."""
     if connection.dialect.name != POSTGRESQL:
         return
@@ -129,7 +135,7 @@ def _refuse_newer(url: str, version: str | None) -> None:
         )
 
 
-def _broken_references(connection: Connection) -> set[tuple[str, int | None, str, int]]:
+def _broken_references(connection: EngineConnection) -> set[tuple[str, int | None, str, int]]:
     """Return the rows whose foreign keys lead nowhere; none where the database sees to it or cannot tell."""
     if connection.dialect.name == POSTGRESQL:
         return set()

@@ -11,8 +11,9 @@ import pandas as pd
 import pyarrow as pa
 
 from email_scheduler.planning.frames import FLAG, ID, LABEL, NUMBER, Frame
+from email_scheduler.planning.matching import Positions
 from email_scheduler.storage.arrow import read_frame
-from email_scheduler.storage.compare import PlanDifference, Positions
+from email_scheduler.storage.compare import PlanDifference
 from email_scheduler.storage.connection import Connection
 
 PENDING_SQL: Final = "coalesce(requires_rescheduling, FALSE) AND processed_run_id IS NULL"

@@ -1,17 +1,12 @@
 """SQLite through ADBC.
 
-Python's ``sqlite3``, which SQLAlchemy uses, and ADBC's driver are two copies of SQLite in one process. The
-operating system keeps SQLite's file locks by process: when one copy closes a file, the locks that the other
-copy holds on it are gone, silently, and two writers can damage the database. So a process never has a
-connection of both kinds to one file. Connections are not pooled, and opening one of the second kind raises
-``RuntimeError``: close the first one before.
+Nobody but SQLite opens the file of a database: the operating system keeps file locks by process, so that
+whoever closes the file, after a look at its first bytes, takes the locks of all open connections away.
 """
 
 import logging
 import os
 import socket
-import threading
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,9 +32,6 @@ from email_scheduler.storage.connection import (
 )
 from email_scheduler.storage.urls import existing_database
 
-SQLALCHEMY: Final = "SQLAlchemy"
-ADBC: Final = "ADBC"
-
 _BATCH_ROWS: Final = "adbc.sqlite.query.batch_rows"
 _ROWS_AT_A_TIME: Final = 262_144
 _ALL_ROWS: Final = str(1 << 30)
@@ -48,8 +40,6 @@ _ALL_ROWS: Final = str(1 << 30)
 _INDEX_PRAGMAS: Final = ("threads = 2", "cache_size = -8000", "temp_store = FILE")
 
 _logger = logging.getLogger(__name__)
-_open_connections: Counter[tuple[Path, str]] = Counter()
-_open_connections_lock = threading.Lock()
 
 
 @contextmanager
@@ -60,36 +50,45 @@ def connect_sqlite(url: str, database: Database, *, read_only: bool = False) -> 
 
     Raises:
         DatabaseError: As ``existing_database``.
-        RuntimeError: A SQLAlchemy connection to the file is open (see above).
     """
-    path = existing_database(url)
-    register(path, ADBC, other=SQLALCHEMY)
+    wanted = [each for each in pragmas(database) if not (read_only and "journal_mode" in each)]
+    with open_file(existing_database(url), "mode=ro" if read_only else "mode=rw", wanted) as connection:
+        yield connection
+
+
+@contextmanager
+def open_file(
+    path: Path, parameters: str = "mode=rw", statements: Sequence[str] = ()
+) -> Iterator["SqliteConnection"]:
+    """Open a SQLite file as it is, and close it at the end.
+
+    Args:
+        path: The file.
+        parameters: Of SQLite's URI.
+        statements: Pragmas to begin with.
+    """
+    adbc = adbc_driver_sqlite.dbapi.connect(f"{path.absolute().as_uri()}?{parameters}")
     try:
-        adbc = adbc_driver_sqlite.dbapi.connect(f"{path.as_uri()}?mode={'ro' if read_only else 'rw'}")
-        try:
-            # not connect(autocommit=True): such a connection ignores commit() and rollback() for ever
-            wanted = [each for each in pragmas(database) if not (read_only and "journal_mode" in each)]
-            connection = SqliteConnection(adbc, wanted)
-            connection.set_pragmas(connection.pragmas)
-            yield connection
-        finally:
-            adbc.close()
+        # not connect(autocommit=True): such a connection ignores commit() and rollback() for ever
+        connection = SqliteConnection(adbc, statements)
+        connection.set_pragmas(statements)
+        yield connection
     finally:
-        unregister(path, ADBC)
+        adbc.close()
 
 
 class SqliteConnection(Connection):
     """An ADBC connection; it is always in a transaction.
 
     Attributes:
-        pragmas: What the configuration sets.
+        pragmas: What was set when it was opened.
     """
 
     dialect = SQLiteDialect(paramstyle="qmark")
 
-    def __init__(self, adbc: Any, configured: Sequence[str]) -> None:
+    def __init__(self, adbc: Any, statements: Sequence[str]) -> None:
         super().__init__()
-        self.pragmas = configured
+        self.pragmas = statements
         self._adbc = adbc
 
     @contextmanager
@@ -229,16 +228,27 @@ class SqliteConnection(Connection):
 
     def set_pragmas(self, statements: Sequence[str]) -> None:
         """Run statements that have no effect, or fail, within a transaction."""
-        self._adbc.adbc_connection.set_autocommit(True)
-        for statement in statements:
-            self.execute(statement)
-        self._adbc.adbc_connection.set_autocommit(False)
+        with self._outside_transactions():
+            for statement in statements:
+                self.execute(statement)
 
     def attach(self, file: Path, name: str) -> None:
         """Open another file over this connection: its tables are ``name.TABLE``."""
+        with self._outside_transactions():
+            self.execute(f"ATTACH DATABASE ? AS {name}", (str(file),))
+
+    def vacuum_into(self, file: Path) -> None:
+        """Copy the whole database, as it is at one moment, into a file that is new or empty."""
+        with self._outside_transactions():
+            self.execute("VACUUM INTO ?", (str(file),))
+
+    @contextmanager
+    def _outside_transactions(self) -> Iterator[None]:
         self._adbc.adbc_connection.set_autocommit(True)
-        self.execute(f"ATTACH DATABASE ? AS {name}", (str(file),))
-        self._adbc.adbc_connection.set_autocommit(False)
+        try:
+            yield
+        finally:
+            self._adbc.adbc_connection.set_autocommit(False)
 
     def tidy(self) -> None:
         """Move the write-ahead log into the database and cut it, as far as nobody is reading it.
@@ -275,20 +285,6 @@ def pragmas(database: Database, foreign_keys: bool | None = None) -> list[str]:
         f"PRAGMA temp_store = {sqlite.temp_store}",
         "PRAGMA threads = 0",
     ]
-
-
-def register(path: Path, kind: str, *, other: str) -> None:
-    """Note that a connection is opened; raise a ``RuntimeError`` while one of the other kind is open."""
-    with _open_connections_lock:
-        if _open_connections[path, other]:
-            raise RuntimeError(f"{path}: a connection of {other} is open in this process; close it before")
-        _open_connections[path, kind] += 1
-
-
-def unregister(path: Path, kind: str) -> None:
-    """Note that a connection was closed."""
-    with _open_connections_lock:
-        _open_connections[path, kind] -= 1
 
 
 def _cast(cell: Cell) -> str:

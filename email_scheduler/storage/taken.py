@@ -3,7 +3,6 @@
 Their rows stay, and what the plan has for the same occurrence is dropped.
 """
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,20 +10,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from email_scheduler.config.schema import SchedulerConfig
-from email_scheduler.planning.campaign_instances import read_instances
 from email_scheduler.planning.frames import HISTORY, HISTORY_TABLE, ID, Frame, PlanInputs
-from email_scheduler.planning.handled import ANY_DAY, THAT_DAY, THAT_YEAR, is_handled
-from email_scheduler.planning.history import has_type, read_history
-from email_scheduler.planning.registry.email_types import FOLLOW_UP_PREFIX
+from email_scheduler.planning.history import read_history
+from email_scheduler.planning.packing import is_among
 from email_scheduler.storage.arrow import append_rows, read_frame
-from email_scheduler.storage.compare import pack_keys
 from email_scheduler.storage.connection import Connection
 from email_scheduler.storage.tables import SENDER_ROW_SQL, SENDER_ROWS_INDEX
 
 Ids = npt.NDArray[np.int64]
 Positions = npt.NDArray[np.intp]
-Flags = npt.NDArray[np.bool_]
 
 _IDS: Final = Frame("ids", {"id": ID})
 # Ids in one statement, which SQLite limits to a million characters.
@@ -51,7 +45,7 @@ class TakenRows:
         known_ids = np.sort(inputs.history["id"].to_numpy())
         source = f"email_schedules{connection.indexed_by(SENDER_ROWS_INDEX)} WHERE {SENDER_ROW_SQL}"
         ids = np.sort(read_frame(connection, _IDS, source)["id"].to_numpy())
-        new_ids = ids[:0] if np.array_equal(ids, known_ids) else ids[~_is_among(ids, known_ids)]
+        new_ids = ids[:0] if np.array_equal(ids, known_ids) else ids[~is_among(ids, known_ids)]
         return cls(known_ids, _read_rows(connection, "id", new_ids), connection.version())
 
     def of_contacts(self, connection: Connection, contact_ids: Ids) -> pd.DataFrame:
@@ -63,40 +57,9 @@ class TakenRows:
         """
         connection.lock_contacts(contact_ids.tolist())
         if self.version is not None and connection.version() == self.version:
-            return self.rows[_is_among(self.rows["contact_id"].to_numpy(), contact_ids)]
+            return self.rows[is_among(self.rows["contact_id"].to_numpy(), contact_ids)]
         rows = _read_rows(connection, "contact_id", contact_ids)
-        return rows[~_is_among(rows["id"].to_numpy(), self.known_ids)]
-
-
-def is_answered(
-    schedules: pd.DataFrame,
-    taken: pd.DataFrame,
-    targets: pd.DataFrame,
-    yearly: Collection[int],
-    config: SchedulerConfig,
-) -> Flags:
-    """Tell which rows of a plan the sending system has made needless.
-
-    An anniversary or campaign email, if a row that it took answers the occurrence, be it for a date that was
-    corrected since (section 1, "handled"). A follow-up, if it took a follow-up to the same contact
-    (section 10).
-
-    Args:
-        schedules: ``EMAIL_SCHEDULES``.
-        taken: ``HISTORY``: the rows that it took.
-        targets: ``CONTACT_CAMPAIGNS_TABLE``, as the plan knew it.
-        yearly: Campaign instances whose implicit targets get an email each year (``yearly_instances``).
-        config: The organisation's configuration.
-    """
-    is_follow_up = schedules["initial_email_id"].to_numpy() != 0
-    follow_ups = taken[has_type(taken, FOLLOW_UP_PREFIX)]
-    answered: Flags = is_follow_up & np.isin(schedules["contact_id"], follow_ups["contact_id"])
-    others = schedules[~is_follow_up]
-    is_implicit = _is_implicit(others, targets)
-    is_yearly = np.isin(others["campaign_instance_id"], list(yearly))
-    tolerance = np.where(is_implicit, np.where(is_yearly, THAT_YEAR, ANY_DAY), THAT_DAY).astype(np.int32)
-    answered[~is_follow_up] = is_handled(others, taken, config.aep_config.default_dates, tolerance)
-    return answered
+        return rows[~is_among(rows["id"].to_numpy(), self.known_ids)]
 
 
 def positions_of(sorted_ids: Ids, wanted_ids: Ids) -> Positions:
@@ -111,32 +74,6 @@ def positions_of(sorted_ids: Ids, wanted_ids: Ids) -> Positions:
     offsets = np.cumsum(counts) - counts
     positions: Positions = np.repeat(starts - offsets, counts) + np.arange(counts.sum())
     return positions
-
-
-def yearly_instances(inputs: PlanInputs) -> list[int]:
-    """Return the campaign instances whose implicit targets get an email each year, for an anniversary."""
-    instances = read_instances(inputs.campaign_types, inputs.campaign_instances).values()
-    return [each.id for each in instances if each.is_yearly]
-
-
-def _is_implicit(schedules: pd.DataFrame, targets: pd.DataFrame) -> Flags:
-    """Tell which campaign emails are for contacts without a row for the instance (section 8)."""
-    targets = targets[np.isin(targets["contact_id"], schedules["contact_id"])]
-    columns = [
-        (schedules[name].to_numpy(), targets[name].to_numpy())
-        for name in ("contact_id", "campaign_instance_id")
-    ]
-    keys, target_keys = pack_keys(columns)
-    is_implicit: Flags = (schedules["campaign_instance_id"].to_numpy() != 0) & ~np.isin(keys, target_keys)
-    return is_implicit
-
-
-def _is_among(ids: Ids, sorted_ids: Ids) -> Flags:
-    if len(sorted_ids) == 0:
-        return np.zeros(len(ids), np.bool_)
-    place = np.minimum(np.searchsorted(sorted_ids, ids), len(sorted_ids) - 1)
-    found: Flags = sorted_ids[place] == ids
-    return found
 
 
 def _read_rows(connection: Connection, column: str, ids: Ids) -> pd.DataFrame:

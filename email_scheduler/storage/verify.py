@@ -3,14 +3,16 @@
 import numpy as np
 
 from email_scheduler.config.schema import SchedulerConfig
+from email_scheduler.planning.campaign_instances import yearly_instances
 from email_scheduler.planning.frames import PlanInputs
+from email_scheduler.planning.handled import is_answered
 from email_scheduler.planning.plan import Plan
 from email_scheduler.storage.changes import Changes
-from email_scheduler.storage.compare import compare, count_by_type_and_reason
+from email_scheduler.storage.compare import compare
 from email_scheduler.storage.engine import connect
 from email_scheduler.storage.faults import database_errors, retrying
 from email_scheduler.storage.planner_rows import existing_planner_rows
-from email_scheduler.storage.taken import TakenRows, is_answered, yearly_instances
+from email_scheduler.storage.taken import TakenRows
 
 
 def differences_from_plan(url: str, config: SchedulerConfig, plan: Plan, inputs: PlanInputs) -> Changes:
@@ -34,13 +36,15 @@ def differences_from_plan(url: str, config: SchedulerConfig, plan: Plan, inputs:
         missing, altered = (
             positions[~is_dropped[positions]] for positions in (difference.added, difference.changed)
         )
-        return Changes(
-            added=count_by_type_and_reason(plan.schedules, missing),
-            changed=count_by_type_and_reason(plan.schedules, altered),
-            removed=count_by_type_and_reason(existing, difference.removed),
-            unchanged=difference.unchanged_count,
-            dropped=int(np.count_nonzero(is_dropped[difference.added])),
+        changes = Changes.of(
+            plan.schedules,
+            existing,
+            difference,
+            written=np.concatenate([missing, altered]),
+            removed=difference.removed,
         )
+        is_missing_rightly = int(np.count_nonzero(is_dropped[difference.added]))
+        return changes + Changes.none(difference.unchanged_count, is_missing_rightly)
 
     with database_errors(url):
         return retrying(config)(read)

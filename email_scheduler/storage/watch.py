@@ -5,9 +5,9 @@ from datetime import date
 from typing import Final
 
 from email_scheduler.config.schema import SchedulerConfig
-from email_scheduler.storage.checkpoints import has_broken_rules, last_published_date
 from email_scheduler.storage.engine import connect
 from email_scheduler.storage.faults import database_errors
+from email_scheduler.storage.runs import last_published, read_runs
 from email_scheduler.storage.seen_changes import PENDING_SQL
 
 # Nobody waits for long for a database that does not answer: the next look is not far.
@@ -68,9 +68,12 @@ def plan_record(url: str, config: SchedulerConfig, as_of: date) -> PlanRecord:
         DatabaseError: The database cannot be read.
     """
     with database_errors(url), connect(url, impatient(config)) as connection:
-        last_date = last_published_date(connection)
-        broken = has_broken_rules(connection, as_of)
-    return PlanRecord(None if last_date is None else date.fromisoformat(last_date[:10]), broken)
+        runs = read_runs(connection)
+    last = last_published(runs)
+    return PlanRecord(
+        date.fromisoformat(last.as_of) if last is not None and last.as_of else None,
+        any(run.has_broken_rules(as_of) for run in runs),
+    )
 
 
 def impatient(config: SchedulerConfig) -> SchedulerConfig:

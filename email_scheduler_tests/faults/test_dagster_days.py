@@ -8,12 +8,6 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from dagster._core.scheduler.instigation import InstigatorTick, TickStatus
-from dagster._core.test_utils import create_test_daemon_workspace_context
-from dagster._core.workspace.context import IWorkspaceProcessContext
-from dagster._core.workspace.load_target import WorkspaceFileTarget
-from dagster._scheduler.scheduler import launch_scheduled_runs
-from dagster._utils.schedules import schedule_execution_time_iterator
 
 from email_scheduler import clock
 from email_scheduler.clock import TIME_ZONE, today
@@ -22,7 +16,16 @@ from email_scheduler.orchestration import jobs
 from email_scheduler.orchestration.jobs import JOB_NAME, SCHEDULE_NAME
 from email_scheduler.orchestration.resources import SchedulerResource
 from email_scheduler.orchestration.sensors import MISSED_SENSOR
-from email_scheduler.storage.checkpoints import COMPLETED
+from email_scheduler.storage.runs import COMPLETED
+from email_scheduler_tests.dagster_private import (
+    InstigatorTick,
+    IWorkspaceProcessContext,
+    TickStatus,
+    WorkspaceFileTarget,
+    create_test_daemon_workspace_context,
+    launch_scheduled_runs,
+    schedule_execution_time_iterator,
+)
 from email_scheduler_tests.dagster_project import Project, project
 from email_scheduler_tests.faults.report import only_by_make_faults, record, repetitions
 from email_scheduler_tests.integration.dagster_organizations import (

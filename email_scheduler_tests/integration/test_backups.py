@@ -11,10 +11,11 @@ import pytest
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.errors import BackupError, BackupUnavailableError
 from email_scheduler.operations.planning_run import plan_and_publish, preview_plan
-from email_scheduler.storage import backups, copies_sqlite
+from email_scheduler.storage import copies_sqlite
 from email_scheduler.storage.backups import (
     PLANNER_TABLES,
     Backup,
+    backup_before_publishing,
     backup_directory,
     create_backup,
     find_backup,
@@ -23,6 +24,7 @@ from email_scheduler.storage.backups import (
     unpacked,
     verify_backup,
 )
+from email_scheduler.storage.engine import connect
 from email_scheduler_tests.databases import (
     Database,
     PostgresqlDatabase,
@@ -162,15 +164,16 @@ def test_nothing_is_left_of_a_backup_for_which_the_disk_was_too_full(
     assert list(backup_directory(planned.url, CONFIG).iterdir()) == []
 
 
-@on_sqlite
-def test_a_large_file_is_copied_by_a_process_of_its_own(
-    planned: Database, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(backups, "_BYTES_WORTH_A_PROCESS", 0)
-    config = settings(backup_directory=str(tmp_path / "elsewhere"))
-    plan_and_publish(planned.url, config, MONDAY + timedelta(days=1))
-    (backup,) = made(planned, config)
-    verify_backup(backup_directory(planned.url, config), backup)
+def test_a_backup_is_made_while_connections_of_the_planner_are_open(planned: Database) -> None:
+    with (
+        connect(planned.url, CONFIG) as connection,
+        backup_before_publishing(planned.url, CONFIG) as finish_backup,
+    ):
+        emails = connection.execute("SELECT count(*) FROM email_schedules")
+        backup = finish_backup()
+        assert backup is not None
+        assert emails == [(backup.rows["email_schedules"],)]
+    verify_backup(backup_directory(planned.url, CONFIG), backup)
 
 
 @on_postgresql

@@ -118,13 +118,17 @@ def test_the_summary_shows_what_an_operator_asks_for(command: Command, database:
 def test_an_organisation_that_is_named_is_planned_with_its_overrides(
     command: Command, database: str, tmp_path: Path
 ) -> None:
-    (tmp_path / "organizations.yaml").write_text(
+    organizations = tmp_path / "organizations.yaml"
+    organizations.write_text(
         f"organizations:\n  north:\n    database: {database}\n    overrides:\n"
         "      load_balancing:\n        daily_send_percentage_cap: 0.01\n"
     )
     options = ("--as-of", AS_OF, "--config", str(tmp_path), "--dry-run", "--json")
     assert "a day takes 2 emails" in command("plan", "--organization", "north", *options).err
     assert "a day takes" not in command("plan", "--database", database, *options).err
+    assert "a day takes 2 emails" in command("plan", *options).err, "there is no other one"
+    with organizations.open("a") as file:
+        file.write("  south:\n    database: sqlite:///south.db\n")
     neither = command("plan", *options)
     assert neither.code == 2
     assert "either --organization NAME or --database URL" in neither.err

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from dagster._utils.schedules import schedule_execution_time_iterator
 
 from email_scheduler.clock import TIME_ZONE, today
 from email_scheduler.definitions import build_definitions
 from email_scheduler.orchestration.demo import INSTANCE_SETTINGS, lasting_instance, materialize_today
 from email_scheduler.orchestration.jobs import SCHEDULE_NAME
 from email_scheduler.orchestration.partitions import Partition
+from email_scheduler_tests.dagster_private import schedule_execution_time_iterator
 from email_scheduler_tests.dagster_project import project, wait
 from email_scheduler_tests.integration.dagster_organizations import (
     ORGANIZATIONS,

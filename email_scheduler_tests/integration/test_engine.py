@@ -1,4 +1,4 @@
-"""Opening databases: which URLs are accepted, settings, locks, and the two copies of SQLite in a process."""
+"""Opening databases: which URLs are accepted, settings, locks."""
 
 import sqlite3
 import subprocess
@@ -6,6 +6,7 @@ import sys
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import adbc_driver_manager
 import pytest
 import sqlalchemy
 
@@ -43,6 +44,12 @@ import sqlite3, sys
 with sqlite3.connect(sys.argv[1]) as connection:
     connection.execute(sys.argv[2])
 """
+
+
+LOCKED, NO_TABLE = (
+    adbc_driver_manager.OperationalError(text, status_code=adbc_driver_manager.AdbcStatusCode.IO)
+    for text in ("database is locked", "no such table: contacts")
+)
 
 
 @contextmanager
@@ -198,34 +205,6 @@ def test_a_change_of_the_schema_is_rolled_back_with_its_transaction(url: str) ->
         assert "extra" not in sqlalchemy.inspect(connection).get_table_names()
 
 
-def test_the_two_copies_of_sqlite_never_have_one_file_open_at_a_time(url: str, tmp_path: Path) -> None:
-    engine = open_engine(url, SchedulerConfig().database)
-    with engine.connect():
-        with (
-            pytest.raises(RuntimeError, match="a connection of SQLAlchemy is open"),
-            connect(url, SchedulerConfig()),
-        ):
-            pass
-        initialise_database(f"sqlite:///{tmp_path}/other.db")
-        with connect(f"sqlite:///{tmp_path}/other.db", SchedulerConfig()):
-            pass
-    with connect(url, SchedulerConfig()), pytest.raises(RuntimeError, match="of ADBC is open"):
-        engine.connect()
-    with engine.connect(), engine.connect():
-        pass
-
-
-def test_a_failed_connection_does_not_count_as_open(url: str, tmp_path: Path) -> None:
-    engine = open_engine(url, SchedulerConfig().database)
-    (tmp_path / "org.db").write_bytes(b"SQLite format 3\x00" + b"nonsense" * 1000)
-    with pytest.raises(DatabaseError, match=r"org\.db: .*not a database"), database_errors(url):
-        engine.connect()
-    (tmp_path / "org.db").unlink()
-    initialise_database(url)
-    with connect(url, SchedulerConfig()):
-        pass
-
-
 def test_an_immediate_transaction_is_committed_or_rolled_back_as_a_whole(url: str) -> None:
     insert = "INSERT INTO contacts (id) VALUES ({})"
     with connect(url, SchedulerConfig()) as connection:
@@ -275,9 +254,9 @@ def test_a_locked_database_is_tried_again_as_often_as_configured(url: str) -> No
 
     def fail() -> None:
         attempts.append(1)
-        raise sqlite3.OperationalError("database is locked")
+        raise LOCKED
 
-    with pytest.raises(sqlite3.OperationalError):
+    with pytest.raises(adbc_driver_manager.OperationalError):
         retrying(IMPATIENT)(fail)
     assert len(attempts) == 3
 
@@ -287,9 +266,9 @@ def test_other_failures_are_not_tried_again(url: str) -> None:
 
     def fail() -> None:
         attempts.append(1)
-        raise sqlite3.OperationalError("no such table: contacts")
+        raise NO_TABLE
 
-    with pytest.raises(sqlite3.OperationalError):
+    with pytest.raises(adbc_driver_manager.OperationalError):
         retrying(IMPATIENT)(fail)
     assert len(attempts) == 1
 

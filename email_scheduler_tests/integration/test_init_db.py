@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy
 from sqlalchemy.dialects import sqlite
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from email_scheduler.errors import DatabaseError
@@ -306,7 +307,7 @@ def test_a_failure_after_the_older_table_was_dropped_leaves_it_as_it_was(
     def fail(adoption: SqliteAdoption, table: sqlalchemy.Table) -> None:
         if table.name == "email_schedules":
             assert adoption.run("SELECT status FROM email_schedules WHERE id = 10").scalar() == "unknown"
-            raise sqlite3.OperationalError("disk full")
+            raise OperationalError("CREATE INDEX", None, sqlite3.OperationalError("disk full"))
 
     monkeypatch.setattr(SqliteAdoption, "add_missing_indexes", fail)
     dump = _dump(older)

@@ -14,15 +14,17 @@ import pytest
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.errors import ComplianceError, InputDataError, PlannerLockedError, StalePlanError
 from email_scheduler.planning import frames
+from email_scheduler.planning.cube import Cube
 from email_scheduler.planning.plan import Plan, make_plan
 from email_scheduler.storage import publish
-from email_scheduler.storage.changes import preview_changes
+from email_scheduler.storage.changes import Changes, preview_changes
 from email_scheduler.storage.engine import connect
 from email_scheduler.storage.lock import planner_lock
 from email_scheduler.storage.planner_rows import planner_rows_in_background
 from email_scheduler.storage.publish import publish_plan
 from email_scheduler.storage.publish_run import Turns
 from email_scheduler.storage.read import read_inputs
+from email_scheduler.storage.runs import Kept
 from email_scheduler.storage.sqlite import SqliteConnection
 from email_scheduler_tests.builders import day_number, table
 from email_scheduler_tests.databases import on_sqlite
@@ -189,7 +191,7 @@ def test_only_the_row_whose_content_changed_is_written_and_it_keeps_its_id(organ
         "updated_at": after[2]["updated_at"],
     }
     assert after[2]["updated_at"] > before[2]["updated_at"]
-    assert result.schedules.changes.changed == {"birthday": {"event_passed": 1}}
+    assert result.schedules.changes.rows("changed") == {"birthday": {"event_passed": 1}}
     assert result.schedules.changes.totals["unchanged"] == 1
 
 
@@ -203,7 +205,7 @@ def test_a_row_that_leaves_the_plan_goes_to_the_archive_as_it_was(organisation, 
     archived_at = archived[0].pop("archived_at")
     assert archived_at > before[2]["updated_at"]
     assert archived[0] == {**before[2], "as_of_date": "2026-11-24"}
-    assert result.schedules.changes.removed == {"birthday": {"event_passed": 1}}
+    assert result.schedules.changes.rows("removed") == {"birthday": {"event_passed": 1}}
 
 
 def test_an_id_is_never_given_to_another_row(organisation, unproven):
@@ -370,7 +372,8 @@ def test_after_an_error_each_contact_has_its_whole_old_or_its_whole_new_plan(org
 
     checkpoint = organisation.checkpoint()
     assert (checkpoint["status"], checkpoint["error_message"]) == ("failed", "ZeroDivisionError")
-    assert checkpoint["summary"]["added"] == {"aep": {"pre-scheduled": 4}, "birthday": {"pre-scheduled": 4}}
+    changes = Changes(Cube.of_document(checkpoint["summary"]["changes"]))
+    assert changes.rows("added") == {"aep": {"pre-scheduled": 4}, "birthday": {"pre-scheduled": 4}}
 
     result = organisation.publish(new)
     assert {row["event_day"] for row in organisation.schedules().values()} == {15}
@@ -714,22 +717,27 @@ def test_the_run_is_recorded(organisation, unproven):
         "invalid_contacts": 5,
         "emails_scheduled": 1,
         "emails_skipped": 1,
-        "summary": {
-            **checkpoint["summary"],
-            "added": {"birthday": {"event_passed": 1, "pre-scheduled": 1}},
-            "changed": {},
-            "removed": {},
-            "unchanged": 0,
-            "dropped": 0,
-            "planned": {"birthday": {"event_passed": 1, "pre-scheduled": 1}},
-            "emails": {"added": {"birthday": {"new": 1}}, "later": {}, "earlier": {}, "cancelled": {}},
-            "by_state": {"unknown": {"event_passed": 1}},
-        },
+        "summary": checkpoint["summary"],
         "status": "completed",
         "error_message": None,
         "completed_at": checkpoint["completed_at"],
     }
     assert checkpoint["run_timestamp"] <= checkpoint["completed_at"]
+    changes = Changes(Cube.of_document(checkpoint["summary"]["changes"]))
+    assert changes.rows("added") == {"birthday": {"event_passed": 1, "pre-scheduled": 1}}
+    assert (changes.rows("changed"), changes.rows("removed")) == ({}, {})
+    assert (changes.totals["unchanged"], changes.dropped) == (0, 0)
+    kept = Kept.of_document(checkpoint["summary"])
+    assert kept.figures is not None
+    assert kept.figures.planned == {"birthday": {"event_passed": 1, "pre-scheduled": 1}}
+    assert kept.figures.by_state == {"unknown": {"event_passed": 1}}
+    assert kept.emails is not None
+    assert kept.emails.document() == {
+        "added": {"birthday": {"new": 1}},
+        "later": {},
+        "earlier": {},
+        "cancelled": {},
+    }
 
 
 def test_checksums_tell_whether_contacts_and_schedules_changed(organisation, unproven):

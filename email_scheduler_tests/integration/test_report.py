@@ -164,23 +164,22 @@ def planned_twice(_planned_twice: SqliteDatabase, tmp_path: Path) -> SqliteDatab
 
 def test_the_changes_of_a_day_are_those_of_all_its_runs(planned_twice: SqliteDatabase) -> None:
     found = read_report(planned_twice.url, CONFIG, "north", DAY, NOON)
-    summaries = [run.summary for run in found.published.runs]
-    assert len(summaries) == found.counted_runs == 2
+    kept = [each.emails for each in found.published.kept if each.emails is not None]
+    assert len(kept) == found.counted_runs == 2
     assert found.changes is not None
     campaigns = {"campaign_initial_blast", "campaign_rate_increase"}
-    left = {name for name, reasons in found.changes.cancelled.items() if "left the plan" in reasons}
+    cancelled = found.changes.document()["cancelled"]
+    left = {name for name, reasons in cancelled.items() if "left the plan" in reasons}
     assert left == campaigns
-    totals = [
-        {kind: sum(sum(each.values()) for each in rows.values()) for kind, rows in summary["emails"].items()}
-        for summary in summaries
-    ]
+    totals = [each.totals for each in kept]
     assert found.changes.totals == {kind: totals[0][kind] + totals[1][kind] for kind in totals[0]}
     assert "all 2 runs that published a plan" in report_page(found)
 
 
 def test_a_plan_of_an_earlier_version_is_reported_as_far_as_it_is_kept(planned_twice: SqliteDatabase) -> None:
-    (summary,) = planned_twice.query("SELECT summary FROM scheduler_checkpoints ORDER BY id DESC LIMIT 1")[0]
-    kept = {name: json.loads(summary)[name] for name in ("added", "planned", "daily_cap")}
+    (latest,) = read_report(planned_twice.url, CONFIG, "north", DAY, NOON).published.kept[-1:]
+    assert latest.figures is not None
+    kept = {"added": {}, "planned": latest.figures.planned, "daily_cap": latest.daily_cap}
     planned_twice.write("UPDATE scheduler_checkpoints SET summary = ?", (json.dumps(kept),))
     found = read_report(planned_twice.url, CONFIG, "north", DAY, NOON)
     document = found.document()

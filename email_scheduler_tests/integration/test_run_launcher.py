@@ -9,12 +9,10 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from dagster._core.events import EngineEventData
-from dagster._core.launcher import WorkerStatus
-from dagster._core.storage.tags import GRPC_INFO_TAG
 
 from email_scheduler.orchestration.demo import INSTANCE_SETTINGS, lasting_instance
 from email_scheduler.orchestration.run_launcher import LocalRunLauncher
+from email_scheduler_tests.dagster_private import GRPC_INFO_TAG, EngineEventData, WorkerStatus
 
 REPOSITORY = Path(__file__).parents[2]
 

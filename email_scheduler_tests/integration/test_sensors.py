@@ -8,14 +8,6 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from dagster._core.code_pointer import ModuleCodePointer
-from dagster._core.definitions.sensor_definition import SensorExecutionData
-from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
-from dagster._core.remote_origin import (
-    RegisteredCodeLocationOrigin,
-    RemoteJobOrigin,
-    RemoteRepositoryOrigin,
-)
 
 from email_scheduler.clock import today
 from email_scheduler.definitions import build_definitions
@@ -27,6 +19,15 @@ from email_scheduler.orchestration.decisions import LOOKS_BEFORE_MISSED, Cursor
 from email_scheduler.orchestration.partitions import DATE_PARTITION_TAG, ORGANIZATION_PARTITION_TAG, Partition
 from email_scheduler.orchestration.resources import SchedulerResource
 from email_scheduler.orchestration.sensors import CHANGES_SENSOR, MISSED_SENSOR
+from email_scheduler_tests.dagster_private import (
+    JobPythonOrigin,
+    ModuleCodePointer,
+    RegisteredCodeLocationOrigin,
+    RemoteJobOrigin,
+    RemoteRepositoryOrigin,
+    RepositoryPythonOrigin,
+    SensorExecutionData,
+)
 from email_scheduler_tests.integration.dagster_organizations import (
     ORGANIZATIONS,
     database,

@@ -31,7 +31,7 @@ def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     monkeypatch.setattr(demo, "lasting_instance", dg.DagsterInstance.ephemeral)
     set_clock(monkeypatch, THE_DAY)
     run = partial(documents.run_program, monkeypatch=monkeypatch, capsys=capsys)
-    return Reader(run, passed_over=("git ", "cd email_scheduler", "make ui"))
+    return Reader(run, passed_over=("git ", "cd email_scheduler", "make ui", ". .venv/bin/activate"))
 
 
 def test_the_tutorial_says_what_happens(reader: Reader) -> None:

@@ -11,7 +11,6 @@ from typing import Any
 import dagster as dg
 import fsspec
 import pytest
-from dagster._core.definitions.sensor_definition import SensorExecutionData
 
 from email_scheduler.clock import TIME_ZONE, today
 from email_scheduler.definitions import build_definitions
@@ -25,6 +24,7 @@ from email_scheduler.orchestration.resources import SchedulerResource
 from email_scheduler.orchestration.run_records import delete_old_runs
 from email_scheduler.orchestration.sensors import MISSED_SENSOR
 from email_scheduler.orchestration.upkeep import HEALTH_JOB, MAINTENANCE_JOB
+from email_scheduler_tests.dagster_private import SensorExecutionData
 from email_scheduler_tests.integration.dagster_organizations import (
     ORGANIZATIONS,
     QUIET,

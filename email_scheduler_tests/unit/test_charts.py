@@ -1,14 +1,31 @@
 """Charts of unusual plans: nothing planned, more types than colours, a cap far above the volume."""
 
 import struct
-from dataclasses import replace
 from datetime import date
 
 from email_scheduler.planning.figures import FiguresOfPlan
 from email_scheduler.reporting.calendar import calendar_pictures
 
 DAY = date(2028, 2, 29)
-NOTHING = FiguresOfPlan(1, 1, {}, {}, [], [], {}, {}, {}, 0, {}, [])
+
+
+def figures_with(**shown: object) -> FiguresOfPlan:
+    """Return the figures of which a report shows this, and of the rest that there is nothing."""
+    nothing: dict[str, object] = {
+        "daily_cap": 1,
+        "daily_limit": 1,
+        "rows_looked_at": 0,
+        "taken": [],
+        "closed": [],
+    }
+    nothing |= {"campaigns": []}
+    nothing |= {name: {} for name in ("planned", "volume", "by_state", "adjusted", "issues", "violations")}
+    found = FiguresOfPlan.of_document(nothing | shown)
+    assert found is not None
+    return found
+
+
+NOTHING = figures_with()
 
 
 def widths(figures: FiguresOfPlan) -> set[int]:
@@ -27,8 +44,7 @@ def test_a_plan_without_emails_has_charts_that_say_so() -> None:
 
 
 def test_charts_have_room_for_many_types_states_and_a_distant_cap() -> None:
-    figures = replace(
-        NOTHING,
+    figures = figures_with(
         daily_cap=210_000,
         daily_limit=252_000,
         volume={f"campaign_{'x' * 20}_{number}": [number, 0, 7] for number in range(1, 15)},

@@ -6,15 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from email_scheduler.planning.counts import reasons
+from email_scheduler.planning.cube import Axis, Cube
 from email_scheduler.planning.frames import EMAIL_SCHEDULES, NO_DATE
+from email_scheduler.planning.packing import pack_alike
 from email_scheduler.storage.checksums import checksum, row_hashes, to_hex, total
 from email_scheduler.storage.compare import (
     EXISTING_ROWS,
     PLANNER_ROWS,
     compare,
-    count_by_type_and_reason,
     existing_rows,
-    pack_keys,
 )
 from email_scheduler_tests.builders import table
 
@@ -160,11 +161,16 @@ def test_rows_are_counted_by_type_and_by_what_became_of_them():
         {**BIRTHDAY, "contact_id": 3, "status": "skipped", "skip_reason": "event_passed"},
         FOLLOW_UP,
     )
-    assert count_by_type_and_reason(rows, np.arange(4)) == {
+    assert by_type_and_reason(rows, np.arange(4)) == {
         "birthday": {"event_passed": 1, "pre-scheduled": 2},
         "followup_1_cold": {"pre-scheduled": 1},
     }
-    assert count_by_type_and_reason(rows, np.array([2])) == {"birthday": {"event_passed": 1}}
+    assert by_type_and_reason(rows, np.array([2])) == {"birthday": {"event_passed": 1}}
+
+
+def by_type_and_reason(rows, at):
+    axes = {"email_type": Axis.of_labels(rows["email_type"], at), "reason": reasons(rows, at)}
+    return Cube.count(axes).table("email_type", "reason")
 
 
 INTEGERS = st.one_of(st.integers(-3, 3), st.sampled_from([-(2**63), 2**63 - 1, 2**40]))
@@ -179,7 +185,7 @@ def test_packed_keys_are_equal_and_ordered_as_the_rows_are(left, right):
         (np.array([row[i] for row in left], np.int64), np.array([row[i] for row in right], np.int64))
         for i in range(3)
     ]
-    keys = [int(key) for side in pack_keys(columns) for key in side]
+    keys = [int(key) for side in pack_alike(columns) for key in side]
     rows = [*left, *right]
     for row, key in zip(rows, keys, strict=True):
         for other_row, other_key in zip(rows, keys, strict=True):

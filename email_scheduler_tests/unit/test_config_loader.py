@@ -394,6 +394,52 @@ def test_a_key_in_two_files_of_a_directory_is_refused_with_both_names(tmp_path: 
     assert problems(tmp_path) == ["b.yaml: features: stands in a.yaml too: accepted is one of the two files"]
 
 
+def test_campaigns_may_be_spread_over_several_files(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(
+        "campaign_types: {spring: {priority: 3}}\n"
+        "campaign_instances: {spring: {easter: {email_template: easter_v1}}}"
+    )
+    (tmp_path / "b.yaml").write_text(
+        "campaign_types: {autumn: {priority: 4}}\n"
+        "campaign_instances: {spring: {may: {email_template: m}}, autumn: {harvest: {email_template: h}}}"
+    )
+    config = load_config(tmp_path)
+    assert {name: each.priority for name, each in config.campaign_types.items()} == {"spring": 3, "autumn": 4}
+    assert {name: sorted(each) for name, each in config.campaign_instances.items()} == {
+        "spring": ["easter", "may"],
+        "autumn": ["harvest"],
+    }
+
+
+def test_a_campaign_in_two_files_is_refused_with_both_names(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(
+        "campaign_types: {spring: {priority: 3}, autumn: {}}\n"
+        "campaign_instances: {spring: {easter: {email_template: easter_v1}}}"
+    )
+    (tmp_path / "b.yaml").write_text(
+        "campaign_types: {spring: {priority: 4}}\n"
+        "campaign_instances: {spring: {easter: {email_template: easter_v2}}}"
+    )
+    assert problems(tmp_path) == [
+        "b.yaml: campaign_types.spring: stands in a.yaml too: accepted is one of the two files",
+        "b.yaml: campaign_instances.spring.easter: stands in a.yaml too: accepted is one of the two files",
+    ]
+
+
+def test_a_section_of_campaigns_that_is_no_mapping_is_refused_beside_one_that_is(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("campaign_types: {spring: {priority: 3}}")
+    (tmp_path / "b.yaml").write_text("campaign_types: null")
+    text = "campaign_types: stands in a.yaml too: accepted is one of the two files"
+    assert problems(tmp_path) == [f"b.yaml: {text}"]
+
+
+def test_a_problem_of_a_campaign_names_the_file_that_holds_it(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("campaign_types: {spring: {priority: 3}}")
+    (tmp_path / "b.yaml").write_text("campaign_types: {autumn: {priority: 0}}")
+    (problem,) = problems(tmp_path)
+    assert problem.startswith("b.yaml: campaign_types.autumn.priority: value 0")
+
+
 def test_a_problem_in_a_directory_names_its_file(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("features: {enable_sms: 1}")
     (tmp_path / "b.yaml").write_text("priorities: {aep: 0}\nnonsense: 1")

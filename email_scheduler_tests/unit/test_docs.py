@@ -8,27 +8,19 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
-from decimal import Decimal
 from functools import cache
 from pathlib import Path
-from types import EllipsisType
-from typing import Annotated, Any, get_args, get_origin
+from typing import Any
 
 import dagster as dg
 import numpy as np
 import pandas as pd
 import pytest
-import typer
 import yaml
-from pydantic import BaseModel
-from pydantic.fields import FieldInfo
 
-from email_scheduler.cli import app
+from email_scheduler.cli.app import COMMANDS
 from email_scheduler.config.loader import load_config
-from email_scheduler.config.organizations import OrganizationsFile
 from email_scheduler.config.schema import SchedulerConfig
-from email_scheduler.config.values import WithoutEffect
 from email_scheduler.definitions import build_definitions
 from email_scheduler.errors import ConfigurationError
 from email_scheduler.operations.cutover.comparison import OUTCOMES
@@ -54,11 +46,14 @@ from email_scheduler.planning.registry.reasons import (
 from email_scheduler.proof import RULES
 from email_scheduler.storage import tables
 from email_scheduler.storage.schema import initialise_database
+from email_scheduler_tests.reference import DOCUMENTS as DOCUMENTS_WITH_REFERENCE
+from email_scheduler_tests.reference import commands, configuration_keys
 
 REPOSITORY = Path(__file__).parents[2]
 DOCS = REPOSITORY / "docs"
 GOLDEN = REPOSITORY / "email_scheduler_tests" / "golden" / "worked_examples.csv"
-SHELL_OPTIONS = {"--help", "--install-completion", "--show-completion"}
+KEYS = {key.name for key in configuration_keys()}
+COMMAND_NAMES = set(commands())
 
 
 def text_of(document: str) -> str:
@@ -92,104 +87,33 @@ def described(text: str, first_heading: str = "") -> dict[str, str]:
     return {match[1]: " | ".join(rest) for match, rest in rows if match}
 
 
-# -- configuration ----------------------------------------------------------------------------------------
+# -- reference --------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Key:
-    """A key of the configuration.
-
-    Attributes:
-        name: As it is documented.
-        default: What counts where it is left out; ``...`` if it must not be.
-        has_effect: Whether it changes anything.
-    """
-
-    name: str
-    default: object
-    has_effect: bool
+@pytest.mark.parametrize("document", DOCUMENTS_WITH_REFERENCE)
+def test_the_tables_of_the_reference_are_current(document: str) -> None:
+    text = text_of(document)
+    assert DOCUMENTS_WITH_REFERENCE[document](text) == text, "make reference"
 
 
-def inner_model(annotation: Any) -> type[BaseModel] | None:
-    """Return the model of the entries of a list or mapping, if they have one."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    arguments = get_args(annotation)
-    if get_origin(annotation) is Annotated:
-        arguments = arguments[:1]
-    return next(filter(None, map(inner_model, arguments)), None)
-
-
-def keys_of(
-    model: type[BaseModel], defaults: BaseModel | None, prefix: str = "", has_effect: bool = True
-) -> Iterator[Key]:
-    """Yield all keys: of a section by their whole path, of the entries of a list or mapping by their name.
-
-    ``defaults`` is the section with its defaults; None for the entries of a list or mapping.
-    """
-    for name, field in model.model_fields.items():
-        works = has_effect and not any(isinstance(mark, WithoutEffect) for mark in field.metadata)
-        default = getattr(defaults, name) if defaults is not None else default_of(field)
-        if isinstance(default, BaseModel):
-            yield from keys_of(type(default), default, f"{prefix}{name}.", works)
-            continue
-        yield Key(prefix + name, default, works)
-        entry = inner_model(field.annotation)
-        if entry is not None:
-            yield from keys_of(entry, None)
-
-
-def default_of(field: FieldInfo) -> object:
-    return ... if field.is_required() else field.get_default(call_default_factory=True)
-
-
-def configuration_keys() -> dict[str, Key]:
-    both = (SchedulerConfig(), OrganizationsFile())
-    return {key.name: key for whole in both for key in keys_of(type(whole), whole)}
-
-
-KEYS = configuration_keys()
-# what stands for these defaults is another key, or a sentence
-IN_WORDS = {"pre_window_extension_days"}
-
-
-def as_written(value: object) -> str | None:
-    """Return a default as the documentation writes it; None where it says it in words."""
-    match value:
-        case EllipsisType():
-            return "required"
-        case None:
-            return "`null`"
-        case bool():
-            return f"`{str(value).lower()}`"
-        case int() | str() | Decimal():
-            return f"`{value}`"
-        case frozenset() if not value:
-            return "`[]`"
-        case _:
-            return None
-
-
-def described_keys() -> dict[str, str]:
-    return described(text_of("configuration.md"), "key")
-
-
-def test_every_configuration_key_is_described_and_no_other() -> None:
+def test_every_key_and_every_option_is_described() -> None:
     assert len(KEYS) > 90
-    assert set(described_keys()) == set(KEYS)
+    assert [key.name for key in configuration_keys() if not key.meaning] == []
+    options = [option for command in commands().values() for option in command.params]
+    assert len(options) > 90
+    assert [option.opts for option in options if not option.help] == []
 
 
-@pytest.mark.parametrize("name", [name for name, key in KEYS.items() if as_written(key.default)])
-def test_the_default_of_a_key_is_the_one_that_is_described(name: str) -> None:
-    if name not in IN_WORDS:
-        assert described_keys()[name].split(" | ")[0] == as_written(KEYS[name].default)
-
-
-def test_a_key_is_said_to_have_no_effect_if_and_only_if_it_has_none() -> None:
-    rows = described_keys()
-    assert {name for name, row in rows.items() if "no effect" in row} == {
-        key.name for key in KEYS.values() if not key.has_effect
-    }
+def test_a_list_of_commands_shows_what_they_do_without_loading_them() -> None:
+    code = "import sys; from email_scheduler.cli import main; sys.argv[1:] = ['--help']\n"
+    code += "try: main()\nfinally: sys.stderr.write(' '.join(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert {"pandas", "pydantic", "sqlalchemy", "zipcodes"}.isdisjoint(done.stderr.split())
+    shown = " ".join(done.stdout.split())
+    for title, entries in COMMANDS.items():
+        assert f"{title}:" in shown
+        for name, entry in entries.items():
+            assert f"{name} {entry.says}" in shown
 
 
 def test_the_error_message_that_is_shown_is_the_real_one(
@@ -316,87 +240,6 @@ def test_the_columns_that_email_schedules_lacks_are_described_where_they_are(tmp
             assert columns_described(name) == own
 
 
-# -- commands ---------------------------------------------------------------------------------------------
-
-
-def options_of(command: Any) -> dict[str, Any]:
-    """Return the options of a command by their long name."""
-    found = {name: option for option in command.params for name in option.opts if name.startswith("--")}
-    return {name: option for name, option in found.items() if name not in SHELL_OPTIONS}
-
-
-COMMAND: Any = typer.main.get_command(app)
-
-
-def test_every_command_is_described_and_no_other() -> None:
-    headings = re.findall(r"^## `email-scheduler ([\w-]+)`$", text_of("commands.md"), re.MULTILINE)
-    assert sorted(headings) == sorted(COMMAND.commands)
-    introduction = text_of("commands.md").partition("\n## ")[0]
-    assert sorted(described(introduction)) == sorted(COMMAND.commands)
-
-
-# commands that have commands of their own
-GROUPS: Any = {name: each for name, each in COMMAND.commands.items() if hasattr(each, "commands")}
-
-
-@pytest.mark.parametrize("name", sorted(set(COMMAND.commands) - set(GROUPS)))
-def test_every_option_of_a_command_is_described_with_its_default_and_no_other(name: str) -> None:
-    rows = described(section(text_of("commands.md"), f"## `email-scheduler {name}`"))
-    rows = {key.split()[0]: row for key, row in rows.items() if key.startswith("--")}
-    options = options_of(COMMAND.commands[name])
-    assert set(rows) == set(options)
-    for option, row in rows.items():
-        assert row.startswith(default_in_words(options[option])), option
-
-
-def inner_commands(group: Any, prefix: str) -> Iterator[tuple[str, Any]]:
-    for name, command in group.commands.items():
-        yield prefix + name, command
-        if hasattr(command, "commands"):
-            yield from inner_commands(command, f"{prefix}{name} ")
-
-
-INNER_COMMANDS = dict(
-    each for name, group in GROUPS.items() for each in inner_commands(group, prefix=f"{name} ")
-)
-
-
-def test_every_inner_command_is_described_and_no_other() -> None:
-    headings = re.findall(r"^### `email-scheduler ([\w -]+)`$", text_of("commands.md"), re.MULTILINE)
-    assert sorted(headings) == sorted(INNER_COMMANDS)
-
-
-@pytest.mark.parametrize("name", INNER_COMMANDS)
-def test_every_option_of_an_inner_command_is_described_and_no_other(name: str) -> None:
-    common = section(text_of("commands.md"), "## `email-scheduler campaigns`").partition("\n### ")[0]
-    own = described(section(text_of("commands.md"), f"### `email-scheduler {name}`"))
-    rows = {key.split()[0]: row for key, row in (described(common) | own).items()}
-    options = options_of(INNER_COMMANDS[name])
-    assert {key.split()[0] for key in own} <= set(options) <= set(rows)
-    for option in options:
-        assert rows[option].startswith(default_in_words(options[option])), option
-
-
-def test_the_options_that_all_campaign_commands_share_are_those_of_one_that_has_them_all() -> None:
-    common = section(text_of("commands.md"), "## `email-scheduler campaigns`").partition("\n### ")[0]
-    assert {key.split()[0] for key in described(common)} == set(
-        options_of(INNER_COMMANDS["campaigns instances stop"])
-    )
-
-
-def default_in_words(option: Any) -> str:
-    if option.required:
-        return "required |"
-    if option.is_flag:
-        return "off |"
-    return "" if option.default is None else f"`{option.default}` |"
-
-
-def test_the_options_before_the_command_are_described() -> None:
-    rows = described(section(text_of("commands.md"), "## Exit codes and errors"))
-    assert set(rows) == set(options_of(COMMAND))
-
-
 # -- cutover ----------------------------------------------------------------------------------------------
 
 
@@ -471,7 +314,7 @@ def test_every_sensor_is_described_where_operators_look_and_no_other() -> None:
 
 
 # at the beginning of a line of code or of inline code
-SHOWN_COMMAND = r"(?:^(?:\$ )?(?:\.venv/bin/)?|`)email-scheduler ([a-z][a-z-]*)(?: ([a-z][a-z-]*))?\b"
+SHOWN_COMMAND = r"(?:^(?:\$ )?|`)email-scheduler ([a-z][a-z-]*)(?: ([a-z][a-z-]*))?\b"
 DOCUMENTS = sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md"))
 
 
@@ -498,9 +341,9 @@ def test_links_between_documents_lead_somewhere(document: str) -> None:
 def test_a_document_names_only_commands_and_keys_that_there_are(document: str) -> None:
     text = text_of(document)
     for command, inner in re.findall(SHOWN_COMMAND, text, re.MULTILINE):
-        assert command in COMMAND.commands, command
-        if inner and command in GROUPS:
-            assert inner in GROUPS[command].commands, f"{command} {inner}"
+        assert command in COMMAND_NAMES, command
+        if inner and any(name.startswith(f"{command} ") for name in COMMAND_NAMES):
+            assert f"{command} {inner}" in COMMAND_NAMES
     sections = set(SchedulerConfig.model_fields)
     for name in re.findall(r"`([a-z_]+(?:\.[a-z_0-9]+)+)`", text):
         if name.split(".")[0] in sections and not name.endswith((".py", ".yaml", ".md")):
@@ -542,7 +385,23 @@ def test_the_site_has_a_beginning_and_four_parts() -> None:
     ]
 
 
+def test_the_sample_of_contacts_is_kept_and_is_like_the_table() -> None:
+    with (REPOSITORY / "data/sample_contacts.csv").open(encoding="utf-8", newline="") as file:
+        names, *rows = csv.reader(file)
+    assert names == [column.name for column in tables.contacts.columns]
+    assert len(rows) == 20
+    people = [dict(zip(names, row, strict=True)) for row in rows]
+    assert {each["email"].partition("@")[2] for each in people} == {"example.com", "example.org"}
+    assert {"CA", "NY", "MO"} <= {each["state"] for each in people}
+    assert [each["zip_code"] for each in people if each["zip_code"].startswith("0")] == ["02108", "00000"]
+
+
+def test_git_keeps_what_is_to_be_kept_of_data() -> None:
+    ignored = (REPOSITORY / ".gitignore").read_text(encoding="utf-8").splitlines()
+    assert ignored[-3:] == ["data/*", "!data/README.md", "!data/sample_contacts.csv"]
+
+
 def test_git_ignores_the_built_site() -> None:
     site = yaml.safe_load((REPOSITORY / "mkdocs.yml").read_text(encoding="utf-8"))
     ignored = (REPOSITORY / ".gitignore").read_text(encoding="utf-8").splitlines()
-    assert f"{Path(site['site_dir']).parts[0]}/" in ignored
+    assert f"{Path(site['site_dir']).parts[0]}/*" in ignored

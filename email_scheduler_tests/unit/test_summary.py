@@ -1,13 +1,15 @@
 """What an operator is shown of a plan."""
 
-import numpy as np
+from datetime import date
+
 import pandas as pd
 import pytest
 from rich.console import Console, RenderableType
 
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.operations import summary
-from email_scheduler.planning.frames import CAPACITY_SHORTFALL, EMAIL_SCHEDULES
+from email_scheduler.planning.counts import PlanCounts, emails_by_day
+from email_scheduler.planning.frames import CAPACITY_SHORTFALL, CONTACTS, EMAIL_SCHEDULES
 from email_scheduler.planning.plan import make_plan
 from email_scheduler.storage.seen_changes import CHANGE_EFFECTS
 from email_scheduler_tests.builders import contact, day_number, inputs, table
@@ -36,8 +38,8 @@ def _row(email_type: str, day: int = MONDAY, reason: str | None = None, number: 
     }
 
 
-def _schedules(*rows: dict[str, object]) -> pd.DataFrame:
-    return table(EMAIL_SCHEDULES, rows)
+def _schedules(*rows: dict[str, object]) -> PlanCounts:
+    return PlanCounts.of(table(EMAIL_SCHEDULES, rows), CONTACTS.empty(), date(2026, 11, 23))
 
 
 def test_contacts_are_counted_by_what_makes_them_invalid_and_by_what_was_noted() -> None:
@@ -56,7 +58,7 @@ def test_rows_are_counted_by_type_and_status_with_a_total() -> None:
     schedules = _schedules(
         _row("aep"), _row("birthday", reason="no_send_day"), _row("aep", reason="no_send_day")
     )
-    rows = _words(summary.email_types_table(schedules))
+    rows = _words(summary.email_types_table(schedules.rows))
     assert ["aep", "1", "1"] in rows
     assert ["birthday", "0", "1"] in rows
     assert ["all", "1", "2"] in rows
@@ -64,26 +66,26 @@ def test_rows_are_counted_by_type_and_status_with_a_total() -> None:
 
 def test_types_without_a_row_are_not_shown() -> None:
     schedules = _schedules(_row("aep"), _row("birthday"))
-    assert "birthday" not in str(
-        _words(summary.email_types_table(schedules[schedules["email_type"] == "aep"]))
-    )
+    assert "birthday" not in str(_words(summary.email_types_table(schedules.rows.where(email_type="aep"))))
 
 
 def test_skip_reasons_are_shown_from_the_most_frequent_on() -> None:
     reasons = ["event_passed", "no_send_day", "no_send_day"]
     rows = _words(
-        summary.skip_reasons_table(_schedules(_row("aep"), *(_row("aep", reason=r) for r in reasons)))
+        summary.skip_reasons_table(_schedules(_row("aep"), *(_row("aep", reason=r) for r in reasons)).rows)
     )
     assert rows.index(["no_send_day", "2"]) < rows.index(["event_passed", "1"])
 
 
 def test_rare_skip_reasons_are_summed_up() -> None:
     schedules = _schedules(*(_row("aep", reason=f"reason {number}") for number in range(25)))
-    assert ["5", "other", "reasons", "5"] in _words(summary.skip_reasons_table(schedules))
+    assert ["5", "other", "reasons", "5"] in _words(summary.skip_reasons_table(schedules.rows))
 
 
 def test_nothing_skipped_is_said() -> None:
-    assert ["nothing", "is", "skipped", "0"] in _words(summary.skip_reasons_table(_schedules(_row("aep"))))
+    assert ["nothing", "is", "skipped", "0"] in _words(
+        summary.skip_reasons_table(_schedules(_row("aep")).rows)
+    )
 
 
 def test_the_volume_of_a_day_holds_planned_emails_and_those_that_cannot_be_moved_once_each() -> None:
@@ -96,15 +98,12 @@ def test_the_volume_of_a_day_holds_planned_emails_and_those_that_cannot_be_moved
     )
     # one follow-up and two emails that were sent already
     fixed = pd.Series([3, 7], index=[MONDAY, MONDAY - 1])
-    assert summary.daily_volume(schedules, fixed, MONDAY, 3) == [4, 0, 1]
+    assert emails_by_day(schedules, fixed, 3, date(2026, 11, 23)) == [4, 0, 1]
 
 
 def _bars(volume: list[int], cap: int, limit: int, width: int = 80) -> list[str]:
-    days = np.repeat(np.arange(len(volume)), volume) + MONDAY
-    schedules = _schedules(*(_row("aep", int(day)) for day in days))
-    bars = summary.volume_bars(
-        schedules, pd.Series([], index=[], dtype=int), pd.Timestamp("2026-11-23"), cap, limit
-    )
+    shown = [*volume, *[0] * (summary.SHOWN_DAYS - len(volume))]
+    bars = summary.volume_bars(shown, date(2026, 11, 23), cap, limit)
     return _lines(bars, width)
 
 

@@ -26,7 +26,8 @@ from email_scheduler.storage.attributes import contact_columns, read_columns
 from email_scheduler.storage.connection import Connection
 
 STATE_NOTE: Final = (
-    "state is the state that the ZIP lies in, as in audiences and plans; the column state does not count"
+    "state is the state that the ZIP lies in, as in audiences and plans;"
+    " the column state does not count any more"
 )
 _CONDITION: Final = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]*)\s*(!=|<=|>=|=|<|>)(.*)", re.DOTALL)
 # Digits with a nought before them are a text, such as a ZIP.

@@ -5,9 +5,19 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from email_scheduler.operations.plan_difference import match_plans
+from email_scheduler.operations.plan_difference import NOT_PLANNED
+from email_scheduler.planning.cube import Axis, Cube
+from email_scheduler.planning.labels import is_label
+from email_scheduler.planning.matching import match_occurrences
 from email_scheduler.planning.registry.email_types import PRE_SCHEDULED
-from email_scheduler.storage.compare import Positions
+from email_scheduler.storage.changes import (
+    CANCELLED,
+    EARLIER,
+    EMAIL_KINDS,
+    GOES_OUT,
+    LATER,
+    email_change_codes,
+)
 
 
 @dataclass(frozen=True)
@@ -36,46 +46,43 @@ def displaced_by(planned: pd.DataFrame, without: pd.DataFrame, instance_id: int)
         without: The plan without it.
         instance_id: The instance, whose own emails are left out.
     """
-    matches, _ = match_plans(planned, without)
-    is_others = (planned["campaign_instance_id"] != instance_id).to_numpy()
-    now = np.flatnonzero(is_others & (matches >= 0))
-    before = matches[now]
-    goes, went = (
-        (frame["status"] == PRE_SCHEDULED).to_numpy()[places]
-        for frame, places in ((planned, now), (without, before))
+    matches = match_occurrences(planned, without)
+    both = np.flatnonzero(matches >= 0)
+    gone = np.setdiff1d(np.arange(len(without)), matches)
+    went, goes = (is_label(frame["status"], [PRE_SCHEDULED]) for frame in (without, planned))
+    before = np.zeros(len(planned), np.bool_)
+    before[both] = went[matches[both]]
+    days_later = np.zeros(len(planned), np.int32)
+    days = [frame["scheduled_send_date"].to_numpy() for frame in (without, planned)]
+    days_later[both] = days[1][both] - days[0][matches[both]]
+    others, others_gone = (
+        np.flatnonzero((frame["campaign_instance_id"] != instance_id).to_numpy())
+        for frame in (planned, without)
     )
-    days = planned["scheduled_send_date"].to_numpy()[now] - without["scheduled_send_date"].to_numpy()[before]
-    unmatched = np.flatnonzero(is_others & (matches < 0) & (planned["status"] == PRE_SCHEDULED).to_numpy())
-    gone = np.setdiff1d(np.arange(len(without)), matches[matches >= 0])
-    gone = gone[
-        ((without["campaign_instance_id"] != instance_id) & (without["status"] == PRE_SCHEDULED)).to_numpy()[
-            gone
-        ]
-    ]
-    later = _types(planned, now[goes & went & (days > 0)])
-    earlier = _types(planned, now[goes & went & (days < 0)])
-    instead = _types(planned, np.concatenate([now[goes & ~went], unmatched]))
-    dropped = _types(without, gone)
-    stopped = planned.iloc[now[~goes & went]]
-    reasons = {
-        str(email_type): count_reasons(part["skip_reason"])
-        for email_type, part in stopped.groupby("email_type", observed=True)
-    }
-    for email_type, count in dropped.items():
-        reasons.setdefault(email_type, {})["not planned any more"] = count
-    types = sorted({*later, *earlier, *instead, *reasons})
+    gone = np.intersect1d(gone[went[gone]], others_gone)
+    codes = email_change_codes(before, goes, days_later)[others]
+    counts = Cube.count(
+        {
+            "email_type": Axis.of_labels(planned["email_type"], others),
+            "kind": Axis(codes, EMAIL_KINDS),
+            "reason": Axis.of_labels(planned["skip_reason"], others),
+        }
+    ) + Cube.count(
+        {
+            "email_type": Axis.of_labels(without["email_type"], gone),
+            "kind": Axis(np.zeros(len(gone), np.int8), [CANCELLED]),
+            "reason": Axis(np.zeros(len(gone), np.int8), [NOT_PLANNED]),
+        }
+    )
+    counts = counts.where(kind=(GOES_OUT, LATER, EARLIER, CANCELLED))
+    by_kind = counts.table("email_type", "kind")
     return [
-        Displaced(each, later.get(each, 0), earlier.get(each, 0), reasons.get(each, {}), instead.get(each, 0))
-        for each in types
+        Displaced(
+            email_type,
+            by_kind[email_type].get(LATER, 0),
+            by_kind[email_type].get(EARLIER, 0),
+            counts.where(email_type=email_type, kind=CANCELLED).most_frequent("reason"),
+            by_kind[email_type].get(GOES_OUT, 0),
+        )
+        for email_type in sorted(by_kind)
     ]
-
-
-def _types(rows: pd.DataFrame, positions: Positions) -> dict[str, int]:
-    counts = rows["email_type"].iloc[positions].value_counts()
-    return {str(name): int(count) for name, count in counts.items() if count}
-
-
-def count_reasons(reasons: pd.Series) -> dict[str, int]:
-    """Count reasons, the most frequent first."""
-    counts = reasons.value_counts()
-    return {str(reason): int(count) for reason, count in counts.items() if count}

@@ -6,7 +6,7 @@ that a preview goes by the same rules as the real thing.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +27,13 @@ from email_scheduler.operations.campaigns.catalogue import (
     find_type,
     list_instances,
 )
-from email_scheduler.operations.campaigns.displaced import Displaced, count_reasons, displaced_by
+from email_scheduler.operations.campaigns.displaced import Displaced, displaced_by
 from email_scheduler.operations.campaigns.selections import Selection, import_selection
 from email_scheduler.operations.campaigns.session import Session, connected, transaction
 from email_scheduler.operations.campaigns.stored_values import to_json
 from email_scheduler.operations.campaigns.targets import notes_on, take_targets
 from email_scheduler.planning.audiences import AudienceCounts, count_audience
-from email_scheduler.planning.dates import from_day
+from email_scheduler.planning.counts import PlanCounts
 from email_scheduler.planning.frames import (
     CAMPAIGN_INSTANCES_TABLE,
     CONTACT_CAMPAIGNS_TABLE,
@@ -42,7 +42,7 @@ from email_scheduler.planning.frames import (
     PlanInputs,
 )
 from email_scheduler.planning.plan import Plan, make_plan, planning_basis
-from email_scheduler.planning.registry.email_types import PRE_SCHEDULED
+from email_scheduler.planning.registry.email_types import SKIPPED
 from email_scheduler.storage.connection import Connection
 from email_scheduler.storage.read import read_inputs
 from email_scheduler.storage.tables import contact_campaigns
@@ -162,18 +162,17 @@ def preview_instance(
     on_phase("compare")
     is_own = (planned["campaign_instance_id"] == row.id).to_numpy()
     own = planned[is_own & (planned["initial_email_id"] == 0).to_numpy()]
-    goes_out = (own["status"] == PRE_SCHEDULED).to_numpy()
-    days, counts = np.unique(own["scheduled_send_date"].to_numpy()[goes_out], return_counts=True)
+    counts = PlanCounts.of(own, plan.contacts, as_of)
     return CampaignPreview(
         reference=row.reference,
         as_of=as_of,
         is_saved=subject.targets is None,
         contacts=int(own["contact_id"].nunique()),
         emails_by_day={
-            from_day(day).isoformat(): count
-            for day, count in zip(days.tolist(), counts.tolist(), strict=True)
+            (as_of + timedelta(days=day)).isoformat(): emails
+            for day, emails in counts.days.counts_by("day").items()
         },
-        skipped_by_reason=count_reasons(own[~goes_out]["skip_reason"]),
+        skipped_by_reason=counts.rows.where(status=SKIPPED).most_frequent("reason"),
         displaced=displaced_by(planned, without, row.id),
         notes=subject.notes,
         audience=_audience_counts(inputs, plan, config, row.id),

@@ -1,7 +1,8 @@
 """Two plans beside each other: which emails are the same, and what becomes of the others.
 
-Rows are matched by contact and type. Follow-ups count as one type, since a contact gets one, whichever. Of
-the pairs that are possible, those whose event dates lie nearest come first.
+An older program does not say which occurrence an email is about (``planning.matching``): neither a campaign
+instance nor, often, an event date. Rows are matched by contact and type. Follow-ups count as one type, since
+a contact gets one, whichever. Of the pairs that are possible, those whose event dates lie nearest come first.
 """
 
 from typing import Final
@@ -13,6 +14,7 @@ import pandas as pd
 from email_scheduler.planning.frames import DATE, ID, LABEL, NO_DATE, Frame
 from email_scheduler.planning.handled import TOLERANCE_DAYS
 from email_scheduler.planning.labels import is_label
+from email_scheduler.planning.packing import pack_alike
 from email_scheduler.planning.registry.email_types import AEP, FOLLOW_UP_PREFIX, PRE_SCHEDULED
 
 # What an older program has planned. event_date is NO_DATE where it says none.
@@ -58,14 +60,12 @@ def match_rows(here: pd.DataFrame, there: pd.DataFrame) -> tuple[Positions, Posi
         there: ``OLDER_PLAN``.
     """
     groups, tolerances = _groups(here, there)
-    left, right = (
-        pd.DataFrame({"contact": frame["contact_id"], "group": group, "row": np.arange(len(frame))})
-        for frame, group in zip((here, there), groups, strict=True)
-    )
+    keys = pack_alike([(here["contact_id"].to_numpy(), there["contact_id"].to_numpy()), groups])
+    left, right = (pd.DataFrame({"key": each, "row": np.arange(len(each))}) for each in keys)
     # contacts have few rows of a type on either side
-    pairs = left.merge(right, on=["contact", "group"], validate="many_to_many")
+    pairs = left.merge(right, on="key", validate="many_to_many")
     ours, theirs = pairs["row_x"].to_numpy(), pairs["row_y"].to_numpy()
-    tolerance = tolerances[pairs["group"].to_numpy()]
+    tolerance = tolerances[groups[0][ours]]
     event_gap = _gap(here["event_date"], there["event_date"], ours, theirs)
     send_gap = _gap(here["scheduled_send_date"], there["scheduled_send_date"], ours, theirs)
     by_event = event_gap <= tolerance
@@ -75,17 +75,17 @@ def match_rows(here: pd.DataFrame, there: pd.DataFrame) -> tuple[Positions, Posi
     return _nearest_first(ours[order], theirs[order])
 
 
-def _groups(here: pd.DataFrame, there: pd.DataFrame) -> tuple[list[Positions], Positions]:
+def _groups(here: pd.DataFrame, there: pd.DataFrame) -> tuple[tuple[Positions, Positions], Positions]:
     """Return a number for the type of each row, the same in both plans, and the tolerance of each number."""
     columns = [frame["email_type"].cat for frame in (here, there)]
     names = sorted({_group_name(name) for column in columns for name in column.categories})
     tolerances = np.array([_TOLERANCE_DAYS.get(name, _OTHER_TOLERANCE_DAYS) for name in names], np.int64)
     index = pd.Index(names, dtype="str")
-    groups = [
+    ours, theirs = (
         np.append(index.get_indexer(pd.Index(map(_group_name, column.categories))), -1)[column.codes]
         for column in columns
-    ]
-    return groups, tolerances
+    )
+    return (ours, theirs), tolerances
 
 
 def _group_name(email_type: str) -> str:

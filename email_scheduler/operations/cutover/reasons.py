@@ -10,13 +10,11 @@ import pandas as pd
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.planning.dates import to_day
 from email_scheduler.planning.frames import NO_DATE, PlanInputs
-from email_scheduler.planning.handled import is_handled
-from email_scheduler.planning.history import has_type, read_history
+from email_scheduler.planning.handled import ANY_DAY, is_handled
+from email_scheduler.planning.history import read_history
 from email_scheduler.planning.labels import is_label, is_planners_type
-from email_scheduler.planning.packing import is_among, pack
 from email_scheduler.planning.plan import Plan
 from email_scheduler.planning.registry.email_types import (
-    ANNIVERSARY_TYPES,
     CAMPAIGN_PREFIX,
     FOLLOW_UP_PREFIX,
     PRE_SCHEDULED,
@@ -123,33 +121,14 @@ class OnlyThere:
 
         Of a campaign, whose instance the older program does not name, any email of its type counts.
         """
-        history = read_history(self.inputs.history)
-        history = history[history["is_senders"].to_numpy()]
+        history = read_history(self.inputs.history).assign(campaign_instance_id=0)
         events = rows["event_date"].to_numpy()
         occurrences = rows.assign(
             event_date=np.where(events == NO_DATE, rows["scheduled_send_date"], events).astype(np.int32),
             campaign_instance_id=0,
         )
-        is_anniversary = is_label(rows["email_type"], ANNIVERSARY_TYPES)
-        answered = np.zeros(len(rows), np.bool_)
-        answered[is_anniversary] = is_handled(
-            occurrences[is_anniversary], history, self.config.aep_config.default_dates
-        )
-        sent = history[has_type(history, CAMPAIGN_PREFIX).to_numpy()]
-        names = rows["email_type"].cat.categories
-        wanted, keys = (
-            np.append(names.get_indexer(frame["email_type"].cat.categories), -1)[
-                frame["email_type"].cat.codes
-            ]
-            for frame in (rows, sent)
-        )
-        packed = pack(
-            [
-                np.concatenate([rows["contact_id"].to_numpy(), sent["contact_id"].to_numpy()]),
-                np.concatenate([wanted, keys]).astype(np.int64),
-            ]
-        )
-        return answered | is_among(packed[: len(rows)], packed[len(rows) :])
+        any_day = np.full(len(rows), ANY_DAY, np.int32)
+        return is_handled(occurrences, history, self.config.aep_config.default_dates, any_day)
 
 
 def _by_type(types: pd.Series, flags: npt.NDArray[np.bool_]) -> Flags:

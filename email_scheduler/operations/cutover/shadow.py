@@ -177,7 +177,9 @@ def compare_plans(
     is_matched[theirs] = True
     keys = pack([there["contact_id"].to_numpy(), there["email_type"].cat.codes.to_numpy()])
     rest = there[~is_matched]
-    why = OnlyThere(inputs, plan, config).reasons(rest, is_among(keys[~is_matched], keys[is_matched]))
+    why = OnlyThere(inputs, plan, config).reasons(
+        rest, is_among(keys[~is_matched], np.sort(keys[is_matched]))
+    )
     only_there = _rows(None, rest, rest, _all(ONLY_THERE, len(rest)), why)
     parts = pd.concat([both, only_here, only_there], ignore_index=True)
     labelled = {

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -13,6 +14,7 @@ from email_scheduler.errors import UsageError
 from email_scheduler.operations.simulation.ledger import Ledger, Promises
 from email_scheduler.operations.simulation.reactions import Reactions
 from email_scheduler.operations.simulation.tables import Tables
+from email_scheduler.planning.cube import Axis, Cube
 from email_scheduler.planning.dates import to_day
 from email_scheduler.planning.frames import CONTACTS, DATE, NUMBER, Frame, PlanInputs
 from email_scheduler.planning.labels import is_label
@@ -53,6 +55,14 @@ class Simulation:
     promises: Promises
     proofs: int
     violations: int
+
+    @cached_property
+    def counts(self) -> Cube:
+        """``SETTLED_EMAILS`` by day, state, type, outcome, reason and delay, counted once."""
+        numbers = {name: Axis.of_numbers(self.emails[name].to_numpy()) for name in ("day", "late_days")}
+        names = ("state", "email_type", "outcome", "reason")
+        labels = {name: Axis.of_labels(self.emails[name]) for name in names}
+        return Cube.count({"day": numbers["day"], **labels, "late_days": numbers["late_days"]})
 
 
 def simulate(

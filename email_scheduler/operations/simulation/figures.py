@@ -12,6 +12,7 @@ from email_scheduler.operations.private_output import private_output
 from email_scheduler.operations.simulation.days import Simulation
 from email_scheduler.operations.simulation.ledger import EXCLUDED, LATE, LOST, OUTCOMES, SENT_OUTCOMES
 from email_scheduler.operations.simulation.reactions import Reactions
+from email_scheduler.planning.cube import Cube, Label
 from email_scheduler.planning.dates import format_days, from_day
 from email_scheduler.planning.labels import is_label
 from email_scheduler.planning.packing import SortedIds
@@ -21,7 +22,6 @@ from email_scheduler.reporting.simulation_figures import SimulationFigures
 _CAMPAIGNS: Final = "campaigns"
 _FOLLOW_UPS: Final = "follow-ups"
 KINDS: Final = (*ANNIVERSARY_TYPES, _CAMPAIGNS, _FOLLOW_UPS)
-COUNTED_BY: Final = ("day", "state", "email_type", "outcome", "reason", "late_days")
 
 
 def figures_of(simulation: Simulation, reactions: Reactions, organization: str) -> SimulationFigures:
@@ -32,11 +32,8 @@ def figures_of(simulation: Simulation, reactions: Reactions, organization: str) 
         reactions: What contacts did in it.
         organization: What the organisation is called.
     """
-    emails, promises = simulation.emails, simulation.promises
-    sent = emails[is_label(emails["outcome"], SENT_OUTCOMES)]
-    late = sent["late_days"].to_numpy()[is_label(sent["outcome"], [LATE])]
-    days, counts = np.unique(late, return_counts=True)
-    by_outcome = emails["outcome"].astype("str").value_counts()
+    counts, promises = simulation.counts, simulation.promises
+    by_outcome = counts.counts_by("outcome")
     return SimulationFigures(
         organization=organization,
         days=_dates(simulation),
@@ -44,16 +41,16 @@ def figures_of(simulation: Simulation, reactions: Reactions, organization: str) 
         answer_rate=reactions.answer_rate,
         condition_rate=reactions.condition_rate,
         seed=reactions.seed,
-        contacts_by_emails=_contacts_by_emails(simulation.contacts, sent),
-        volume=_volume(simulation.days, sent),
+        contacts_by_emails=_contacts_by_emails(simulation),
+        volume=_volume(simulation),
         caps=simulation.days["daily_cap"].tolist(),
-        outcomes={name: int(by_outcome.get(name, 0)) for name in OUTCOMES},
+        outcomes={name: by_outcome.get(name, 0) for name in OUTCOMES},
         still_open=simulation.open_count,
-        late_by_days=dict(zip(days.tolist(), counts.tolist(), strict=True)),
-        lost_by_reason=_by_reason(emails, LOST),
-        excluded_by_reason=_by_reason(emails, EXCLUDED),
-        by_type=_by(emails, "email_type"),
-        by_state=_by(emails, "state"),
+        late_by_days=counts.where(outcome=LATE).counts_by("late_days"),
+        lost_by_reason=_by_reason(counts, LOST),
+        excluded_by_reason=_by_reason(counts, EXCLUDED),
+        by_type=_by(counts, "email_type"),
+        by_state=_by(counts, "state"),
         promises=promises.compared,
         moved=promises.moved,
         withdrawn=promises.withdrawn,
@@ -75,50 +72,49 @@ def write_counts(path: Path, simulation: Simulation) -> int:
     Raises:
         UsageError: The file cannot be written.
     """
-    emails = simulation.emails
-    counts = emails.groupby(list(COUNTED_BY), observed=True, dropna=False).size().reset_index(name="emails")
-    counts["day"] = format_days(counts["day"].to_numpy())
+    cells = [(*labels, emails) for labels, emails in simulation.counts.cells()]
+    lines = pd.DataFrame(cells, columns=[*simulation.counts.legends, "emails"])
+    lines["day"] = format_days(lines["day"].to_numpy(np.int32))
     with private_output(path) as file:
-        counts.to_csv(file, index=False, lineterminator="\r\n")
-    return len(counts)
+        lines.to_csv(file, index=False, lineterminator="\r\n")
+    return len(lines)
 
 
 def _dates(simulation: Simulation) -> list[date]:
     return [from_day(day) for day in simulation.days["day"].tolist()]
 
 
-def _contacts_by_emails(contacts: pd.DataFrame, sent: pd.DataFrame) -> Sequence[int]:
-    position = SortedIds(contacts["contact_id"].to_numpy()).positions(sent["contact_id"].to_numpy())
-    of_contact = np.bincount(position[position >= 0], minlength=len(contacts))
+def _contacts_by_emails(simulation: Simulation) -> Sequence[int]:
+    sent = simulation.emails[is_label(simulation.emails["outcome"], SENT_OUTCOMES)]
+    position = SortedIds(simulation.contacts["contact_id"].to_numpy()).positions(
+        sent["contact_id"].to_numpy()
+    )
+    of_contact = np.bincount(position[position >= 0], minlength=len(simulation.contacts))
     numbers: list[int] = np.bincount(of_contact, minlength=1).tolist()
     return numbers
 
 
-def _volume(days: pd.DataFrame, sent: pd.DataFrame) -> dict[str, list[int]]:
-    types = sent["email_type"].cat.categories
-    kinds = [
-        KINDS.index(name)
-        if name in KINDS
-        else KINDS.index(_FOLLOW_UPS if name.startswith(FOLLOW_UP_PREFIX) else _CAMPAIGNS)
-        for name in types
-    ]
-    kind = np.array([*kinds, 0])[sent["email_type"].cat.codes.to_numpy()]
-    first, count = int(days["day"].iloc[0]), len(days)
-    day = sent["day"].to_numpy() - first
-    table = np.bincount(day * len(KINDS) + kind, minlength=count * len(KINDS)).reshape(count, len(KINDS))
-    return {name: table[:, number].tolist() for number, name in enumerate(KINDS)}
+def _volume(simulation: Simulation) -> dict[str, list[int]]:
+    sent = simulation.counts.where(outcome=SENT_OUTCOMES).renamed("email_type", _kind)
+    first, count = int(simulation.days["day"].iloc[0]), len(simulation.days)
+    return {kind: sent.where(email_type=kind).from_number("day", first, count) for kind in KINDS}
 
 
-def _by_reason(emails: pd.DataFrame, outcome: str) -> dict[str, int]:
-    reasons = emails["reason"][is_label(emails["outcome"], [outcome])].value_counts()
-    return {str(reason): int(count) for reason, count in reasons.items() if count}
+def _kind(email_type: Label) -> Label:
+    if email_type in KINDS:
+        return email_type
+    return _FOLLOW_UPS if str(email_type).startswith(FOLLOW_UP_PREFIX) else _CAMPAIGNS
 
 
-def _by(emails: pd.DataFrame, column: str) -> dict[str, dict[str, int]]:
-    """Return a label of a column to each of ``OUTCOMES`` to the number of emails; only labels that occur."""
-    counts = emails.groupby([column, "outcome"], observed=True).size().reset_index(name="emails")
-    rows: dict[str, dict[str, int]] = {}
-    for row in counts.to_dict("records"):
-        of_label = rows.setdefault(str(row[column]), dict.fromkeys(OUTCOMES, 0))
-        of_label[str(row["outcome"])] = int(row["emails"])
-    return rows
+def _by_reason(counts: Cube, outcome: str) -> dict[str, int]:
+    reasons = counts.where(outcome=outcome).most_frequent("reason")
+    return {reason: emails for reason, emails in reasons.items() if reason is not None}
+
+
+def _by(counts: Cube, axis: str) -> dict[str, dict[str, int]]:
+    """Return a label of an axis to each of ``OUTCOMES`` to the number of emails; only labels that occur."""
+    return {
+        label: dict.fromkeys(OUTCOMES, 0) | outcomes
+        for label, outcomes in counts.table(axis, "outcome").items()
+        if label is not None
+    }

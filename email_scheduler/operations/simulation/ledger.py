@@ -8,9 +8,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from email_scheduler.planning.dates import Flags
-from email_scheduler.planning.frames import DATE, EMAIL_SCHEDULES, ID, LABEL, NUMBER, Frame
+from email_scheduler.planning.frames import DATE, ID, LABEL, NUMBER, Frame
 from email_scheduler.planning.labels import ALL_SKIP_REASONS, is_label, labels
-from email_scheduler.planning.packing import Keys, SortedIds, pack
+from email_scheduler.planning.matching import Positions, match_occurrences
+from email_scheduler.planning.packing import SortedIds
 from email_scheduler.planning.plan import Plan
 from email_scheduler.planning.registry.email_types import PRE_SCHEDULED
 from email_scheduler.planning.registry.reasons import (
@@ -116,7 +117,7 @@ class Ledger:
         is_settled = np.zeros(len(rows), np.bool_)
         before = self._open
         if before is not None:
-            match = _match(before.rows, rows)
+            match = match_occurrences(before.rows, rows)
             self._settle_those_that_are_gone(before, np.flatnonzero(match < 0), day)
             found = np.flatnonzero(match >= 0)
             here = match[found]
@@ -144,7 +145,7 @@ class Ledger:
         """Return how many emails of the last plan are neither sent nor settled."""
         return 0 if self._open is None else int(np.count_nonzero(~self._open.is_settled))
 
-    def _settle_those_that_are_gone(self, before: _Open, gone: npt.NDArray[np.int64], day: int) -> None:
+    def _settle_those_that_are_gone(self, before: _Open, gone: Positions, day: int) -> None:
         gone = gone[~before.is_settled[gone]]
         rows = before.rows.take(gone)
         self._settle(rows, day, *_unsent(_reasons(rows), before.room[gone]))
@@ -182,7 +183,7 @@ class Ledger:
         }
         self._settled.append(SETTLED_EMAILS.build(columns))
 
-    def _compare(self, before: pd.DataFrame, now: pd.DataFrame, match: npt.NDArray[np.int64]) -> None:
+    def _compare(self, before: pd.DataFrame, now: pd.DataFrame, match: Positions) -> None:
         is_promise = is_label(before["status"], [PRE_SCHEDULED])
         promised = np.flatnonzero(is_promise & (before["initial_email_id"].to_numpy() == 0))
         kept = promised[match[promised] >= 0]
@@ -209,31 +210,3 @@ def _unsent(reasons: Codes, room: Codes) -> tuple[npt.NDArray[np.integer], Codes
 def _reasons(rows: pd.DataFrame) -> Codes:
     codes: Codes = rows["skip_reason"].cat.codes.to_numpy().astype(np.int16)
     return codes
-
-
-def _match(before: pd.DataFrame, now: pd.DataFrame) -> npt.NDArray[np.int64]:
-    """Return for each row the position of the row of the next plan for the same occurrence, -1: none."""
-    keys = _keys(before, now)
-    wanted, there = keys[: len(before)], keys[len(before) :]
-    if len(there) == 0:
-        return np.full(len(wanted), -1)
-    order = np.argsort(there)
-    place = np.minimum(there[order].searchsorted(wanted), len(there) - 1)
-    return np.where(there[order[place]] == wanted, order[place], -1)
-
-
-def _keys(*frames: pd.DataFrame) -> Keys:
-    columns = []
-    for name in EMAIL_SCHEDULES.key:
-        values = []
-        for frame in frames:
-            column = frame[name].array
-            is_follow_up = frame["initial_email_id"].to_numpy() != 0
-            # what a contact does may change the type of its follow-up
-            values.append(
-                np.where(is_follow_up, _NONE, column.codes)
-                if isinstance(column, pd.Categorical)
-                else column.to_numpy()
-            )
-        columns.append(np.concatenate(values))
-    return pack(columns)

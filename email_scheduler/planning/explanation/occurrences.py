@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from email_scheduler.planning.campaigns import OPEN_TARGET_STATUSES
-from email_scheduler.planning.dates import to_day
+from email_scheduler.planning.dates import Days, to_day
 from email_scheduler.planning.explanation.deciding import (
     counted_emails,
     deciding_rule,
@@ -34,7 +34,7 @@ from email_scheduler.planning.explanation.results import (
     Occurrence,
     Rule,
 )
-from email_scheduler.planning.handled import ANY_DAY, THAT_DAY, THAT_YEAR, is_handled
+from email_scheduler.planning.handled import is_handled, tolerance_of_campaigns
 from email_scheduler.planning.registry.email_types import (
     FOLLOW_UP_PREFIX,
     POST_WINDOW,
@@ -283,19 +283,18 @@ def _answering_rows(facts: Facts, contact_id: int, key: Key) -> tuple[int, ...]:
             "event_date": np.array([to_day(event_date)], np.int32),
         }
     )
-    tolerance = np.array([_tolerance(facts, contact_id, instance_id)], np.int32)
+    tolerance = np.full(1, _tolerance(facts, contact_id, instance_id))
     dates = facts.config.aep_config.default_dates
     rows = (of_type.iloc[number : number + 1] for number in range(len(of_type)))
     answers = [int(row["id"].iloc[0]) for row in rows if is_handled(occurrence, row, dates, tolerance)[0]]
     return tuple(sorted(answers))
 
 
-def _tolerance(facts: Facts, contact_id: int, instance_id: int) -> int:
+def _tolerance(facts: Facts, contact_id: int, instance_id: int) -> Days:
     own = [each for each in facts.targets(contact_id) if each["campaign_instance_id"] == instance_id]
-    if any(each["status"] in OPEN_TARGET_STATUSES for each in own):
-        return THAT_DAY
+    is_listed = any(each["status"] in OPEN_TARGET_STATUSES for each in own)
     instance = facts.basis.instances.get(instance_id)
-    return THAT_YEAR if instance is not None and instance.is_yearly else ANY_DAY
+    return tolerance_of_campaigns(is_listed, instance is not None and instance.is_yearly)
 
 
 def follow_up_occurrences(emails: Emails) -> list[Occurrence]:

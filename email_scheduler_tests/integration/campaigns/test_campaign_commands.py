@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from email_scheduler.cli import shared
+from email_scheduler.cli import show
 from email_scheduler_tests.command_line import Outcome, run_command
 from email_scheduler_tests.integration.campaigns.campaign_database import CampaignDatabase
 
@@ -23,7 +23,7 @@ def command(
 ) -> Command:
     """Run a command on the database, in a directory without a configuration."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(shared.out, "width", 200)
+    monkeypatch.setattr(show.out, "width", 200)
 
     def run(*arguments: str, on: tuple[str, ...] = ("--database", database.url)) -> Outcome:
         return run_command(monkeypatch, capsys, *arguments, *on)
@@ -241,3 +241,9 @@ def test_either_a_database_or_an_organisation_has_to_be_named(command: Command, 
     outcome = command("campaigns", "types", on=on)
     assert outcome.code == 2
     assert "accepted is either --organization NAME or --database URL" in outcome.err
+
+
+def test_a_table_shows_values_as_they_are(command: Command) -> None:
+    created = command("campaigns", "instances", "create", "promo/marked", "email_template=[red]sale :fire:")
+    assert created.code == 0, created.err
+    assert "[red]sale :fire:" in command("campaigns", "show", "promo/marked").out

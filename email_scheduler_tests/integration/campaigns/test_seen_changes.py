@@ -6,7 +6,7 @@ from datetime import date
 import pandas as pd
 import pytest
 
-from email_scheduler.cli.app import as_object
+from email_scheduler.cli.plan import as_object
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.errors import StalePlanError
 from email_scheduler.operations.campaigns import ById
