@@ -110,7 +110,7 @@ def random_state_rules(rng: random.Random, today: date) -> dict[str, object]:
         "year_round_exclusion": [state for state in RULED_STATES if rng.random() < 0.1],
         "age_76_plus_exclusion": [state for state in RULED_STATES if rng.random() < 0.25],
         "exclude_when_anchor_missing": rng.random() < 0.3,
-        "birthday_windows": random_windows(rng, today, 0.45),
+        "birthday_windows": by_age(rng, random_windows(rng, today, 0.45)),
         "effective_date_windows": random_windows(rng, today, 0.3),
     }
 
@@ -123,6 +123,19 @@ def random_windows(rng: random.Random, today: date, share: float) -> dict[str, o
             several = [random_window(rng, today) for _ in range(rng.choice([1, 2, 3]))]
             windows[state] = several if rng.random() < 0.4 else several[0]
     return windows
+
+
+def by_age(rng: random.Random, windows: dict[str, object]) -> dict[str, object]:
+    """Let some windows exist only for some ages: of which contacts become 75 or 76, many have one or none."""
+
+    def limited(window: dict[str, object]) -> dict[str, object]:
+        limits = {"min_age": rng.randint(60, 78), "max_age": rng.randint(78, 90)}
+        return window | {name: age for name, age in limits.items() if rng.random() < 0.2}
+
+    return {
+        state: [limited(each) for each in entry] if isinstance(entry, list) else limited(entry)
+        for state, entry in windows.items()
+    }
 
 
 def random_window(rng: random.Random, today: date) -> dict[str, object]:

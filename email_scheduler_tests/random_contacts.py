@@ -12,8 +12,18 @@ from email_scheduler_tests.random_configuration import RULED_STATES
 
 STATES = (*RULED_STATES, "FL", "KY", "DC")
 UNREADABLE_DATES = ("1950-02-30", "1899-12-31", "03/10/1950", "unknown", "1950-3-10", "1950-03-10x", "1900")
-INVALID_EMAILS = (None, "", "  ", "a@b", "a b@c.de", "x@y.", "@b.co", "a@@b.co", "a@b.c@d.e", "none")
-INVALID_ZIP_CODES = (None, "", " ", "00000", "99999", "7500", "12", "750011", "75001-", "75001-12", "7500A")
+INVALID_EMAILS = (None, "", "  ", "a@b", "a b@c.de", "x@y.", "@b.co", "a@@b.co", "a@b.c@d.e", "none",
+    "a..b@c.de", ".a@b.co", "a@b..co", "a@b.co.", "<a@b.co>", "'a@b.co", "mailto:a@b.co", "a@10.0.0.1",
+    "x@-b.co", "a\u200b@b.co", "\ufeffa@b.co", "a" * 65 + "@b.co", "a@" + "b" * 64 + ".co")  # fmt: skip
+INVALID_ZIP_CODES = (None, "", " ", "00000", "99999", "7500", "12", "750011", "75001-", "75001-12", "7500A",
+    "75001.00", "2134.5", '="75001', "75001'", "5011234", "''75001")  # fmt: skip
+NAMES = {"MA": "Massachusetts", "CA": " CALIFORNIA", "CT": "connecticut", "DC": "District  of\nColumbia"}
+# of five addresses
+SPELLINGS = (
+    "jürgen@example.com", "JÜRGEN@Example.com", "ju\u0308rgen@example.com", "STRASSE@b.example",
+    "straße@b.example", "x@münchen.example", "X@xn--mnchen-3ya.example",
+    "\u212aim@example.com", "kim@example.com", " o'neil@b.co",
+)  # fmt: skip
 
 
 @functools.cache
@@ -113,11 +123,29 @@ def written(rng: random.Random, day: date) -> str:
 def random_zip_code(rng: random.Random, state: str) -> tuple[str | None, str | None]:
     """Return a ZIP of a state, in any of its forms, and what stands in the column ``state``."""
     zip_code: str | None = rng.choice(zip_codes_of(state))
-    stated = rng.choice([None, None, "", " ", state, state, state.lower(), f" {state} ", "FL", "California"])
+    stated = rng.choice(
+        [
+            None,
+            None,
+            "",
+            " ",
+            state,
+            state,
+            state.lower(),
+            f" {state} ",
+            "FL",
+            "California",
+            "new\t \u2003York",
+            "Jersey",
+            NAMES.get(state),
+        ]
+    )
     if rng.random() < 0.15:
         zip_code = rng.choice([f"{zip_code}-1234", f"{zip_code}1234", f" {zip_code} ", f"{zip_code} "])
     if rng.random() < 0.5 and zip_code.startswith("0"):
-        zip_code = zip_code.strip()[:5].lstrip("0") + rng.choice(["", "", "-0123"])
+        zip_code = zip_code.strip()[:5].lstrip("0") + rng.choice(["", "", "-0123", "0123"])
+    if rng.random() < 0.1:
+        zip_code = rng.choice(['="{}"', "'{}", "{}.0", '  ="{}"']).format(zip_code.strip())
     if rng.random() < 0.06:
         zip_code = rng.choice(INVALID_ZIP_CODES)
     return zip_code, stated
@@ -129,6 +157,8 @@ def random_email(rng: random.Random, contact_id: int, ids: list[int]) -> str | N
     if chance < 0.07:
         return rng.choice(INVALID_EMAILS)
     if chance < 0.14:
+        return rng.choice(SPELLINGS)
+    if chance < 0.2:
         return f"  Contact{rng.choice(ids)}@EXAMPLE.com "
     return f"contact{contact_id}@example.com"
 

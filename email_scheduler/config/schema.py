@@ -30,6 +30,7 @@ from email_scheduler.config.sections import (
 )
 from email_scheduler.config.state_rules import (
     DEFAULT_PRE_WINDOW_EXCLUSION_DAYS,
+    BirthdayWindow,
     StateRules,
     Window,
     default_state_rules,
@@ -67,6 +68,7 @@ __all__ = [
     "AepConfig",
     "Alerts",
     "Audit",
+    "BirthdayWindow",
     "CampaignInstance",
     "CampaignType",
     "Database",
@@ -211,7 +213,11 @@ class LoadBalancing(Section):
 
 
 @with_fields(
-    Priority, {each.name: (each.priority, f"of the {each.text}") for each in ANNIVERSARY_EMAILS.values()}
+    Priority,
+    {
+        each.name: (each.priority, f"of the {each.text}; lower numbers go first")
+        for each in ANNIVERSARY_EMAILS.values()
+    },
 )
 class Priorities(Section):
     """The priority of each email type that no campaign sets; lower numbers win."""

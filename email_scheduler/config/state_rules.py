@@ -5,6 +5,7 @@ from typing import Annotated, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from email_scheduler.config.values import (
+    Age,
     DaysEitherWay,
     Flag,
     IsoDate,
@@ -69,6 +70,24 @@ class Window(Section):
         return self
 
 
+class BirthdayWindow(Window):
+    """One exclusion window around the birthday, which may concern some ages only."""
+
+    min_age: Age | None = Field(
+        default=None,
+        description="only birthdays on which the contact becomes at least this old have the window",
+    )
+    max_age: Age | None = Field(
+        default=None, description="only birthdays on which the contact becomes at most this old have it"
+    )
+
+    @model_validator(mode="after")
+    def _concerns_an_age(self) -> Self:
+        if self.min_age is not None and self.max_age is not None and self.min_age > self.max_age:
+            raise refusal(f"a min_age ({self.min_age}) that is not above max_age ({self.max_age})")
+        return self
+
+
 def _one_or_several(value: object) -> object:
     if isinstance(value, dict | Window):
         return (value,)
@@ -78,6 +97,7 @@ def _one_or_several(value: object) -> object:
 
 
 Windows = dict[StateCode, Annotated[tuple[Window, ...], BeforeValidator(_one_or_several)]]
+BirthdayWindows = dict[StateCode, Annotated[tuple[BirthdayWindow, ...], BeforeValidator(_one_or_several)]]
 
 
 class StateRules(Section):
@@ -89,10 +109,10 @@ class StateRules(Section):
     )
     exclude_when_anchor_missing: Flag = Field(
         default=False,
-        description="in a state with a window, whether a contact whose date is missing gets nothing. One"
-        " whose date is unreadable never gets anything there",
+        description="in a state with a window, or with the rule about ages, whether a contact whose date"
+        " is missing gets nothing. One whose date is unreadable never gets anything there",
     )
-    birthday_windows: Windows = Field(default_factory=dict, description="windows around the birthday")
+    birthday_windows: BirthdayWindows = Field(default_factory=dict, description="windows around the birthday")
     effective_date_windows: Windows = Field(
         default_factory=dict, description="windows around the anniversary of the effective date"
     )

@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from email_scheduler.planning.addresses import address_keys, are_valid
 from email_scheduler.planning.dates import Flags, date_parts, parse_dates, to_day
 from email_scheduler.planning.frames import (
     CONTACT_ISSUES,
@@ -21,7 +22,7 @@ from email_scheduler.planning.frames import (
 )
 from email_scheduler.planning.registry.reasons import INVALIDATING_ISSUES, ISSUES
 from email_scheduler.planning.texts import WHITESPACE, codes_and_texts, to_arrow, trim
-from email_scheduler.planning.zip_codes import STATE_DTYPE, STATES, state_codes_by_zip
+from email_scheduler.planning.zip_codes import STATE_DTYPE, STATES_AS_WRITTEN, state_codes_by_zip
 
 FIRST_DATE: Final = date(1900, 1, 1)
 LAST_EFFECTIVE_DATE: Final = date(2100, 12, 31)
@@ -29,11 +30,13 @@ LAST_EFFECTIVE_DATE: Final = date(2100, 12, 31)
 _FIELDS: Final = list(dict.fromkeys(issue.field for issue in ISSUES.values()))
 _FIELD_DTYPE: Final = pd.CategoricalDtype(pd.Index(_FIELDS, dtype="str"))
 _ISSUE_DTYPE: Final = pd.CategoricalDtype(pd.Index(list(ISSUES), dtype="str"))
-# What stands for bytes that are no text, and what ends a text for most programs.
-_NO_TEXT: Final = "\ufffd\0"
-_EMAIL: Final = "^[^@{0}]+@[^@{0}]+\\.[^@{0}]+\\z".format(
-    "".join(f"\\x{{{ord(c):x}}}" for c in WHITESPACE + _NO_TEXT)
-)
+# What spreadsheets put around a ZIP: ="02134", '02134, and 2134.0 in a column of numbers.
+_SPREADSHEET: Final = (('^="(.*)"\\z', r"\1"), ("^'", ""), (r"^([0-9]+)\.0\z", r"\1"))
+_WHOLE_ZIP: Final = r"^[0-9]{5}(-[0-9]{4}|[0-9]{4})?\z"
+# Without its leading zeros: three or four digits, or eight of nine.
+_LAST_ZIP: Final = 99_999
+_TRUNCATED_ZIP: Final = r"^([0-9]{3,4}(-[0-9]{4})?|[0-9]{8})\z"
+_WHITE_SPACE: Final = "[{}]+".format("".join(f"\\x{{{ord(each):x}}}" for each in WHITESPACE))
 _NO_STATE: Final = -1
 _BLANK_STATE: Final = -2
 _OTHER_STATE: Final = -3
@@ -75,14 +78,15 @@ def validate_contacts(
     ids = table["id"].to_numpy()
     has_no_id = ids == NO_CONTACT
     CONTACTS_TABLE.check_key(table[~has_no_id] if has_no_id.any() else table)
-    address = pc.utf8_lower(trim(to_arrow(table["email"])))
+    email = to_arrow(table["email"])
+    address = address_keys(email)
     state, is_missing_zip, is_mismatch = _state_codes(table["zip_code"], table["state"])
     is_missing_email = _flags(pc.fill_null(pc.equal(address, ""), True))
     reasons = np.select(
         [
             has_no_id,
             is_missing_email,
-            ~_flags(pc.fill_null(pc.match_substring_regex(address, _EMAIL), False)),
+            ~_flags(pc.fill_null(are_valid(email), False)),
             is_missing_zip,
             state == _NO_STATE,
             _is_suppressed(ids, address, SUPPRESSIONS_TABLE.check(suppressions), as_of),
@@ -140,11 +144,16 @@ def _state_codes(zip_codes: pd.Series, states: pd.Series) -> tuple[npt.NDArray[n
 def _read_zip_codes(texts: pd.Series) -> tuple[npt.NDArray[np.int64], Flags, npt.NDArray[np.int64], Flags]:
     codes, uniques = codes_and_texts(texts)
     trimmed = trim(uniques)
-    is_whole = _flags(pc.match_substring_regex(trimmed, r"^[0-9]{5}(-[0-9]{4}|[0-9]{4})?\z"))
-    is_truncated = _flags(pc.match_substring_regex(trimmed, r"^[0-9]{3,4}(-[0-9]{4})?\z"))
+    text = trimmed
+    for wrapping, content in _SPREADSHEET:
+        text = pc.replace_substring_regex(text, wrapping, content)
+    is_whole = _flags(pc.match_substring_regex(text, _WHOLE_ZIP))
+    is_truncated = _flags(pc.match_substring_regex(text, _TRUNCATED_ZIP))
     is_zip = is_whole | is_truncated
-    digits = pc.replace_substring_regex(pc.if_else(pa.array(is_zip), trimmed, "0"), r"^([0-9]{1,5}).*", r"\1")
-    numbers = np.where(is_zip, pc.cast(digits, pa.int64()).to_numpy(zero_copy_only=False), -1)
+    digits = pc.replace_substring_regex(pc.if_else(pa.array(is_zip), text, "0"), "-[0-9]{4}$", "")
+    numbers = pc.cast(digits, pa.int64()).to_numpy(zero_copy_only=False)
+    # eight or nine digits are a ZIP and four more
+    numbers = np.where(is_zip, np.where(numbers > _LAST_ZIP, numbers // 10_000, numbers), -1)
     return (
         np.append(numbers, -1)[codes],
         np.append(is_truncated, False)[codes],
@@ -155,9 +164,12 @@ def _read_zip_codes(texts: pd.Series) -> tuple[npt.NDArray[np.int64], Flags, npt
 
 def _state_column(texts: pd.Series) -> npt.NDArray[np.int16]:
     codes, uniques = codes_and_texts(texts)
-    upper = pc.utf8_upper(trim(uniques))
-    position = pc.fill_null(pc.index_in(upper, pa.array(STATES, pa.large_string())), _OTHER_STATE)
-    values = pc.if_else(pc.equal(upper, ""), _BLANK_STATE, position).to_numpy(zero_copy_only=False)
+    words = pc.replace_substring_regex(trim(uniques), _WHITE_SPACE, " ")
+    position = pc.index_in(pc.utf8_upper(words), pa.array(list(STATES_AS_WRITTEN), pa.large_string()))
+    state = pc.take(pa.array(list(STATES_AS_WRITTEN.values()), pa.int64()), position)
+    values = pc.if_else(pc.equal(words, ""), _BLANK_STATE, pc.fill_null(state, _OTHER_STATE)).to_numpy(
+        zero_copy_only=False
+    )
     return np.append(values.astype(np.int16), np.int16(_BLANK_STATE))[codes]
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from email_scheduler.config.schema import StateRules, Window
+from email_scheduler.config.schema import BirthdayWindow, StateRules, Window
 from email_scheduler.planning.dates import Anchors, Days, Flags, to_day, years_of
 from email_scheduler.planning.registry.reasons import EXCLUSIONS
 from email_scheduler.planning.zip_codes import STATES
@@ -23,6 +23,7 @@ ReasonCodes = npt.NDArray[np.int16]
 
 FOREVER: Final = 1 << 29
 AGE_LIMIT: Final = 76
+_ANY_AGE: Final = 1 << 15
 ALLOWED: Final = 0
 # How far after an ideal date the end of a window is looked for (section 7).
 SEARCH_DAYS: Final = 366
@@ -44,6 +45,7 @@ class _Rule:
         first_offset, last_offset: The window around an anniversary, days, both inclusive.
         is_month_start: Whether the window is counted from the first of the anniversary's month.
         valid_from, valid_to: The days between which the rule is law, both inclusive.
+        min_age, max_age: The age of the contacts on the anniversaries that have the window, both inclusive.
     """
 
     kind: int
@@ -54,6 +56,8 @@ class _Rule:
     is_month_start: Flags
     valid_from: Days
     valid_to: Days
+    min_age: Days
+    max_age: Days
 
     @classmethod
     def of(cls, kind: int, windows: dict[str, Window | None]) -> "_Rule":
@@ -61,6 +65,8 @@ class _Rule:
         offsets, valid = np.zeros((2, count), np.int32), np.zeros((2, count), np.int32)
         applies, is_month_start = np.zeros(count, np.bool_), np.zeros(count, np.bool_)
         valid[0], valid[1] = -FOREVER, FOREVER
+        ages = np.zeros((2, count), np.int32)
+        ages[1] = _ANY_AGE
         for state, window in windows.items():
             code = STATES.index(state)
             applies[code] = True
@@ -69,7 +75,14 @@ class _Rule:
                 is_month_start[code] = window.use_month_start
                 valid[0, code] = -FOREVER if window.valid_from is None else to_day(window.valid_from)
                 valid[1, code] = FOREVER if window.valid_to is None else to_day(window.valid_to)
-        return cls(kind, windows, applies, offsets[0], offsets[1], is_month_start, valid[0], valid[1])
+            if isinstance(window, BirthdayWindow):
+                ages[0, code] = window.min_age or 0
+                ages[1, code] = _ANY_AGE if window.max_age is None else window.max_age
+        first, last = offsets
+        valid_from, valid_to = valid
+        return cls(
+            kind, windows, applies, first, last, is_month_start, valid_from, valid_to, ages[0], ages[1]
+        )
 
 
 @dataclass(frozen=True)
@@ -179,7 +192,7 @@ class ExclusionWindows:
                 if start > last or end < day[0]:
                     break
                 is_counted = rule.kind in (_BIRTHDAY, _EFFECTIVE)
-                anchor = int(self._next_event(rule, rows, day)[0]) if is_counted else None
+                anchor = int(self._next_event(rule, rows, day)[0][0]) if is_counted else None
                 kind = EXCLUSION_KINDS[rule.kind]
                 yield ExcludedInterval(kind, state, start, end, anchor, rule.windows.get(state))
                 day = np.array([end + 1], np.int32)
@@ -205,25 +218,30 @@ class ExclusionWindows:
             return births.anniversaries(births.year + AGE_LIMIT), valid_to
         if rule.kind not in (_BIRTHDAY, _EFFECTIVE):
             return valid_from, valid_to
-        event = self._next_event(rule, rows, days)
+        event, has_window = self._next_event(rule, rows, days)
         first_offset, last_offset = rule.first_offset[states], rule.last_offset[states]
         start = np.maximum(event + first_offset, valid_from)
         end = np.minimum(event + last_offset, valid_to)
-        is_law = start <= end
+        is_law = has_window & (start <= end)
         return np.where(is_law, start, FOREVER).astype(np.int32), np.where(is_law, end, -FOREVER).astype(
             np.int32
         )
 
-    def _next_event(self, rule: _Rule, rows: Rows, days: Days) -> Days:
-        """Return the anniversary that the rule's first interval on or after each day is counted from."""
+    def _next_event(self, rule: _Rule, rows: Rows, days: Days) -> tuple[Days, Flags]:
+        """Return the anniversary that the rule's first interval on or after each day is counted from.
+
+        The flags say whether there is one: a contact can be too old for the rule.
+        """
         states = self._states[rows]
         anchors = (self.births if rule.kind == _BIRTHDAY else self.effectives).take(rows)
         anchors = anchors.first_of_month(rule.is_month_start[states])
         # the anniversary from which an interval reaches this day is the earliest that is not before this one
         reached = np.maximum(days, rule.valid_from[states]) - rule.last_offset[states]
-        year = np.maximum(years_of(reached), anchors.year)
+        year = np.maximum(years_of(reached), anchors.year + rule.min_age[states])
         event = anchors.anniversaries(year)
-        return np.where(event < reached, anchors.anniversaries(year + 1), event)
+        is_before = event < reached
+        event = np.where(is_before, anchors.anniversaries(year + 1), event)
+        return event, year + is_before <= anchors.year + rule.max_age[states]
 
 
 def _compile(rules: StateRules) -> list[_Rule]:
@@ -237,5 +255,6 @@ def _compile(rules: StateRules) -> list[_Rule]:
         for slot in range(slots):
             windows: dict[str, Window | None] = {s: w[slot] for s, w in by_state.items() if slot < len(w)}
             compiled += [_Rule.of(kind, windows), _Rule.of(unknown, windows)]
-    compiled.append(_Rule.of(_AGE, dict.fromkeys(rules.age_76_plus_exclusion)))
+    by_age = dict.fromkeys(rules.age_76_plus_exclusion)
+    compiled += [_Rule.of(_AGE, by_age), _Rule.of(_BIRTH_UNKNOWN, by_age)]
     return [rule for rule in compiled if rule.applies.any()]

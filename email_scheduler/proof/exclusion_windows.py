@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from email_scheduler.config.schema import SchedulerConfig, Window
+from email_scheduler.config.schema import BirthdayWindow, SchedulerConfig, Window
 from email_scheduler.planning.frames import NO_DATE
 from email_scheduler.proof.arithmetic import (
     FOLLOW_UP,
@@ -189,6 +189,8 @@ class Windows:
         if birth is not None and state in rules.age_76_plus_exclusion:
             turns_76 = anniversaries(birth.month, birth.day, birth.year + 76)
             yield _Stretch(AGE_76_PLUS, np.where(birth.is_known, turns_76, FOREVER), FOREVER)
+            closed_from = np.where(birth.closes_every_day, LONG_AGO, FOREVER).astype(np.int32)
+            yield _Stretch(BIRTH_DATE_UNKNOWN, closed_from, FOREVER)
 
 
 def _around(
@@ -212,9 +214,18 @@ def _around(
             year = np.clip(first_year + later, 1, 9999)
             day_of_month = np.int32(1) if window.use_month_start else anchor.day
             event = anniversaries(anchor.month, np.asarray(day_of_month), year)
-            holds = anchor.is_known & (year >= anchor.year)
+            holds = anchor.is_known & (year >= anchor.year) & _has_the_age(window, year - anchor.year)
             opens = np.where(holds, np.maximum(event + begins, valid_from), FOREVER)
             yield _Stretch(window_reason, opens, np.minimum(event + ends, valid_to))
+
+
+def _has_the_age(window: Window, ages: Numbers) -> Flags:
+    """Return whether a window exists for those who become that old."""
+    if not isinstance(window, BirthdayWindow):
+        return np.ones(len(ages), dtype=bool)
+    least = 0 if window.min_age is None else window.min_age
+    old_enough: Flags = ages >= least
+    return old_enough if window.max_age is None else old_enough & (ages <= window.max_age)
 
 
 def _year_of(days: Days) -> Numbers:

@@ -4,6 +4,7 @@ One row for each occurrence, one follow-up for each contact and initial email (s
 people who have unsubscribed or bounced (section 4).
 """
 
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from functools import partial
@@ -285,9 +286,37 @@ def check_suppressed(
     if not len(suppressed):
         return
     is_named = inputs.contacts["id"].isin(suppressed)
-    address = inputs.contacts["email"].astype("str").str.strip().str.lower()
+    address = inputs.contacts["email"].astype("object").map(_meaning, na_action="ignore")
     found = inputs.contacts["id"][is_named | (address.isin(address[is_named].dropna()) & (address != ""))]
     who = positions.of(found.to_numpy())
     is_suppressed = np.zeros(len(positions.ids) + 1, dtype=bool)
     is_suppressed[who[who >= 0]] = True
     violations.rows("suppressed_contact", np.flatnonzero(rows.is_planned & is_suppressed[rows.who]))
+
+
+def _meaning(address: str) -> str:
+    """Return what all spellings of an address have in common (section 1)."""
+    text = address.strip()
+    if text.isascii() and "xn--" not in text.lower():
+        return text.lower()
+    # what is left to do after a pass is done by the next one
+    while (simpler := _simpler(text)) != text:
+        text = simpler
+    return text
+
+
+def _simpler(address: str) -> str:
+    text = unicodedata.normalize("NFKC", address.strip()).casefold()
+    at = text.rfind("@") + 1
+    if at == 0:
+        return text
+    labels = text[at:].split(".")
+    for number, label in enumerate(labels):
+        if label.startswith("xn--"):
+            try:
+                decoded = label[4:].encode("ascii").decode("punycode")
+                decoded.encode("utf-8")
+            except UnicodeError:
+                continue
+            labels[number] = unicodedata.normalize("NFKC", decoded).casefold()
+    return text[:at] + ".".join(labels)

@@ -68,7 +68,7 @@ def planned_twice(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     database.insert(
         "contact_suppressions",
-        {"contact_id": SUPPRESSED, "reason": "unsubscribed", "suppressed_at": "2026-11-24T01:00:00"},
+        {"contact_id": SUPPRESSED, "reason": "unsubscribed", "suppressed_at": "2026-11-25T01:00:00"},
     )
     plan_and_publish(database.url, AFTER, SECOND)
     return database.path

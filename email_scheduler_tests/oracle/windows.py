@@ -54,8 +54,13 @@ class Windows:
                     return f"{date_name} date unknown in {state}"
                 if anchor is not None and is_in_window(window, anchor, day):
                     return f"{window_name} exclusion window in {state}"
-        if state in self.rules.age_76_plus_exclusion and is_aged_76(contact, day):
-            return f"Age 76+ exclusion in {state}"
+        if state in self.rules.age_76_plus_exclusion:
+            if contact.birth_date is None and (
+                contact.is_birth_date_unreadable or self.rules.exclude_when_anchor_missing
+            ):
+                return f"Birth date unknown in {state}"
+            if is_aged_76(contact, day):
+                return f"Age 76+ exclusion in {state}"
         return None
 
 
@@ -63,6 +68,12 @@ def is_aged_76(contact: Contact, day: date) -> bool:
     """Section 5, rule 4; nobody is, whose birth date is not known."""
     birth_date = contact.birth_date
     return birth_date is not None and day >= anniversary(birth_date, birth_date.year + 76)
+
+
+def is_of_the_age(window: object, age: int) -> bool:
+    """Section 5: a birthday window may exist only for those who become so old, both ages inclusive."""
+    least, most = getattr(window, "min_age", None), getattr(window, "max_age", None)
+    return (least is None or age >= least) and (most is None or age <= most)
 
 
 def is_law(window: object, day: date) -> bool:
@@ -78,7 +89,7 @@ def is_in_window(window: object, anchor: date, day: date) -> bool:
     after = window.window_after_days
     years_around = 2 + max(abs(before), abs(after)) // 365
     for year in range(day.year - years_around, day.year + years_around + 1):
-        if year < anchor.year:
+        if year < anchor.year or not is_of_the_age(window, year - anchor.year):
             continue
         a = anniversary(anchor, year)
         if window.use_month_start:

@@ -50,6 +50,9 @@ def windows(draw: st.DrawFn) -> dict[str, object]:
     }
 
 
+ages = st.fixed_dictionaries({}, optional={"min_age": st.integers(60, 77), "max_age": st.integers(77, 99)})
+
+
 @st.composite
 def configurations(draw: st.DrawFn) -> SchedulerConfig:
     rules = {
@@ -59,6 +62,8 @@ def configurations(draw: st.DrawFn) -> SchedulerConfig:
     }
     for kind in ("birthday_windows", "effective_date_windows"):
         own = draw(st.lists(windows(), max_size=2))
+        if kind == "birthday_windows":
+            own = [window | draw(ages) for window in own]
         rules[kind] = {"CA": own} if own else {}
     return SchedulerConfig.model_validate({"state_rules": rules})
 
@@ -74,6 +79,12 @@ def is_in_window(anchor: date, window: Window, day: date) -> bool:
     if (window.valid_from and day < window.valid_from) or (window.valid_to and day > window.valid_to):
         return False
     for year in range(max(anchor.year, day.year - 3), day.year + 4):
+        if (
+            not (getattr(window, "min_age", None) or 0)
+            <= year - anchor.year
+            <= (200 if getattr(window, "max_age", None) is None else window.max_age)
+        ):
+            continue
         event = anniversary(anchor, year)
         if window.use_month_start:
             event = event.replace(day=1)
@@ -104,6 +115,9 @@ def reason_of(config: SchedulerConfig, person: Person, day: date) -> str | None:
             if anchor is not None and is_in_window(anchor, window, day):
                 return "Birthday exclusion window" if name == "Birth" else "Effective date exclusion window"
     born = person.birth_date
+    unknown = person.is_birth_date_unreadable or rules.exclude_when_anchor_missing
+    if "CA" in rules.age_76_plus_exclusion and born is None and unknown:
+        return "Birth date unknown"
     if "CA" in rules.age_76_plus_exclusion and born and day >= anniversary(born, born.year + 76):
         return "Age 76+ exclusion"
     return None

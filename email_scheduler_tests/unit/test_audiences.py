@@ -103,6 +103,7 @@ def test_the_state_is_that_of_the_zip_and_not_the_column() -> None:
     ]
     assert taken({"state": "TX"}, *people) == [1, 3]
     assert taken({"STATE": ["tx", "FL"]}, *people) == [1, 3, 4]
+    assert taken({"state": {"not": ["FL", "ny"]}}, *people) == [1, 3]
 
 
 @pytest.mark.parametrize(
@@ -119,6 +120,8 @@ def test_the_state_is_that_of_the_zip_and_not_the_column() -> None:
         ({"max": 6.99}, []),
         ("étoile", [9]),
         ("Étoile", []),
+        ({"not": "Acme"}, [4, 5, 6, 7, 8, 9]),
+        ({"not": ["acme", None, 7]}, [8, 9]),
     ],
 )
 def test_a_value_of_a_column_of_the_agencys_own(condition: object, expected: list[int]) -> None:
@@ -154,6 +157,7 @@ def test_month_and_year_of_a_date_unless_there_is_a_column_of_that_name() -> Non
     assert taken({"effective_month": [6, 7]}, *people) == [1]
     assert taken({"effective_month": {"max": 9}}, *people) == [1]
     assert taken({"effective_year": {"min": 2020}}, *people) == [2]
+    assert taken({"effective_year": {"not": 2020}}, *people) == [1]
     assert taken({"effective_year": {"max": 2020}}, *people) == [1, 2]
     assert taken({"review_month": 6}, *people) == [1]
     assert taken({"review_year": 2020}, *people) == [1, 2]

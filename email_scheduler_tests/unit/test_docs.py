@@ -165,7 +165,7 @@ def test_every_email_type_and_status_is_explained(word: str) -> None:
 
 
 def test_every_rule_of_the_proof_is_described_and_no_other() -> None:
-    assert set(described(section(text_of("architecture.md"), "## The proof"))) == set(RULES)
+    assert set(described(section(text_of("architecture.md"), "## The proof"), "rule")) == set(RULES)
 
 
 def test_the_worked_examples_are_those_that_the_planner_is_tested_with() -> None:

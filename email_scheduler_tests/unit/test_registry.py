@@ -28,7 +28,7 @@ from email_scheduler.planning.registry.reasons import (
     Word,
     skip_meaning,
 )
-from email_scheduler.proof import columns, skip_reasons, windows
+from email_scheduler.proof import arithmetic, exclusion_windows, send_dates
 from email_scheduler.storage import tables
 from email_scheduler.storage.schema import initialise_database
 from email_scheduler_tests.oracle import words
@@ -112,12 +112,12 @@ def test_the_planner_has_the_date_of_every_yearly_type() -> None:
 
 
 def test_the_proof_knows_every_email_type_and_no_other() -> None:
-    assert set(columns._KINDS) == set(BUILT_IN_TYPES)
+    assert set(arithmetic._KINDS) == set(BUILT_IN_TYPES)
 
 
 def test_the_proof_knows_every_skip_reason_and_no_other() -> None:
-    assert set(skip_reasons._CODES) == set(SKIP_REASONS)
-    assert set(windows.REASONS.values()) == set(EXCLUSIONS)
+    assert set(send_dates._CODES) == set(SKIP_REASONS)
+    assert set(exclusion_windows.REASONS.values()) == set(EXCLUSIONS)
 
 
 def test_the_slow_reading_of_the_rules_knows_every_email_type() -> None:

@@ -1,9 +1,15 @@
-"""The array of states is what the zipcodes package says."""
+"""States are those of the zipcodes package; ZIPs are read as people and spreadsheets write them."""
+
+from datetime import date
 
 import numpy as np
+import pytest
 import zipcodes
 
+from email_scheduler.planning.contacts import validate_contacts
+from email_scheduler.planning.frames import CONTACTS_TABLE, SUPPRESSIONS_TABLE
 from email_scheduler.planning.zip_codes import STATES, state_codes_by_zip
+from email_scheduler_tests.builders import contact, table
 
 
 def test_every_zip_of_the_package_has_its_state_and_no_other_zip_has_one() -> None:
@@ -11,3 +17,16 @@ def test_every_zip_of_the_package_has_its_state_and_no_other_zip_has_one() -> No
     codes = state_codes_by_zip()
     found = {int(number): STATES[codes[number]] for number in np.flatnonzero(codes >= 0)}
     assert found == expected
+
+
+@pytest.mark.parametrize(("zip_code", "stated", "expected"), [
+    ("75001", None, "TX"), ("75001.0", None, "TX"), ("2134.0", "MA", "MA"), ("2134.0", "Massachusetts", "MA"),
+    ("21341234", None, "MA"), ('="02134"', "TX", "MA"), ("'02134", " ", "MA"), ("7302", "New Jersey", "NJ"),
+    ("7302", "NEW\t\u2003jersey ", "NJ"), ("601", "puerto rico", "PR"), ("7302", "Jersey", None),
+    ("75001-", "TX", None), ("9021", "CA", None), ("5011234", "NY", None), ("21341234", "NY", None),
+    ('="75001', None, None), ("75001.00", None, None),
+])  # fmt: skip
+def test_the_zip_decides_the_state(zip_code: str, stated: str | None, expected: str | None) -> None:
+    rows = table(CONTACTS_TABLE, [contact(1, zip_code, state=stated)])
+    contacts, _ = validate_contacts(rows, table(SUPPRESSIONS_TABLE, []), date(2026, 11, 23))
+    assert contacts["state"].tolist() == ([expected] if expected else [])

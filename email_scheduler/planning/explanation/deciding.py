@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from email_scheduler.config.schema import Window
+from email_scheduler.config.schema import BirthdayWindow, Window
 from email_scheduler.planning.dates import LAST_DAY, Days, Flags, to_day
 from email_scheduler.planning.exclusions import (
     ALLOWED,
@@ -68,13 +68,25 @@ def _interval(found: ExcludedInterval) -> WindowInterval:
 def _rule(exclusion: Exclusion, state: str, window: Window | None) -> Rule:
     setting = f"state_rules.{exclusion.setting}"
     if window is None:
-        return Rule(setting, f"lists {state}")
+        # without a window it is the rule about ages that wants to know the date
+        by_age = exclusion.is_anchor_unknown
+        return Rule("state_rules.age_76_plus_exclusion" if by_age else setting, f"lists {state}")
     if exclusion.is_anchor_unknown:
         value = "every day, since nobody knows when the window is"
     else:
         counted = "the first of the anniversary's month" if window.use_month_start else "the anniversary"
-        value = f"{window.first_offset_days:+d} to {window.last_offset_days:+d} days from {counted}"
+        offsets = f"{window.first_offset_days:+d} to {window.last_offset_days:+d}"
+        value = f"{offsets} days from {counted}{_ages(window)}"
     return Rule(f"{setting}.{state}", value, window.source, window.valid_from, window.valid_to)
+
+
+def _ages(window: Window) -> str:
+    """Return what a birthday window says of ages."""
+    if not isinstance(window, BirthdayWindow):
+        return ""
+    least = "" if window.min_age is None else f" from {window.min_age}"
+    most = "" if window.max_age is None else f" to {window.max_age}"
+    return f", on birthdays{least}{most}" if least or most else ""
 
 
 def deciding_rule(facts: Facts, position: int, occurrence: Occurrence) -> Rule | None:
