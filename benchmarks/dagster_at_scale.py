@@ -22,8 +22,7 @@ from rich.table import Table
 
 from email_scheduler.clock import today
 from email_scheduler.definitions import build_definitions
-from email_scheduler.orchestration.jobs import JOB_NAME
-from email_scheduler.orchestration.partitions import Partition
+from email_scheduler.orchestration.partitions import JOB_NAME, Partition
 
 ORGANIZATION = "bench"
 IO_SECONDS = "seconds: IO manager"

@@ -12,19 +12,19 @@ from collections.abc import Mapping
 import pyarrow as pa
 
 from email_scheduler.config.schema import SchedulerConfig
-from email_scheduler.planning.frames import CONTACTS_TABLE, HISTORY_TABLE
-from email_scheduler.storage.connection import Cell, Connection
-from email_scheduler.storage.engine import connect
-from email_scheduler.storage.planner_rows import STORED_PLANNER_ROWS
-from email_scheduler.storage.schema import initialise_database
-from email_scheduler.storage.tables import (
+from email_scheduler.database.connections.connection import Cell, Connection
+from email_scheduler.database.connections.faults import SQLITE, backend_of
+from email_scheduler.database.connections.opening import connect
+from email_scheduler.database.publishing.planned_rows import STORED_PLANNER_ROWS
+from email_scheduler.database.tables import (
     PLANNER_ROW_SQL,
     SENDER_ROW_SQL,
     SENDER_ROWS_INDEX,
     create_index_sql,
     email_schedules,
 )
-from email_scheduler.storage.urls import SQLITE, backend_of
+from email_scheduler.database.upgrade import initialise_database
+from email_scheduler.planning.frames import CONTACTS_TABLE, HISTORY_TABLE
 
 CONFIG = SchedulerConfig()
 

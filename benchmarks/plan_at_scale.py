@@ -171,7 +171,7 @@ def _command(*arguments: str) -> None:
 def _send_what_is_due(place: Place) -> str:
     """Do what the sender does in a day, all at once; return the checksum of the rows that were there."""
     from email_scheduler.config.schema import SchedulerConfig  # noqa: PLC0415
-    from email_scheduler.storage.engine import connect  # noqa: PLC0415
+    from email_scheduler.database.connections.opening import connect  # noqa: PLC0415
 
     with connect(place.url, SchedulerConfig()) as connection, connection.transaction():
         connection.execute(

@@ -5,15 +5,18 @@ from typing import Any
 
 import dagster as dg
 
-from email_scheduler.config.loader import load_config, load_organizations
+from email_scheduler.config import load_config, load_organizations
 from email_scheduler.orchestration.alerts import build_alerts_sensor
 from email_scheduler.orchestration.graph import build_assets
 from email_scheduler.orchestration.io_managers import frames_io_manager
-from email_scheduler.orchestration.jobs import build_job, build_schedule
-from email_scheduler.orchestration.partitions import build_partitions
-from email_scheduler.orchestration.resources import SchedulerResource
+from email_scheduler.orchestration.maintenance import build_maintenance
+from email_scheduler.orchestration.partitions import (
+    SchedulerResource,
+    build_job,
+    build_partitions,
+    build_schedule,
+)
 from email_scheduler.orchestration.sensors import build_sensors
-from email_scheduler.orchestration.upkeep import build_upkeep
 
 
 def build_definitions(config_directory: Path = Path("config"), **overrides: Any) -> dg.Definitions:
@@ -30,7 +33,7 @@ def build_definitions(config_directory: Path = Path("config"), **overrides: Any)
     organizations = list(load_organizations(config_directory))
     partitions = build_partitions(organizations, config)
     job = build_job(partitions, config)
-    upkeep_assets, upkeep_jobs, upkeep_schedules = build_upkeep(organizations, config)
+    upkeep_assets, upkeep_jobs, upkeep_schedules = build_maintenance(organizations, config)
     return dg.Definitions(
         assets=[*build_assets(partitions, config), *upkeep_assets],
         jobs=[job, *upkeep_jobs],

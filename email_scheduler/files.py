@@ -1,10 +1,14 @@
-"""Files and directories that are their owner's alone, whatever the umask is."""
+"""Files that are their owner's alone, whatever the umask is; also those that a command was asked for."""
 
 import os
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Final
+
+from email_scheduler.errors import UsageError
 
 PRIVATE_DIRECTORY: Final = 0o700
 PRIVATE_FILE: Final = 0o600
@@ -30,3 +34,20 @@ def open_private(path: str, flags: int) -> int:
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.fchmod(descriptor, PRIVATE_FILE)
     return descriptor
+
+
+@contextmanager
+def private_output(path: Path) -> Iterator[TextIOWrapper]:
+    """Open a file for new text, its owner's alone, for the block; one that is there is replaced.
+
+    Lines end as they are written.
+
+    Raises:
+        UsageError: The file cannot be written.
+    """
+    try:
+        # Path.open takes no opener
+        with open(path, "w", encoding="utf-8", newline="", opener=open_private) as file:
+            yield file
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written: {error.strerror}") from error

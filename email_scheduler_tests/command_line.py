@@ -5,7 +5,7 @@ from typing import NamedTuple
 import pytest
 
 from email_scheduler import cli
-from email_scheduler.cli.options import log
+from email_scheduler.cli.shared import log
 
 
 class Outcome(NamedTuple):

@@ -7,8 +7,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from email_scheduler.storage import backup_files
-from email_scheduler.storage.schema import initialise_database
+from email_scheduler.database.backups import backup_files
+from email_scheduler.database.upgrade import initialise_database
 from email_scheduler_tests.databases import (
     SERVER_VARIABLE,
     Database,

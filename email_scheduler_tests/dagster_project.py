@@ -15,13 +15,12 @@ from pathlib import Path
 
 import dagster as dg
 
+from email_scheduler.database.inputs import read_inputs_and_changes
+from email_scheduler.database.publishing.planned_rows import differences_from_plan
 from email_scheduler.definitions import build_definitions
 from email_scheduler.orchestration.demo import INSTANCE_SETTINGS
-from email_scheduler.orchestration.jobs import JOB_NAME
-from email_scheduler.orchestration.partitions import Partition
+from email_scheduler.orchestration.partitions import JOB_NAME, Partition
 from email_scheduler.planning.plan import make_plan
-from email_scheduler.storage.read import read_inputs_and_changes
-from email_scheduler.storage.verify import differences_from_plan
 from email_scheduler_tests.dagster_private import (
     ExecuteRunArgs,
     FileCodePointer,
@@ -155,7 +154,7 @@ class Project:
         inputs, _ = read_inputs_and_changes(url, as_of, settings)
         plan = make_plan(inputs, settings)
         found = differences_from_plan(url, settings, plan, inputs)
-        return found.totals["added"] + found.totals["changed"] + found.totals["removed"], found.unchanged
+        return found.totals["added"] + found.totals["changed"] + found.totals["removed"], found.totals["unchanged"]
 
     def checkpoints(self, organization: str) -> list[tuple[str, str]]:
         """Return status and message of each plan that was begun, in their order."""

@@ -20,10 +20,10 @@ from psycopg import sql
 from sqlalchemy.engine import make_url
 
 from email_scheduler.config.schema import SchedulerConfig
-from email_scheduler.storage.postgresql import load_as_text, session_options
-from email_scheduler.storage.schema import initialise_database
-from email_scheduler.storage.tables import metadata
-from email_scheduler.storage.urls import server_address
+from email_scheduler.database.connections.faults import server_address
+from email_scheduler.database.connections.postgresql import load_as_text, session_options
+from email_scheduler.database.tables import metadata
+from email_scheduler.database.upgrade import initialise_database
 
 SERVER_VARIABLE = "EMAIL_SCHEDULER_TEST_POSTGRES_URL"
 SERVER_URL = "postgresql+psycopg://postgres@127.0.0.1:5432/postgres"

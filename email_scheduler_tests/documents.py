@@ -15,10 +15,11 @@ from typing import Any
 import pytest
 
 from email_scheduler import clock
-from email_scheduler.cli import health
-from email_scheduler.operations import config_versions
-from email_scheduler.reporting import report
-from email_scheduler.storage import backup_files, moments
+from email_scheduler.changes import config_versions
+from email_scheduler.cli import health_command
+from email_scheduler.database.backups import backup_files
+from email_scheduler.database.connections import column_types
+from email_scheduler.reports import report
 from email_scheduler_tests.command_line import run_command
 
 REPOSITORY = Path(__file__).parents[1]
@@ -133,7 +134,7 @@ def set_clock(monkeypatch: pytest.MonkeyPatch, moment: datetime) -> None:
         def now(cls, tz: Any = None) -> Any:
             return moment.astimezone(tz)
 
-    for module in (clock, health, config_versions, report, moments, backup_files):
+    for module in (clock, health_command, config_versions, report, column_types, backup_files):
         monkeypatch.setattr(module, "datetime", Then)
 
 

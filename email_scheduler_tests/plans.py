@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from typing import NamedTuple
 
 from email_scheduler.config.schema import SchedulerConfig
-from email_scheduler.planning.dates import from_day
+from email_scheduler.planning.columns.dates import from_day
 from email_scheduler.planning.frames import HISTORY_TABLE, PlanInputs
 from email_scheduler.planning.plan import Plan, make_plan
 from email_scheduler_tests.builders import Row, email_row, table

@@ -21,11 +21,10 @@ from pydantic.fields import FieldInfo
 
 from email_scheduler.cli import app
 from email_scheduler.cli.app import COMMANDS
-from email_scheduler.cli.options import AtBy, command
-from email_scheduler.cli.show import Answer
+from email_scheduler.cli.shared import Answer, AtBy, command
 from email_scheduler.config.organizations import OrganizationsFile
 from email_scheduler.config.schema import SchedulerConfig
-from email_scheduler.config.values import HIDDEN_NOT_ACCEPTED, NOT_ACCEPTED, WithoutEffect
+from email_scheduler.config.setting_types import HIDDEN_NOT_ACCEPTED, NOT_ACCEPTED, WithoutEffect
 
 DOCS = Path(__file__).parents[1] / "docs"
 _PLACE = re.compile(r"<!-- reference: (.+?) -->\n.*?<!-- end -->", re.DOTALL)

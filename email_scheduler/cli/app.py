@@ -32,68 +32,68 @@ class Entry:
 
 COMMANDS: Final[Mapping[str, Mapping[str, Entry]]] = {
     "Every day": {
-        "plan": Entry("plan:plan", "Plan every email of an organisation, prove the plan, and publish it."),
+        "plan": Entry("plan_commands:plan", "Plan every email of an organisation, prove the plan, and publish it."),
         "health": Entry(
-            "health:health",
+            "health_command:health",
             "Say how each organisation does: healthy (exit code 0), degraded (1) or unhealthy (2), and why.",
         ),
         "report": Entry(
-            "report:report",
+            "report_command:report",
             "Report what was published for a day: volume, changes, skipped emails, the proof. Counts only.",
         ),
         "explain": Entry(
-            "explain:explain",
+            "explain_command:explain",
             "Say why a contact gets an email, or does not get it, and when it may get it. Nothing is"
             " changed.",
         ),
     },
     "Campaigns, and in an emergency": {
-        "campaigns": Entry("campaigns:campaigns", "Manage campaigns: types, instances, targets."),
+        "campaigns": Entry("campaign_commands:campaigns", "Manage campaigns: types, instances, targets."),
         "hold": Entry(
-            "holds:hold",
+            "plan_commands:hold",
             "Hold an organisation at once: nothing is due until it is released. Planning goes on.",
         ),
-        "release": Entry("holds:release", "Release an organisation that is held."),
+        "release": Entry("plan_commands:release", "Release an organisation that is held."),
     },
     "Before something changes": {
         "what-if": Entry(
-            "what_if:what_if", "Show what another configuration would do to the plan; publish nothing."
+            "what_if_command:what_if", "Show what another configuration would do to the plan; publish nothing."
         ),
         "simulate": Entry(
-            "simulate:simulate",
+            "simulate_command:simulate",
             "Plan every day, send what is due, let contacts react; all in memory, the database is only read.",
         ),
         "config": Entry(
-            "config_versions:config_commands",
+            "config_commands:config_commands",
             "List versions of the configuration, compare them, bring one back.",
         ),
     },
     "Databases": {
         "init-db": Entry(
-            "plan:init_db", "Create a database, or bring an older one up to date without losing a row."
+            "plan_commands:init_db", "Create a database, or bring an older one up to date without losing a row."
         ),
-        "backup": Entry("backups:backup", "Make, list, check and restore backups."),
+        "backup": Entry("backup_commands:backup", "Make, list, check and restore backups."),
         "generate": Entry(
-            "plan:generate",
+            "plan_commands:generate",
             "Fill an empty database with a sample organisation: contacts, campaigns, history, clicks,"
             " answers.",
         ),
         "demo": Entry(
-            "plan:demo",
+            "plan_commands:demo",
             "Plan today for a sample organisation under data/, which is generated the first time.",
         ),
     },
     "From the older program": {
         "import-history": Entry(
-            "import_history:import_history",
+            "cutover_commands:import_history",
             "Import the emails that the older program has sent from a CSV file, so that none is sent again.",
         ),
         "migrate-rate-increases": Entry(
-            "rate_increases:migrate_rate_increases",
+            "cutover_commands:migrate_rate_increases",
             "Turn the rate increases of the older program into a campaign instance with targets.",
         ),
         "shadow": Entry(
-            "shadow:shadow",
+            "cutover_commands:shadow",
             "Plan, publish nothing, and show what the older program has planned otherwise, by type and"
             " reason.",
         ),
@@ -191,10 +191,10 @@ def main() -> None:
     except Exception as error:
         if is_debug:
             raise
-        from email_scheduler.storage.faults import told  # noqa: PLC0415 - it is loaded only where it is needed
+        from email_scheduler.database import error_text  # noqa: PLC0415 - it is loaded only where it is needed
 
         # nobody knows what its message holds; whoever asks for --debug gets it
-        name, said = type(error).__name__, told(error)
+        name, said = type(error).__name__, error_text(error)
         _fail(f"{name if said == name else f'{name}: {said}'} (--debug shows what and where)", 1)
 
 

@@ -7,17 +7,22 @@ from typing import Any, Final
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from email_scheduler.cli.show import counts_table, dates_tables, spaced, table
-from email_scheduler.operations.campaigns import TargetResult
-from email_scheduler.operations.campaigns.catalogue import InstanceRow, TypeRow
-from email_scheduler.operations.campaigns.preview import CampaignPreview
-from email_scheduler.operations.campaigns.results import InstanceCounts, InstanceReport, LogRow
-from email_scheduler.operations.campaigns.stored_values import to_json
-from email_scheduler.operations.campaigns.sync import SyncResult
-from email_scheduler.operations.campaigns.variants import Rate, VariantResult
-from email_scheduler.operations.csv_files.bad_lines import PLURALS
-from email_scheduler.planning.audiences import AudienceCounts
-from email_scheduler.storage.holds import Hold
+from email_scheduler.campaigns import (
+    CampaignPreview,
+    InstanceCounts,
+    InstanceReport,
+    InstanceRow,
+    LogRow,
+    Rate,
+    SyncResult,
+    TargetResult,
+    TypeRow,
+    VariantResult,
+    to_json,
+)
+from email_scheduler.cli.shared import counts_table, dates_tables, spaced, table
+from email_scheduler.database import PLURALS, Hold
+from email_scheduler.planning import AudienceCounts
 
 _OUTCOMES: Final = {
     "added": "added",

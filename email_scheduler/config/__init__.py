@@ -1,7 +1,98 @@
 """What an organisation may set, and how it is read."""
 
-from email_scheduler.config.loader import load_config, load_organizations, organization_config
-from email_scheduler.config.organizations import Organization
-from email_scheduler.config.schema import SchedulerConfig
+from email_scheduler.config.campaign_settings import (
+    NOT,
+    STATE,
+    Audience,
+    CampaignInstance,
+    CampaignInstanceName,
+    Condition,
+    InstanceMetadata,
+    Value,
+    Variant,
+    as_condition,
+    of_states,
+    values_of,
+)
+from email_scheduler.config.loader import (
+    NOT_THERE,
+    ORGANIZATIONS_FILE,
+    SPREAD_SECTIONS,
+    KeyDifference,
+    config_of,
+    differences,
+    files_of_keys,
+    load_config,
+    load_organizations,
+    organization_config,
+    scheduler_files,
+)
+from email_scheduler.config.monitoring import AlertEmail, Alerts, AlertWebhook, Health, Limits
+from email_scheduler.config.organizations import FOR_ALL, Organization, is_organization_name
+from email_scheduler.config.problems import problems_of, shown
+from email_scheduler.config.schema import MonthDay, SchedulerConfig, SendCalendar
+from email_scheduler.config.sections import FIRST_PARTITION_DATE, CampaignType, Database
+from email_scheduler.config.setting_types import (
+    FIRST_YEAR,
+    LAST_YEAR,
+    MOST,
+    MOST_DAYS,
+    CampaignTypeName,
+    Section,
+)
+from email_scheduler.config.state_rules import BirthdayWindow, StateRules, Window
+from email_scheduler.config.yaml_files import plain, read_text, with_value
 
-__all__ = ["Organization", "SchedulerConfig", "load_config", "load_organizations", "organization_config"]
+__all__ = [
+    "FIRST_PARTITION_DATE",
+    "FIRST_YEAR",
+    "FOR_ALL",
+    "LAST_YEAR",
+    "MOST",
+    "MOST_DAYS",
+    "NOT",
+    "NOT_THERE",
+    "ORGANIZATIONS_FILE",
+    "SPREAD_SECTIONS",
+    "STATE",
+    "AlertEmail",
+    "AlertWebhook",
+    "Alerts",
+    "Audience",
+    "BirthdayWindow",
+    "CampaignInstance",
+    "CampaignInstanceName",
+    "CampaignType",
+    "CampaignTypeName",
+    "Condition",
+    "Database",
+    "Health",
+    "InstanceMetadata",
+    "KeyDifference",
+    "Limits",
+    "MonthDay",
+    "Organization",
+    "SchedulerConfig",
+    "Section",
+    "SendCalendar",
+    "StateRules",
+    "Value",
+    "Variant",
+    "Window",
+    "as_condition",
+    "config_of",
+    "differences",
+    "files_of_keys",
+    "is_organization_name",
+    "load_config",
+    "load_organizations",
+    "of_states",
+    "organization_config",
+    "plain",
+    "problems_of",
+    "read_text",
+    "scheduler_files",
+    "shown",
+    "values_of",
+    "with_value",
+]

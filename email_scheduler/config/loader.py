@@ -1,8 +1,9 @@
-"""Reads the configuration: from a file, or from a directory of files."""
+"""Reads the configuration: from a file, a directory of files, or a document; and compares two documents."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,9 +12,22 @@ from pydantic import BaseModel, ValidationError
 from email_scheduler.config.organizations import Organization, OrganizationsFile
 from email_scheduler.config.problems import FileOfKey, Key, Problem, problems_of, refuse
 from email_scheduler.config.schema import SchedulerConfig
-from email_scheduler.config.strict_yaml import read_mapping
-from email_scheduler.config.values import WithoutEffect
+from email_scheduler.config.setting_types import WithoutEffect
+from email_scheduler.config.yaml_files import read_mapping
 from email_scheduler.errors import ConfigurationError
+
+logger = logging.getLogger(__name__)
+ORGANIZATIONS_FILE = "organizations.yaml"
+_NOT_OF_THE_SCHEDULER = {"organizations", "dagster"}
+_SUFFIXES = {".yaml", ".yml"}
+# sections whose entries may stand in several files of a directory, and how many names lead to an entry
+SPREAD_SECTIONS: Final[Mapping[str, int]] = {"campaign_types": 1, "campaign_instances": 2}
+# sections that are taken as written: what they do not name is not there, whatever the defaults are
+_TAKEN_AS_WRITTEN = {"state_rules", "campaign_types"}
+# mappings whose entries replace each other as a whole
+_REPLACED_WHOLE = {"birthday_windows", "effective_date_windows"}
+NOT_THERE: Final = "(not there)"
+
 
 __all__ = [
     "SPREAD_SECTIONS",
@@ -25,18 +39,6 @@ __all__ = [
     "organization_config",
     "scheduler_files",
 ]
-
-logger = logging.getLogger(__name__)
-
-ORGANIZATIONS_FILE = "organizations.yaml"
-_NOT_OF_THE_SCHEDULER = {"organizations", "dagster"}
-_SUFFIXES = {".yaml", ".yml"}
-# sections whose entries may stand in several files of a directory, and how many names lead to an entry
-SPREAD_SECTIONS: Final[Mapping[str, int]] = {"campaign_types": 1, "campaign_instances": 2}
-# sections that are taken as written: what they do not name is not there, whatever the defaults are
-_TAKEN_AS_WRITTEN = {"state_rules", "campaign_types"}
-# mappings whose entries replace each other as a whole
-_REPLACED_WHOLE = {"birthday_windows", "effective_date_windows"}
 
 
 def load_config(path: Path | None, overrides: Mapping[str, Any] | None = None) -> SchedulerConfig:
@@ -257,3 +259,58 @@ def _warn(source: str, keys: Mapping[str, str]) -> None:
     if keys:
         names = [f"{key} ({why})" if why else key for key, why in keys.items()]
         logger.warning("%s: these keys are accepted and have no effect here: %s", source, ", ".join(names))
+
+
+@dataclass(frozen=True)
+class KeyDifference:
+    """One key that two configurations say differently.
+
+    Attributes:
+        key: Its path.
+        before, after: What the one and the other say, as in a document; ``NOT_THERE`` where one is silent.
+    """
+
+    key: tuple[str, ...]
+    before: Any
+    after: Any
+
+    @property
+    def path(self) -> str:
+        """The path as people write it."""
+        return ".".join(self.key)
+
+
+def config_of(document: Mapping[str, Any], source: str) -> SchedulerConfig:
+    """Return the configuration that ``SchedulerConfig.document`` has made a document of.
+
+    Keys that came since have their built-in values.
+
+    Args:
+        document: The document.
+        source: What it is called in errors.
+
+    Raises:
+        ConfigurationError: Something in it is not accepted any more.
+    """
+    raw = _with_numbers(document, SchedulerConfig().model_dump())
+    try:
+        return SchedulerConfig.model_validate(raw)
+    except ValidationError as error:
+        refuse(problems_of(error, SchedulerConfig, raw, lambda key: (source, key)))
+        raise
+
+
+def differences(before: Any, after: Any, key: tuple[str, ...] = ()) -> Iterator[KeyDifference]:
+    """Return the keys that two documents say differently, in the order of their paths; lists as a whole."""
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        for name in sorted(before.keys() | after.keys()):
+            yield from differences(before.get(name, NOT_THERE), after.get(name, NOT_THERE), (*key, name))
+    elif before != after:
+        yield KeyDifference(key, before, after)
+
+
+def _with_numbers(value: Any, default: Any) -> Any:
+    """Turn the texts of exact numbers back into numbers, by what the built-in values are."""
+    if isinstance(value, Mapping) and isinstance(default, Mapping):
+        return {key: _with_numbers(item, default.get(key)) for key, item in value.items()}
+    return Decimal(value) if isinstance(default, Decimal) and isinstance(value, str) else value

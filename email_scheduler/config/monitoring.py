@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, PlainValidator, model_validator
 
-from email_scheduler.config.values import (
+from email_scheduler.config.setting_types import (
     DayTime,
     DirectoryPath,
     Flag,

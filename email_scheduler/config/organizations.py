@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Self
 
 from pydantic import BeforeValidator, Field, PlainValidator, model_validator
 
-from email_scheduler.config.values import Section, name_like, refusal
+from email_scheduler.config.setting_types import Section, name_like, refusal
 from email_scheduler.errors import ConfigurationError
 
 _ACCEPTED_URL = "a database URL, such as sqlite:///data/sample.db or postgresql+psycopg://user@host/name"

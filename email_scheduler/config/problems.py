@@ -10,7 +10,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from email_scheduler.config.values import HIDDEN_NOT_ACCEPTED, NOT_ACCEPTED
+from email_scheduler.config.setting_types import HIDDEN_NOT_ACCEPTED, NOT_ACCEPTED
 from email_scheduler.errors import ConfigurationError
 
 Key = tuple[str | int, ...]

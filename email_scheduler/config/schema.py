@@ -14,7 +14,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from email_scheduler.config.campaigns import CampaignInstance, CampaignInstanceName
+from email_scheduler.config.campaign_settings import CampaignInstance, CampaignInstanceName
 from email_scheduler.config.monitoring import Alerts, Health, Reporting
 from email_scheduler.config.sections import (
     Audit,
@@ -28,14 +28,7 @@ from email_scheduler.config.sections import (
     Processing,
     default_campaign_types,
 )
-from email_scheduler.config.state_rules import (
-    DEFAULT_PRE_WINDOW_EXCLUSION_DAYS,
-    BirthdayWindow,
-    StateRules,
-    Window,
-    default_state_rules,
-)
-from email_scheduler.config.values import (
+from email_scheduler.config.setting_types import (
     MOST_DAYS,
     WEEKDAYS,
     CampaignTypeName,
@@ -57,12 +50,14 @@ from email_scheduler.config.values import (
     whole_number,
     with_fields,
 )
-from email_scheduler.planning.registry.email_types import (
-    ANNIVERSARY_EMAILS,
-    BIRTHDAY,
-    EFFECTIVE_DATE,
-    YEARLY_TYPES,
+from email_scheduler.config.state_rules import (
+    DEFAULT_PRE_WINDOW_EXCLUSION_DAYS,
+    BirthdayWindow,
+    StateRules,
+    Window,
+    default_state_rules,
 )
+from email_scheduler.registry import ANNIVERSARY_EMAILS, BIRTHDAY, EFFECTIVE_DATE, YEARLY_TYPES
 
 __all__ = [
     "AepConfig",

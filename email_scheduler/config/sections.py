@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from email_scheduler.config.values import (
+from email_scheduler.config.setting_types import (
     Count,
     DaysEitherWay,
     DayTime,
@@ -31,7 +31,7 @@ from email_scheduler.config.values import (
     whole_number,
     with_fields,
 )
-from email_scheduler.planning.registry.email_types import (
+from email_scheduler.registry import (
     ANNIVERSARY_EMAILS,
     ANNIVERSARY_TYPES,
     CAMPAIGN_PREFIX,

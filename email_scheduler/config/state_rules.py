@@ -4,7 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from email_scheduler.config.values import (
+from email_scheduler.config.setting_types import (
     Age,
     DaysEitherWay,
     Flag,

@@ -1,19 +1,32 @@
 """The assets: each reads its inputs, calls one planning function, and returns frames with metadata.
 
-They are the stages of ``planning.plan.make_plan``, which the command line calls in one go, so that there is
-one way to plan. ``graph.py`` makes assets of the functions; their docstrings are what operators read.
-
-What reads and writes databases is imported where it is used: it takes half a second to load, and the UI, the
-daemon and every run import the definitions.
+The charts and the report page of a plan are made beside them; what goes wrong with those stops no plan.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import pandas as pd
 from pydantic import Field
 
 from email_scheduler.clock import new_run_id, today
+from email_scheduler.errors import EmailSchedulerError
+from email_scheduler.orchestration.asset_frames import (
+    CONTACTS,
+    Frames,
+    input_values,
+    plan_frames,
+    plan_inputs,
+    plan_of,
+)
+from email_scheduler.orchestration.asset_run import (
+    AssetRun,
+    FramesResult,
+    PublishResult,
+    planning_step,
+    refusal,
+)
 from email_scheduler.orchestration.checks import (
     BREAKS_RULES_TAG,
     breaks_rules,
@@ -23,7 +36,6 @@ from email_scheduler.orchestration.checks import (
     check_published,
     rules_in_words,
 )
-from email_scheduler.orchestration.failures import refusal
 from email_scheduler.orchestration.metadata import (
     ALTERATIONS,
     change_counts,
@@ -32,27 +44,99 @@ from email_scheduler.orchestration.metadata import (
     emails_in_words,
     hold_metadata,
     issue_counts,
+    picture,
     plan_counts,
     row_counts,
     schedule_counts,
     seconds_by_phase,
     stretch_counts,
 )
-from email_scheduler.orchestration.reports import charts, report
-from email_scheduler.orchestration.resources import SchedulerResource
-from email_scheduler.orchestration.step import FramesResult, PublishResult, planning_step
-from email_scheduler.orchestration.values import (
-    CONTACTS,
-    Frames,
-    input_values,
-    plan_frames,
-    plan_inputs,
-    plan_of,
+from email_scheduler.orchestration.partitions import SchedulerResource
+from email_scheduler.planning import (
+    FiguresOfPlan,
+    Plan,
+    PlanInputs,
+    balance_plan,
+    exclusion_stretches,
+    figures_of_plan,
+    plan_anniversaries,
+    plan_campaigns,
+    plan_follow_ups,
+    validate_contacts,
 )
-from email_scheduler.planning.contacts import validate_contacts
-from email_scheduler.planning.follow_ups import plan_follow_ups
-from email_scheduler.planning.plan import balance_plan, plan_anniversaries, plan_campaigns
-from email_scheduler.planning.stretches import exclusion_stretches
+from email_scheduler.proof.violations import RULES
+
+if TYPE_CHECKING:
+    from dagster import DagsterLogManager
+
+
+def charts(step: AssetRun, log: "DagsterLogManager", plan: Plan, inputs: PlanInputs) -> dict[str, Any]:
+    """Draw the charts of a plan.
+
+    Args:
+        step: The step that shows them.
+        log: Told if they cannot be drawn.
+        plan: The plan.
+        inputs: What it was made from.
+    """
+
+    def draw() -> dict[str, Any]:
+        return _pictures(figures_of_plan(plan, inputs, step.config, RULES), step)
+
+    return _or_warning(step, log, "charts", draw)
+
+
+def report(step: AssetRun, log: "DagsterLogManager") -> dict[str, Any]:
+    """Write the report page of the plan that was just published, say where it is, and show its charts.
+
+    Args:
+        step: The step that published it.
+        log: Told if the page cannot be written.
+    """
+    from email_scheduler.reports.pages import (  # noqa: PLC0415
+        page_path,
+        page_url,
+        write_page,
+    )
+    from email_scheduler.reports.report import read_report  # noqa: PLC0415
+    from email_scheduler.reports.report_page import report_page  # noqa: PLC0415
+
+    def write() -> dict[str, Any]:
+        settings, organization = step.config.reporting, step.partition.organization
+        path = page_path(settings.directory, organization, step.as_of)
+        found = read_report(step.url, step.config, organization, step.as_of)
+        write_page(path, report_page(found))
+        link = (
+            dg.MetadataValue.path(path.resolve())
+            if settings.url is None
+            else dg.MetadataValue.url(page_url(settings.url, organization, step.as_of))
+        )
+        return {"report": link, **(_pictures(found.figures, step) if found.figures else {})}
+
+    return _or_warning(step, log, "report", write)
+
+
+def _pictures(figures: FiguresOfPlan, step: AssetRun) -> dict[str, Any]:
+    # drawing takes a second to load, which importing the definitions must not
+    from email_scheduler.reports.charts import calendar_pictures  # noqa: PLC0415
+
+    return {each.name: picture(each.png, each.text) for each in calendar_pictures(figures, step.as_of)}
+
+
+def _or_warning(
+    step: AssetRun, log: "DagsterLogManager", what: str, make: Callable[[], dict[str, Any]]
+) -> dict[str, Any]:
+    """Return metadata, or why there are none; nothing where reporting is switched off."""
+    if not step.config.reporting.enabled:
+        return {}
+    try:
+        return make()
+    except Exception as error:
+        # the messages of other errors may show anything
+        is_ours = isinstance(error, EmailSchedulerError | OSError)
+        why = f"not made: {' '.join(str(error).split()) if is_ours else type(error).__name__}"
+        log.warning("%s of %s: %s. The plan is not affected.", what, step.partition, why)
+        return {what: why}
 
 
 class ReadConfig(dg.Config):
@@ -87,8 +171,10 @@ def organization_tables(
     A partition holds what was read on its day. Once the day is over it is not read anew, so that everything
     downstream can be materialised again from it and comes out the same.
     """
-    from email_scheduler.storage.read import read_inputs_and_changes  # noqa: PLC0415
-    from email_scheduler.storage.schema import require_current_schema  # noqa: PLC0415
+    from email_scheduler.database import (  # noqa: PLC0415
+        read_inputs_and_changes,
+        require_current_schema,
+    )
 
     with planning_step(context, scheduler, "read") as step:
         if step.as_of < today() and not config.read_past_partition:
@@ -255,12 +341,14 @@ def email_schedules(
     The plan is proved once more before the table is touched, and only what differs is written. A plan that is
     older than the published one is refused.
     """
-    from email_scheduler.storage.backups import backup_before_publishing  # noqa: PLC0415
-    from email_scheduler.storage.holds import current_hold  # noqa: PLC0415
-    from email_scheduler.storage.lock import planner_lock  # noqa: PLC0415
-    from email_scheduler.storage.planner_rows import planner_rows_in_background  # noqa: PLC0415
-    from email_scheduler.storage.publish import publish_plan  # noqa: PLC0415
-    from email_scheduler.storage.verify import differences_from_plan  # noqa: PLC0415
+    from email_scheduler.database import (  # noqa: PLC0415
+        backup_before_publishing,
+        current_hold,
+        differences_from_plan,
+        planner_lock,
+        planner_rows_in_background,
+        publish_plan,
+    )
 
     with planning_step(context, scheduler, "wait for the planner lock") as step:
         inputs = plan_inputs(step.as_of, contacts, campaigns, email_history, engagement)

@@ -14,19 +14,23 @@ import numpy.typing as npt
 import pandas as pd
 from dagster_shared.utils.warnings import PreviewWarning
 
-from email_scheduler.config.schema import SchedulerConfig
+from email_scheduler.config import SchedulerConfig
+from email_scheduler.orchestration.asset_frames import BALANCED_SCHEDULES, CONTACTS, EMAIL_SCHEDULES, Frames
 from email_scheduler.orchestration.metadata import markdown_table
-from email_scheduler.orchestration.values import BALANCED_SCHEDULES, CONTACTS, EMAIL_SCHEDULES, Frames
-from email_scheduler.planning.basis import PlanningBasis
-from email_scheduler.planning.dates import from_day
-from email_scheduler.planning.frames import PlanInputs
-from email_scheduler.planning.plan import Plan
-from email_scheduler.planning.stretches import bound_rows_in_stretches, contacts_with_unknown_dates
-from email_scheduler.proof import RULES, find_violations
+from email_scheduler.planning import (
+    Plan,
+    PlanInputs,
+    PlanningBasis,
+    bound_rows_in_stretches,
+    contacts_with_unknown_dates,
+    from_day,
+)
+from email_scheduler.proof import find_violations
+from email_scheduler.proof.violations import RULES
 
 if TYPE_CHECKING:
     # it takes half a second to load, which importing the definitions must not
-    from email_scheduler.storage.changes import Changes
+    from email_scheduler.database import PlanChanges
 
 # The tag of a run whose plan broke a rule.
 BREAKS_RULES_TAG: Final = "email_scheduler/breaks_rules"
@@ -227,7 +231,7 @@ def check_plan(
     return [*results, _of_rows(OUTSIDE_WINDOWS, in_window, looked_at), _capacity(plan)]
 
 
-def check_published(plan: Plan, differences: "Changes") -> list[dg.AssetCheckResult]:
+def check_published(plan: Plan, differences: "PlanChanges") -> list[dg.AssetCheckResult]:
     """Compare the table with the plan.
 
     Args:

@@ -14,12 +14,11 @@ import dagster as dg
 from email_scheduler.clock import today
 from email_scheduler.errors import PlanningError
 from email_scheduler.files import make_private_directory
-from email_scheduler.monitoring.sizes import DAGSTER_HOME, HOME_VARIABLE
-from email_scheduler.orchestration import values
-from email_scheduler.orchestration.jobs import JOB_NAME
-from email_scheduler.orchestration.partitions import Partition
-from email_scheduler.orchestration.values import Frames, plan_of
-from email_scheduler.planning.plan import Plan
+from email_scheduler.health.installation import DAGSTER_HOME, HOME_VARIABLE
+from email_scheduler.orchestration import asset_frames
+from email_scheduler.orchestration.asset_frames import Frames, plan_of
+from email_scheduler.orchestration.partitions import JOB_NAME, Partition
+from email_scheduler.planning import Plan
 
 # The file that says how the instance works; the Makefile names the same.
 INSTANCE_SETTINGS: Final = Path("config/dagster.yaml")
@@ -97,14 +96,14 @@ def materialize_today(
     if not result.success:
         raise PlanningError(f"run {run_id}: {_why(result)}")
     frames: dict[str, Frames] = {
-        name: result.asset_value(name) for name in (values.CONTACTS, values.BALANCED_SCHEDULES)
+        name: result.asset_value(name) for name in (asset_frames.CONTACTS, asset_frames.BALANCED_SCHEDULES)
     }
-    plan = plan_of(partition.as_of, frames[values.CONTACTS], frames[values.BALANCED_SCHEDULES])
+    plan = plan_of(partition.as_of, frames[asset_frames.CONTACTS], frames[asset_frames.BALANCED_SCHEDULES])
     return MaterializedPlan(run_id, plan, _changes(result))
 
 
 def _changes(result: dg.ExecuteInProcessResult) -> dict[str, int]:
-    (published,) = result.asset_materializations_for_node(values.EMAIL_SCHEDULES)
+    (published,) = result.asset_materializations_for_node(asset_frames.EMAIL_SCHEDULES)
     return {
         name: int(str(published.metadata[f"rows {name}"].value))
         for name in ("added", "changed", "removed", "unchanged")

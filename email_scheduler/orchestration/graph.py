@@ -7,8 +7,8 @@ from typing import Any, Final
 import dagster as dg
 
 from email_scheduler.clock import TIME_ZONE_NAME
-from email_scheduler.config.schema import SchedulerConfig
-from email_scheduler.orchestration import assets, values
+from email_scheduler.config import SchedulerConfig
+from email_scheduler.orchestration import asset_frames, assets
 from email_scheduler.orchestration.checks import check_specs
 from email_scheduler.orchestration.metadata import schemas
 from email_scheduler.planning import frames
@@ -32,19 +32,19 @@ _TABLES: Final = {
 }
 # Input asset to the tables it is read from, and what it is.
 _SOURCES: Final = {
-    values.CONTACTS: (
+    asset_frames.CONTACTS: (
         ("contacts", "contact_suppressions"),
         "The contacts as they were read that day, which of them are valid, and what is wrong with the rest.",
     ),
-    values.CAMPAIGNS: (
+    asset_frames.CAMPAIGNS: (
         ("campaign_types", "campaign_instances", "contact_campaigns"),
         "The campaigns and their targets as they were read that day.",
     ),
-    values.EMAIL_HISTORY: (
+    asset_frames.EMAIL_HISTORY: (
         ("email_schedules",),
         "What the sending system had taken when the day's plan was made: nothing of it is planned again.",
     ),
-    values.ENGAGEMENT: (
+    asset_frames.ENGAGEMENT: (
         ("tracking_clicks", "contact_events", "email_tracking"),
         "Clicks and answers that follow-ups depend on, as they were read that day.",
     ),
@@ -86,13 +86,13 @@ def build_assets(
         _inputs(partitions, shared),
         *(_planning_asset(function, partitions, shared) for function in planning),
         dg.asset(
-            name=values.EMAIL_SCHEDULES,
+            name=asset_frames.EMAIL_SCHEDULES,
             group_name=_PUBLICATION,
             kinds={"sql", "table"},
             owners=_OWNERS,
             metadata=schemas({"email_schedules": frames.EMAIL_SCHEDULES}),
             freshness_policy=_by_the_deadline(config),
-            check_specs=check_specs(values.EMAIL_SCHEDULES, partitions),
+            check_specs=check_specs(asset_frames.EMAIL_SCHEDULES, partitions),
             **shared,
         )(assets.email_schedules),
     ]
@@ -128,7 +128,7 @@ def _inputs(partitions: dg.PartitionsDefinition[str], shared: dict[str, Any]) ->
                 kinds={"parquet"},
                 owners=_OWNERS,
                 dagster_type=_FRAMES,
-                metadata=schemas(values.ASSET_FRAMES[asset]),
+                metadata=schemas(asset_frames.ASSET_FRAMES[asset]),
             )
             for asset, (_, description) in _SOURCES.items()
         },
@@ -137,7 +137,7 @@ def _inputs(partitions: dg.PartitionsDefinition[str], shared: dict[str, Any]) ->
             asset: {table_key(table) for table in tables} for asset, (tables, _) in _SOURCES.items()
         },
         can_subset=False,
-        check_specs=check_specs(values.CONTACTS, partitions),
+        check_specs=check_specs(asset_frames.CONTACTS, partitions),
         **shared,
     )(assets.organization_tables)
 
@@ -152,7 +152,7 @@ def _planning_asset(
         kinds={"python", "parquet"},
         owners=_OWNERS,
         dagster_type=_FRAMES,
-        metadata=schemas(values.ASSET_FRAMES[name]),
+        metadata=schemas(asset_frames.ASSET_FRAMES[name]),
         check_specs=check_specs(name, partitions),
         **shared,
     )(function)

@@ -6,11 +6,9 @@ from typing import Any, Final
 import dagster as dg
 import pandas as pd
 
-from email_scheduler.planning.counts import PlanCounts
-from email_scheduler.planning.cube import Axis, Cube
-from email_scheduler.planning.frames import DATE, FLAG, ID, LABEL, NUMBER, TEXT, Frame
-from email_scheduler.planning.registry.email_types import SKIPPED, STATUSES
-from email_scheduler.reporting.chart_style import data_uri
+from email_scheduler.planning import DATE, FLAG, ID, LABEL, NUMBER, TEXT, Axis, Cube, Frame, PlanCounts
+from email_scheduler.registry import SKIPPED, STATUSES
+from email_scheduler.reports.chart_style import data_uri
 
 _MOST_ROWS: Final = 60
 _TYPES: Final = {ID: "int64", DATE: "date", NUMBER: "int32", FLAG: "bool", TEXT: "string", LABEL: "category"}

@@ -8,17 +8,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from email_scheduler.config.schema import SchedulerConfig
-from email_scheduler.planning.campaign_instances import CampaignInstance, read_instances
-from email_scheduler.planning.chunks import chunks
-from email_scheduler.planning.dates import Days, Flags, to_day
-from email_scheduler.planning.exclusions import ExclusionWindows, Rows
+from email_scheduler.config import SchedulerConfig
+from email_scheduler.planning.categories import email_type_dtype
+from email_scheduler.planning.columns import Days, Flags, SortedIds, chunks, to_day
 from email_scheduler.planning.frames import HISTORY_TABLE
-from email_scheduler.planning.handled import SenderEvents
-from email_scheduler.planning.history import read_history
-from email_scheduler.planning.labels import email_type_dtype
-from email_scheduler.planning.packing import SortedIds
-from email_scheduler.planning.send_calendar import OpenDays
+from email_scheduler.planning.rules.campaign_instances import CampaignInstance, read_instances
+from email_scheduler.planning.rules.exclusions import ExclusionWindows, OpenDays, Rows
+from email_scheduler.planning.rules.history import SenderEvents, read_history
 
 
 @dataclass(frozen=True)

@@ -412,3 +412,17 @@ VIOLATIONS = Frame(
         "detail": LABEL,
     },
 )
+# The changes that a plan has to take into account (is_pending), and the last one of the log in any case.
+# campaign_instance_id is 0 where the type itself was changed.
+CAMPAIGN_CHANGES = Frame(
+    "campaign changes",
+    {
+        "id": ID,
+        "campaign_instance_id": ID,
+        "campaign_type": LABEL,
+        "field_changed": LABEL,
+        "is_pending": FLAG,
+    },
+    key=("id",),
+    order=("id",),
+)

@@ -12,21 +12,31 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from email_scheduler.config.schema import SchedulerConfig
-from email_scheduler.planning.anniversaries import anniversary_occurrences, effective_date_load
-from email_scheduler.planning.audiences import audience_members, planned_instances
-from email_scheduler.planning.balancing import balance, daily_cap, daily_limit, fixed_volume, foreign_rows
+from email_scheduler.config import SchedulerConfig
 from email_scheduler.planning.basis import PlanningBasis
-from email_scheduler.planning.campaigns import ListedTargets, campaign_occurrences, resolve_conflicts
-from email_scheduler.planning.capacity import capacity_shortfall
-from email_scheduler.planning.chunks import side_by_side
-from email_scheduler.planning.contacts import issues, validate_contacts
-from email_scheduler.planning.counts import PlanCounts
-from email_scheduler.planning.follow_ups import plan_follow_ups
+from email_scheduler.planning.columns import side_by_side
+from email_scheduler.planning.cube import PlanCounts
 from email_scheduler.planning.frames import EMAIL_SCHEDULES, SCHEDULES, PlanInputs
-from email_scheduler.planning.intervals import assign_intervals, crowded_ideal_dates
-from email_scheduler.planning.limits import limit_per_contact
-from email_scheduler.planning.rows import COLUMNS_OF_ROWS, email_schedules_by_part, target_statuses
+from email_scheduler.planning.rules.anniversaries import anniversary_occurrences, effective_date_load
+from email_scheduler.planning.rules.audiences import audience_members, planned_instances
+from email_scheduler.planning.rules.balancing import (
+    balance,
+    capacity_shortfall,
+    daily_cap,
+    daily_limit,
+    fixed_volume,
+    foreign_rows,
+)
+from email_scheduler.planning.rules.campaign_occurrences import (
+    ListedTargets,
+    campaign_occurrences,
+    resolve_conflicts,
+)
+from email_scheduler.planning.rules.contacts import issues, validate_contacts
+from email_scheduler.planning.rules.follow_ups import plan_follow_ups
+from email_scheduler.planning.rules.intervals import assign_intervals, crowded_ideal_dates
+from email_scheduler.planning.rules.limits import limit_per_contact
+from email_scheduler.planning.rules.rows import COLUMNS_OF_ROWS, email_schedules_by_part, target_statuses
 
 
 @dataclass(frozen=True)

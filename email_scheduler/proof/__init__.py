@@ -7,8 +7,8 @@ configuration and the frames are all that they have in common.
 import numpy as np
 import pandas as pd
 
-from email_scheduler.config.schema import SchedulerConfig
-from email_scheduler.planning.chunks import chunks, side_by_side
+from email_scheduler.config import SchedulerConfig
+from email_scheduler.planning.columns.parts import chunks, side_by_side
 from email_scheduler.planning.frames import CONTACTS, EMAIL_SCHEDULES, PlanInputs
 from email_scheduler.proof.anniversary_emails import (
     check_anniversary_emails,

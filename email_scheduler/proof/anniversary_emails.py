@@ -10,7 +10,7 @@ from datetime import date
 
 import numpy as np
 
-from email_scheduler.config.schema import SchedulerConfig
+from email_scheduler.config import SchedulerConfig
 from email_scheduler.planning.frames import NO_DATE
 from email_scheduler.proof.arithmetic import (
     AEP,

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from email_scheduler.config.schema import SchedulerConfig
+from email_scheduler.config import SchedulerConfig
 from email_scheduler.planning.frames import NO_DATE, PlanInputs
 from email_scheduler.proof.arithmetic import (
     CAMPAIGN,

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from email_scheduler.config.schema import BirthdayWindow, SchedulerConfig, Window
+from email_scheduler.config import BirthdayWindow, SchedulerConfig, Window
 from email_scheduler.planning.frames import NO_DATE
 from email_scheduler.proof.arithmetic import (
     FOLLOW_UP,

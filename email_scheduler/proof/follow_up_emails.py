@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from email_scheduler.config.schema import SchedulerConfig
+from email_scheduler.config import SchedulerConfig
 from email_scheduler.proof.arithmetic import (
     CAMPAIGN,
     FOLLOW_UP,

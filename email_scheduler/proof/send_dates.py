@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from email_scheduler.config.schema import SchedulerConfig
+from email_scheduler.config import SchedulerConfig
 from email_scheduler.proof.arithmetic import (
     CAMPAIGN,
     EFFECTIVE_DATE,

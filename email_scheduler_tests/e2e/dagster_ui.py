@@ -21,8 +21,8 @@ from playwright.sync_api import Page, Request, sync_playwright
 
 from email_scheduler.clock import TIME_ZONE_NAME, today
 from email_scheduler.config.loader import load_organizations, organization_config
-from email_scheduler.operations.sample_data import generate_sample
-from email_scheduler.orchestration.jobs import JOB_NAME
+from email_scheduler.orchestration.partitions import JOB_NAME
+from email_scheduler.sample.sample_data import generate_sample
 
 REPOSITORY = Path(__file__).parents[2]
 # Where what a test has seen is kept.

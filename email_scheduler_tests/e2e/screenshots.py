@@ -6,9 +6,9 @@ from tempfile import TemporaryDirectory
 
 from email_scheduler.clock import today
 from email_scheduler.config.loader import load_config
-from email_scheduler.operations.explain import explain_contact
-from email_scheduler.orchestration.values import BALANCED_SCHEDULES
-from email_scheduler.reporting.explanation_page import explanation_page
+from email_scheduler.explain.explaining import explain_contact
+from email_scheduler.explain.explanation_page import explanation_page
+from email_scheduler.orchestration.asset_frames import BALANCED_SCHEDULES
 from email_scheduler_tests.databases import SqliteDatabase
 from email_scheduler_tests.e2e.dagster_ui import (
     ORGANIZATION,

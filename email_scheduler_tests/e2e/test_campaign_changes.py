@@ -12,8 +12,8 @@ from pathlib import Path
 import dagster as dg
 
 from email_scheduler.clock import today
-from email_scheduler.operations.planning_run import plan_and_publish
 from email_scheduler.orchestration.sensors import CHANGES_SENSOR
+from email_scheduler.planning_run import plan_and_publish
 from email_scheduler_tests.dagster_project import REPOSITORY, project, wait
 from email_scheduler_tests.integration.dagster_organizations import ORGANIZATIONS, settings_of
 

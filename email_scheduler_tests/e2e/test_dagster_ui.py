@@ -9,8 +9,8 @@ import pytest
 
 from email_scheduler.clock import today
 from email_scheduler.definitions import build_definitions
+from email_scheduler.orchestration.asset_frames import BALANCED_SCHEDULES, CONTACTS, EMAIL_SCHEDULES
 from email_scheduler.orchestration.checks import CHECKS
-from email_scheduler.orchestration.values import BALANCED_SCHEDULES, CONTACTS, EMAIL_SCHEDULES
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed: make setup")
 

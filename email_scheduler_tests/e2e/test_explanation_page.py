@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from email_scheduler.config.schema import SchedulerConfig
-from email_scheduler.operations.explain import explain_address
-from email_scheduler.operations.planning_run import plan_and_publish
-from email_scheduler.reporting.explanation_page import explanation_page
+from email_scheduler.explain.explaining import explain_address
+from email_scheduler.explain.explanation_page import explanation_page
+from email_scheduler.planning_run import plan_and_publish
 from email_scheduler_tests.builders import (
     campaign_instance,
     campaign_type,

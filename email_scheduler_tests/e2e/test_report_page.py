@@ -8,11 +8,11 @@ import pytest
 
 from email_scheduler.clock import TIME_ZONE
 from email_scheduler.config.schema import SchedulerConfig
-from email_scheduler.operations.holds import hold_organization
-from email_scheduler.operations.planning_run import plan_and_publish
-from email_scheduler.operations.sample_data import generate_sample
-from email_scheduler.reporting.report import read_report
-from email_scheduler.reporting.report_page import report_page
+from email_scheduler.database.holds import hold_organization
+from email_scheduler.planning_run import plan_and_publish
+from email_scheduler.reports.report import read_report
+from email_scheduler.reports.report_page import report_page
+from email_scheduler.sample.sample_data import generate_sample
 from email_scheduler_tests.databases import SqliteDatabase
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed: make setup")

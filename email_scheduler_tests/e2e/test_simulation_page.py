@@ -4,8 +4,8 @@ from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
-from email_scheduler.reporting.simulation_figures import SimulationFigures
-from email_scheduler.reporting.simulation_page import simulation_page
+from email_scheduler.simulation.simulation_figures import SimulationFigures
+from email_scheduler.simulation.simulation_page import simulation_page
 from email_scheduler_tests.e2e.pages import assert_good_page, reading
 
 OUTCOMES = {"on time": 300, "late": 60, "lost": 4, "excluded": 25, "outside dates": 1, "withdrawn": 2}

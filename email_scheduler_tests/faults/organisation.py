@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from email_scheduler.config.schema import SchedulerConfig
-from email_scheduler.operations.sample_data import generate_sample
+from email_scheduler.database.inputs import read_inputs
+from email_scheduler.database.publishing.planned_rows import differences_from_plan
 from email_scheduler.planning.plan import make_plan
-from email_scheduler.storage.read import read_inputs
-from email_scheduler.storage.verify import differences_from_plan
+from email_scheduler.sample.sample_data import generate_sample
 from email_scheduler_tests.databases import Database
 from email_scheduler_tests.faults.processes import plan_in_process
 

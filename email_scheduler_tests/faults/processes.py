@@ -17,7 +17,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from email_scheduler.clock import TIME_ZONE
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.errors import EmailSchedulerError
-from email_scheduler.operations.planning_run import plan_and_publish
+from email_scheduler.planning_run import plan_and_publish
 from email_scheduler_tests.reference_sender import Email, RefusedError, Sender
 
 _PROCESSES = multiprocessing.get_context("forkserver")

@@ -12,9 +12,9 @@ import dagster as dg
 import pytest
 
 from email_scheduler.clock import today
-from email_scheduler.operations.planning_run import plan_and_publish
 from email_scheduler.orchestration.alerts import ALERTS_SENSOR
 from email_scheduler.orchestration.sensors import CHANGES_SENSOR, MISSED_SENSOR
+from email_scheduler.planning_run import plan_and_publish
 from email_scheduler_tests.dagster_private import InstigatorTick
 from email_scheduler_tests.dagster_project import Project, project, wait
 from email_scheduler_tests.faults.report import only_by_make_faults, record, repetitions

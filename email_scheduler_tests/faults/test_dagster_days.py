@@ -11,12 +11,11 @@ import pytest
 
 from email_scheduler import clock
 from email_scheduler.clock import TIME_ZONE, today
+from email_scheduler.database.records import COMPLETED
 from email_scheduler.definitions import build_definitions
-from email_scheduler.orchestration import jobs
-from email_scheduler.orchestration.jobs import JOB_NAME, SCHEDULE_NAME
-from email_scheduler.orchestration.resources import SchedulerResource
+from email_scheduler.orchestration import partitions as jobs
+from email_scheduler.orchestration.partitions import JOB_NAME, SCHEDULE_NAME, SchedulerResource
 from email_scheduler.orchestration.sensors import MISSED_SENSOR
-from email_scheduler.storage.runs import COMPLETED
 from email_scheduler_tests.dagster_private import (
     InstigatorTick,
     IWorkspaceProcessContext,

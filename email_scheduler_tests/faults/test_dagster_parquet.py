@@ -15,8 +15,8 @@ import pytest
 
 from email_scheduler.clock import today
 from email_scheduler.errors import InputDataError
-from email_scheduler.orchestration.parquet import read_frame
-from email_scheduler.orchestration.values import ASSET_FRAMES
+from email_scheduler.orchestration.asset_frames import ASSET_FRAMES
+from email_scheduler.orchestration.io_managers import read_frame
 from email_scheduler.planning.frames import Frame
 from email_scheduler_tests.dagster_project import REPOSITORY, Project, project
 from email_scheduler_tests.faults.report import record, repetitions

@@ -4,7 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 from email_scheduler.clock import today
-from email_scheduler.storage.runs import COMPLETED, FAILED, STARTED
+from email_scheduler.database.records import COMPLETED, FAILED, STARTED
 from email_scheduler_tests.dagster_project import project
 from email_scheduler_tests.faults.report import only_by_make_faults, record, repetitions
 from email_scheduler_tests.integration.dagster_organizations import ORGANIZATIONS, database

@@ -8,7 +8,7 @@ from pathlib import Path
 import dagster as dg
 
 from email_scheduler.clock import today
-from email_scheduler.storage.runs import COMPLETED, FAILED
+from email_scheduler.database.records import COMPLETED, FAILED
 from email_scheduler_tests.dagster_project import Project, project, wait
 from email_scheduler_tests.faults.report import only_by_make_faults, record, repetitions
 from email_scheduler_tests.integration.dagster_organizations import ORGANIZATIONS, database

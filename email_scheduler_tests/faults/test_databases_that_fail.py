@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from email_scheduler.storage.urls import server_address
+from email_scheduler.database.connections.faults import server_address
 from email_scheduler_tests.databases import PostgresqlDatabase, SqliteDatabase
 from email_scheduler_tests.faults.command import plan_by_command, planner
 from email_scheduler_tests.faults.organisation import DAY, Organisation, rng

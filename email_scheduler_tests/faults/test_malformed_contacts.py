@@ -7,10 +7,10 @@ from pathlib import Path
 
 import psycopg
 
+from email_scheduler.database.inputs import read_inputs
 from email_scheduler.errors import EmailSchedulerError, InputDataError
-from email_scheduler.operations.planning_run import plan_and_publish
 from email_scheduler.planning.plan import make_plan
-from email_scheduler.storage.read import read_inputs
+from email_scheduler.planning_run import plan_and_publish
 from email_scheduler_tests.compare_with_oracle import (
     planner_rows,
     row_differences,

@@ -14,9 +14,10 @@ import psycopg
 import pytest
 
 from email_scheduler.config.schema import SchedulerConfig
-from email_scheduler.storage.backups import backup_directory, finished_backups, verify_backup
-from email_scheduler.storage.schema import initialise_database
-from email_scheduler.storage.urls import server_address
+from email_scheduler.database.backups.backup_files import backup_directory, finished_backups
+from email_scheduler.database.backups.make_backup import verify_backup
+from email_scheduler.database.connections.faults import server_address
+from email_scheduler.database.upgrade import initialise_database
 from email_scheduler_tests.dagster_project import wait
 from email_scheduler_tests.databases import PostgresqlDatabase, SqliteDatabase
 from email_scheduler_tests.faults.command import plan_by_command

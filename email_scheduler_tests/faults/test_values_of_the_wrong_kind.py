@@ -9,7 +9,7 @@ import pytest
 
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.errors import DatabaseError, InputDataError
-from email_scheduler.operations.planning_run import plan_and_publish
+from email_scheduler.planning_run import plan_and_publish
 from email_scheduler_tests.databases import Database, PostgresqlDatabase, SqliteDatabase
 
 AS_OF = date(2026, 11, 23)
@@ -303,8 +303,8 @@ def test_an_id_that_postgresql_cannot_convert_is_an_error_that_does_not_show_it(
 ) -> None:
     bare_postgresql.run("CREATE TABLE contacts (id TEXT PRIMARY KEY, email TEXT)")
     bare_postgresql.run("INSERT INTO contacts VALUES ('ann@example.org', 'ann@example.org')")
-    from email_scheduler.storage.engine import connect
-    from email_scheduler.storage.faults import database_errors
+    from email_scheduler.database.connections.faults import database_errors
+    from email_scheduler.database.connections.opening import connect
 
     config = SchedulerConfig()
     with (

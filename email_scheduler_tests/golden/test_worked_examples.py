@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from email_scheduler.config.schema import SchedulerConfig
-from email_scheduler.planning.dates import format_days
-from email_scheduler.planning.hashing import mix, stable_hash
+from email_scheduler.planning.columns.dates import format_days
+from email_scheduler.planning.columns.packing import mix, stable_hash
 from email_scheduler.planning.plan import Plan, make_plan
 from email_scheduler.proof import find_violations
 from email_scheduler_tests.builders import (

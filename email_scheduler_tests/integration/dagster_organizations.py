@@ -11,9 +11,8 @@ import dagster as dg
 from email_scheduler.clock import today
 from email_scheduler.config.loader import load_organizations, organization_config
 from email_scheduler.config.schema import SchedulerConfig
-from email_scheduler.operations.sample_data import generate_sample
-from email_scheduler.orchestration.jobs import JOB_NAME
-from email_scheduler.orchestration.partitions import Partition
+from email_scheduler.orchestration.partitions import JOB_NAME, Partition
+from email_scheduler.sample.sample_data import generate_sample
 
 ORGANIZATIONS = ("northwind", "southwind")
 CONTACTS = 300

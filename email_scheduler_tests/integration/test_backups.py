@@ -9,22 +9,19 @@ from pathlib import Path
 import pytest
 
 from email_scheduler.config.schema import SchedulerConfig
-from email_scheduler.errors import BackupError, BackupUnavailableError
-from email_scheduler.operations.planning_run import plan_and_publish, preview_plan
-from email_scheduler.storage import copies_sqlite
-from email_scheduler.storage.backups import (
+from email_scheduler.database.backups import copies
+from email_scheduler.database.backups.backup_files import Backup, backup_directory, finished_backups, prune
+from email_scheduler.database.backups.make_backup import (
     PLANNER_TABLES,
-    Backup,
     backup_before_publishing,
-    backup_directory,
     create_backup,
     find_backup,
-    finished_backups,
-    prune,
     unpacked,
     verify_backup,
 )
-from email_scheduler.storage.engine import connect
+from email_scheduler.database.connections.opening import connect
+from email_scheduler.errors import BackupError, BackupUnavailableError
+from email_scheduler.planning_run import plan_and_publish, preview_plan
 from email_scheduler_tests.databases import (
     Database,
     PostgresqlDatabase,
@@ -158,7 +155,7 @@ def test_nothing_is_left_of_a_backup_for_which_the_disk_was_too_full(
         target.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(copies_sqlite, "compress", fails)
+    monkeypatch.setattr(copies, "compress", fails)
     with pytest.raises(BackupError, match="No space left on device"):
         create_backup(planned.url, CONFIG)
     assert list(backup_directory(planned.url, CONFIG).iterdir()) == []

@@ -10,10 +10,10 @@ import pytest
 
 from email_scheduler.config.loader import load_config, load_organizations, organization_config
 from email_scheduler.config.schema import SchedulerConfig
-from email_scheduler.operations.plan_difference import difference_of_configurations
-from email_scheduler.operations.planning_run import plan_and_publish
+from email_scheduler.database.records import read_config_versions
 from email_scheduler.planning.frames import PlanInputs
-from email_scheduler.storage.config_versions import read_config_versions
+from email_scheduler.planning_run import plan_and_publish
+from email_scheduler.reports.plan_difference import KINDS, difference_of_configurations
 from email_scheduler_tests.builders import contact, email_row, inputs
 from email_scheduler_tests.databases import Database
 
@@ -303,11 +303,15 @@ def test_emails_are_added_moved_dropped_and_altered_by_state_and_type() -> None:
         ({}, {"timing_constants": other_time}, {("CA", "altered"): 1, ("TX", "altered"): 1}),
     ):
         found = difference_of_configurations(situation(), configured(**before), configured(**after)).rows
-        birthdays = found[found["email_type"] == "birthday"].set_index("state").drop(columns="email_type")
-        assert {key: count for key, count in birthdays.stack().items() if count} == expected
+        birthdays = {
+            (row["state"], kind): row[kind]
+            for row in found
+            for kind in KINDS
+            if row["email_type"] == "birthday"
+        }
+        assert {key: count for key, count in birthdays.items() if count} == expected
     closed = difference_of_configurations(situation(), configured(), configured(state_rules=window))
-    birthdays = closed.rows[closed.rows["email_type"] == "birthday"]
-    assert birthdays.to_dict("records") == [
+    assert [row for row in closed.rows if row["email_type"] == "birthday"] == [
         {"state": "CA", "email_type": "birthday"}
         | {"added": 0, "later": 0, "earlier": 0, "dropped": 1, "altered": 0}
     ]

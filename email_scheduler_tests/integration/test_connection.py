@@ -22,9 +22,9 @@ from sqlalchemy import (
 )
 
 from email_scheduler.config.schema import SchedulerConfig
-from email_scheduler.storage.engine import connect
-from email_scheduler.storage.tables import campaign_types, contact_campaigns, contacts
-from email_scheduler.storage.types import ID, JSON
+from email_scheduler.database.connections.column_types import ID, JSON
+from email_scheduler.database.connections.opening import connect
+from email_scheduler.database.tables import campaign_types, contact_campaigns, contacts
 from email_scheduler_tests.databases import Database, SqliteDatabase
 
 CONFIG = SchedulerConfig()
@@ -157,7 +157,7 @@ def test_staging_keeps_nobody_from_writing(connection, database: Database) -> No
         connection.append_rows(stage, [{"line": 1}])
         script = f"""
 from email_scheduler.config.schema import SchedulerConfig
-from email_scheduler.storage.engine import connect
+from email_scheduler.database.connections.opening import connect
 with connect({database.url!r}, SchedulerConfig()) as connection, connection.transaction():
     connection.execute("INSERT INTO contacts (id) VALUES (7)")
 """
@@ -196,8 +196,8 @@ def test_statements_of_sqlalchemy_do_not_load_the_other_copy_of_sqlite(
     script = f"""
 import sys
 from sqlalchemy import select
-from email_scheduler.storage.sqlite import connect_sqlite
-from email_scheduler.storage.tables import contacts
+from email_scheduler.database.connections.sqlite import connect_sqlite
+from email_scheduler.database.tables import contacts
 from email_scheduler.config.schema import SchedulerConfig
 with connect_sqlite({sqlite_database.url!r}, SchedulerConfig().database) as connection:
     connection.execute(select(contacts))

@@ -11,11 +11,11 @@ from upath import UPath
 
 from email_scheduler.clock import today
 from email_scheduler.definitions import build_definitions
+from email_scheduler.orchestration.asset_frames import ASSET_FRAMES
 from email_scheduler.orchestration.checks import CHECKS
 from email_scheduler.orchestration.graph import table_key
 from email_scheduler.orchestration.io_managers import frames_io_manager
-from email_scheduler.orchestration.upkeep import UPKEEP_CHECKS
-from email_scheduler.orchestration.values import ASSET_FRAMES
+from email_scheduler.orchestration.maintenance import UPKEEP_CHECKS
 from email_scheduler_tests.integration.dagster_organizations import (
     failure_messages,
     generate_organizations,

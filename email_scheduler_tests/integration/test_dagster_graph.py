@@ -16,17 +16,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from email_scheduler.campaigns.service import Campaigns
 from email_scheduler.clock import today
+from email_scheduler.database.upgrade import initialise_database
 from email_scheduler.definitions import build_definitions
-from email_scheduler.operations.campaigns import Campaigns
-from email_scheduler.operations.planning_run import plan_and_publish
-from email_scheduler.orchestration.parquet import read_frame, write_frame
+from email_scheduler.orchestration.asset_frames import ASSET_FRAMES
+from email_scheduler.orchestration.io_managers import read_frame, write_frame
 from email_scheduler.orchestration.partitions import Partition
-from email_scheduler.orchestration.values import ASSET_FRAMES
-from email_scheduler.planning.dates import to_day
+from email_scheduler.planning.columns.dates import to_day
 from email_scheduler.planning.frames import SCHEDULES
-from email_scheduler.proof import RULES
-from email_scheduler.storage.schema import initialise_database
+from email_scheduler.planning_run import plan_and_publish
+from email_scheduler.proof.violations import RULES
 from email_scheduler_tests.integration.dagster_organizations import (
     CONTACTS,
     ORGANIZATIONS,

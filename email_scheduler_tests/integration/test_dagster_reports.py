@@ -8,7 +8,7 @@ import dagster as dg
 
 from email_scheduler.clock import today
 from email_scheduler.definitions import build_definitions
-from email_scheduler.operations.sample_data import generate_sample
+from email_scheduler.sample.sample_data import generate_sample
 from email_scheduler_tests.integration.dagster_organizations import (
     failure_messages,
     run_job,

@@ -10,8 +10,7 @@ import pytest
 from email_scheduler.clock import TIME_ZONE, today
 from email_scheduler.definitions import build_definitions
 from email_scheduler.orchestration.demo import INSTANCE_SETTINGS, lasting_instance, materialize_today
-from email_scheduler.orchestration.jobs import SCHEDULE_NAME
-from email_scheduler.orchestration.partitions import Partition
+from email_scheduler.orchestration.partitions import SCHEDULE_NAME, Partition
 from email_scheduler_tests.dagster_private import schedule_execution_time_iterator
 from email_scheduler_tests.dagster_project import project, wait
 from email_scheduler_tests.integration.dagster_organizations import (
@@ -31,7 +30,7 @@ SETTINGS = REPOSITORY / INSTANCE_SETTINGS
 def test_each_day_has_one_run_an_organisation_across_clock_changes(
     tmp_path: Path, change: date, time_of_day: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("email_scheduler.orchestration.jobs.today", lambda: change - timedelta(days=2))
+    monkeypatch.setattr("email_scheduler.orchestration.partitions.today", lambda: change - timedelta(days=2))
     config = write_configuration(tmp_path, orchestration=f'  daily_plan_time: "{time_of_day}"\n')
     definitions = build_definitions(config)
     start = datetime.combine(change - timedelta(days=2), datetime.min.time(), TIME_ZONE)

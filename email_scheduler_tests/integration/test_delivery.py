@@ -19,8 +19,8 @@ from pydantic import ValidationError
 
 from email_scheduler.config.monitoring import AlertEmail, Alerts, AlertWebhook
 from email_scheduler.errors import DeliveryError
-from email_scheduler.monitoring.delivery import channels_of, post, send_email, subject_of
-from email_scheduler.monitoring.notices import Notice
+from email_scheduler.health.delivery import channels_of, post, send_email, subject_of
+from email_scheduler.health.incidents import Notice
 
 NOTICES = [
     Notice("south: unhealthy", is_resolved=True),

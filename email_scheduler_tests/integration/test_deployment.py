@@ -25,10 +25,10 @@ from sqlalchemy.engine import make_url
 
 from email_scheduler.clock import today
 from email_scheduler.config.schema import SchedulerConfig
+from email_scheduler.database.connections.faults import server_address
+from email_scheduler.database.upgrade import initialise_database
 from email_scheduler.definitions import build_definitions
-from email_scheduler.operations.planning_run import plan_and_publish
-from email_scheduler.storage.schema import initialise_database
-from email_scheduler.storage.urls import server_address
+from email_scheduler.planning_run import plan_and_publish
 from email_scheduler_tests.databases import Server
 from email_scheduler_tests.integration.dagster_organizations import (
     failure_messages,

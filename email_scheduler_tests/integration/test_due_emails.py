@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from email_scheduler.clock import today
-from email_scheduler.storage import tables
+from email_scheduler.database import tables
 from email_scheduler_tests.databases import Database, on_postgresql, on_sqlite
 
 TODAY = today()

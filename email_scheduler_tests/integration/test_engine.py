@@ -11,11 +11,10 @@ import pytest
 import sqlalchemy
 
 from email_scheduler.config.schema import SchedulerConfig
+from email_scheduler.database.connections.faults import database_errors, database_path, is_locked, retrying
+from email_scheduler.database.connections.opening import connect, open_engine
+from email_scheduler.database.upgrade import initialise_database, require_current_schema
 from email_scheduler.errors import DatabaseError
-from email_scheduler.storage.engine import connect, open_engine
-from email_scheduler.storage.faults import database_errors, is_locked, retrying
-from email_scheduler.storage.schema import initialise_database, require_current_schema
-from email_scheduler.storage.urls import database_path
 from email_scheduler_tests.databases import SqliteDatabase
 
 IMPATIENT = SchedulerConfig.model_validate(

@@ -14,9 +14,8 @@ import pytest
 
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.errors import UsageError
-from email_scheduler.operations.explain import explain_contact
-from email_scheduler.operations.planning_run import plan_and_publish
-from email_scheduler.planning.explanation.results import (
+from email_scheduler.explain.explaining import explain_contact
+from email_scheduler.explain.explanation import (
     NO_EMAIL,
     NOT_KEPT,
     PLANNED,
@@ -25,7 +24,8 @@ from email_scheduler.planning.explanation.results import (
     ExplainedContact,
     Occurrence,
 )
-from email_scheduler.reporting.explanation_words import lines_of
+from email_scheduler.explain.lines import lines_of
+from email_scheduler.planning_run import plan_and_publish
 from email_scheduler_tests.builders import contact, filler_contacts, inputs, suppression
 from email_scheduler_tests.canary import ADDRESS, BIRTH_DATE, CONTACT, CONTACT_ID
 from email_scheduler_tests.command_line import Outcome, run_command

@@ -7,12 +7,12 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from email_scheduler.config.schema import SchedulerConfig
-from email_scheduler.operations.explain import explain_address, explain_many
-from email_scheduler.operations.planning_run import plan_and_publish
-from email_scheduler.planning.explanation.occurrences import CHANGED
-from email_scheduler.planning.explanation.results import PLANNED, SKIPPED, ExplainedContact, Occurrence
+from email_scheduler.explain.emails import CHANGED
+from email_scheduler.explain.explaining import explain_address, explain_many
+from email_scheduler.explain.explanation import PLANNED, SKIPPED, ExplainedContact, Occurrence
 from email_scheduler.planning.frames import PlanInputs
-from email_scheduler.planning.registry.reasons import ADJUSTMENTS, NOT_IN_PLAN, SKIP_REASONS
+from email_scheduler.planning_run import plan_and_publish
+from email_scheduler.registry.reasons import ADJUSTMENTS, NOT_IN_PLAN, SKIP_REASONS
 from email_scheduler_tests.builders import Row, inputs
 from email_scheduler_tests.databases import Database, PostgresqlDatabase, initialised_sqlite
 from email_scheduler_tests.integration.test_random_organisations import fill, send_some, storable

@@ -11,13 +11,12 @@ import pytest
 
 from email_scheduler.clock import TIME_ZONE
 from email_scheduler.config.schema import SchedulerConfig
+from email_scheduler.database.holds import hold_organization
 from email_scheduler.errors import DatabaseError
-from email_scheduler.monitoring.health import check_health
-from email_scheduler.monitoring.judgement import DEGRADED, HEALTHY, UNHEALTHY
-from email_scheduler.monitoring.prometheus import prometheus_text
-from email_scheduler.operations.holds import hold_organization
-from email_scheduler.storage.health import read_health
-from email_scheduler.storage.health_figures import HealthFigures
+from email_scheduler.health.figures import HealthFigures, read_health
+from email_scheduler.health.installation import check_health
+from email_scheduler.health.judgement import DEGRADED, HEALTHY, UNHEALTHY
+from email_scheduler.health.prometheus import prometheus_text
 from email_scheduler_tests.databases import Database, SqliteDatabase, on_postgresql, on_sqlite
 
 # noon in US Central

@@ -10,11 +10,11 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from email_scheduler.database import tables
+from email_scheduler.database.migrations import triggers_0003_sqlite
+from email_scheduler.database.migrations.adoption_sqlite import SqliteAdoption
+from email_scheduler.database.upgrade import VERSION_TABLE, initialise_database, require_current_schema
 from email_scheduler.errors import DatabaseError
-from email_scheduler.storage import tables
-from email_scheduler.storage.migrations import triggers_0003_sqlite
-from email_scheduler.storage.migrations.adoption_sqlite import SqliteAdoption
-from email_scheduler.storage.schema import VERSION_TABLE, initialise_database, require_current_schema
 
 # What the older program left behind: no priority, a constraint that plans do not keep, sent rows that
 # answer the same birthday twice, a type of its own, columns and triggers of its own.

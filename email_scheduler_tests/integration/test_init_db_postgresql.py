@@ -6,10 +6,10 @@ import psycopg
 import pytest
 from sqlalchemy.dialects import postgresql
 
+from email_scheduler.database import tables
+from email_scheduler.database.migrations.adoption_postgresql import PostgresqlAdoption
+from email_scheduler.database.upgrade import VERSION_TABLE, initialise_database
 from email_scheduler.errors import DatabaseError
-from email_scheduler.storage import tables
-from email_scheduler.storage.migrations.adoption_postgresql import PostgresqlAdoption
-from email_scheduler.storage.schema import VERSION_TABLE, initialise_database
 from email_scheduler_tests.databases import PostgresqlDatabase
 
 # As the one of test_init_db, with the types that somebody chose on PostgreSQL.

@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from email_scheduler.config.schema import SchedulerConfig
+from email_scheduler.database.connections.opening import connect
+from email_scheduler.database.lock import planner_lock
 from email_scheduler.errors import PlannerLockedError
-from email_scheduler.storage.engine import connect
-from email_scheduler.storage.lock import planner_lock
 from email_scheduler_tests.databases import on_postgresql
 
 CONFIG = SchedulerConfig.model_validate(
@@ -24,7 +24,7 @@ NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 HOLDER = """
 import os, sys
 from email_scheduler.config.schema import SchedulerConfig
-from email_scheduler.storage.lock import planner_lock
+from email_scheduler.database.lock import planner_lock
 from email_scheduler_tests.databases import on_postgresql
 with planner_lock(sys.argv[1], SchedulerConfig(), "other-run"):
     print("holding", flush=True)

@@ -15,9 +15,9 @@ import pytest
 
 from email_scheduler.clock import TIME_ZONE
 from email_scheduler.config.schema import SchedulerConfig
-from email_scheduler.reporting.report import read_report
-from email_scheduler.reporting.report_page import report_page
-from email_scheduler.storage.health import read_health
+from email_scheduler.health.figures import read_health
+from email_scheduler.reports.report import read_report
+from email_scheduler.reports.report_page import report_page
 from email_scheduler_tests.databases import Database
 
 KEPT: dict[str, Any] = json.loads(

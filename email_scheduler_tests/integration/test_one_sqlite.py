@@ -15,7 +15,7 @@ from typing import Any
 import typer
 
 from email_scheduler.cli import app
-from email_scheduler.storage.schema import initialise_database
+from email_scheduler.database.upgrade import initialise_database
 from email_scheduler_tests.older_program import AS_OF, OLDER_DATABASE, write_history
 
 # init-db, and what begins with it; Dagster's own instance, which demo starts, is in SQLite.

@@ -14,10 +14,10 @@ import pytest
 
 from email_scheduler.clock import today
 from email_scheduler.config.schema import SchedulerConfig
-from email_scheduler.operations.planning_run import plan_and_publish
-from email_scheduler.operations.sample_data import generate_sample
-from email_scheduler.storage import planner_rows
-from email_scheduler.storage.planner_rows import planner_rows_in_background
+from email_scheduler.database.publishing import planned_rows
+from email_scheduler.database.publishing.planned_rows import planner_rows_in_background
+from email_scheduler.planning_run import plan_and_publish
+from email_scheduler.sample.sample_data import generate_sample
 from email_scheduler_tests.canary import (
     ADDRESS,
     BIRTH_DATE,
@@ -310,17 +310,17 @@ def test_rows_that_wait_in_a_temporary_file_are_the_owners_alone(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan_and_publish(office.database.url, SchedulerConfig(), today())
-    monkeypatch.setattr(planner_rows, "_ROWS_WORTH_A_PROCESS", 0)
+    monkeypatch.setattr(planned_rows, "_ROWS_WORTH_A_PROCESS", 0)
     monkeypatch.setenv("TMPDIR", str(office.directory / "tmp"))
     monkeypatch.setattr("tempfile.tempdir", None)
     seen = []
-    saved_column = planner_rows._saved_column
+    saved_column = planned_rows._saved_column
 
     def looking(directory: str, name: str) -> object:
         seen.append((is_private(Path(directory)), traces_in_files(Path(directory))))
         return saved_column(directory, name)
 
-    monkeypatch.setattr(planner_rows, "_saved_column", looking)
+    monkeypatch.setattr(planned_rows, "_saved_column", looking)
     with planner_rows_in_background(office.database.url, SchedulerConfig()) as rows:
         assert len(rows()) > 0
     assert seen

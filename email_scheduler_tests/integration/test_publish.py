@@ -12,20 +12,20 @@ import pandas as pd
 import pytest
 
 from email_scheduler.config.schema import SchedulerConfig
+from email_scheduler.database.connections.opening import connect
+from email_scheduler.database.connections.sqlite import SqliteConnection
+from email_scheduler.database.inputs import read_inputs
+from email_scheduler.database.lock import planner_lock
+from email_scheduler.database.publishing import publish
+from email_scheduler.database.publishing.plan_changes import PlanChanges, preview_changes
+from email_scheduler.database.publishing.planned_rows import planner_rows_in_background
+from email_scheduler.database.publishing.publish import publish_plan
+from email_scheduler.database.publishing.published_plan import Turns
+from email_scheduler.database.records import Kept
 from email_scheduler.errors import ComplianceError, InputDataError, PlannerLockedError, StalePlanError
 from email_scheduler.planning import frames
 from email_scheduler.planning.cube import Cube
 from email_scheduler.planning.plan import Plan, make_plan
-from email_scheduler.storage import publish
-from email_scheduler.storage.changes import Changes, preview_changes
-from email_scheduler.storage.engine import connect
-from email_scheduler.storage.lock import planner_lock
-from email_scheduler.storage.planner_rows import planner_rows_in_background
-from email_scheduler.storage.publish import publish_plan
-from email_scheduler.storage.publish_run import Turns
-from email_scheduler.storage.read import read_inputs
-from email_scheduler.storage.runs import Kept
-from email_scheduler.storage.sqlite import SqliteConnection
 from email_scheduler_tests.builders import day_number, table
 from email_scheduler_tests.databases import on_sqlite
 
@@ -372,7 +372,7 @@ def test_after_an_error_each_contact_has_its_whole_old_or_its_whole_new_plan(org
 
     checkpoint = organisation.checkpoint()
     assert (checkpoint["status"], checkpoint["error_message"]) == ("failed", "ZeroDivisionError")
-    changes = Changes(Cube.of_document(checkpoint["summary"]["changes"]))
+    changes = PlanChanges(Cube.of_document(checkpoint["summary"]["changes"]))
     assert changes.rows("added") == {"aep": {"pre-scheduled": 4}, "birthday": {"pre-scheduled": 4}}
 
     result = organisation.publish(new)
@@ -723,7 +723,7 @@ def test_the_run_is_recorded(organisation, unproven):
         "completed_at": checkpoint["completed_at"],
     }
     assert checkpoint["run_timestamp"] <= checkpoint["completed_at"]
-    changes = Changes(Cube.of_document(checkpoint["summary"]["changes"]))
+    changes = PlanChanges(Cube.of_document(checkpoint["summary"]["changes"]))
     assert changes.rows("added") == {"birthday": {"event_passed": 1, "pre-scheduled": 1}}
     assert (changes.rows("changed"), changes.rows("removed")) == ({}, {})
     assert (changes.totals["unchanged"], changes.dropped) == (0, 0)

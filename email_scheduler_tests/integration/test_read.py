@@ -9,14 +9,15 @@ import pandas as pd
 import pytest
 
 from email_scheduler.config.schema import SchedulerConfig
+from email_scheduler.database.connections import sqlite
+from email_scheduler.database.connections.opening import connect
+from email_scheduler.database.inputs import read_inputs
+from email_scheduler.database.publishing import planned_rows
+from email_scheduler.database.publishing.planned_rows import existing_planner_rows, planner_rows_in_background
 from email_scheduler.errors import DatabaseError
-from email_scheduler.planning.dates import to_day
+from email_scheduler.planning.columns.dates import to_day
 from email_scheduler.planning.frames import NO_CONTACT, NO_DATE, NO_NUMBER, PlanInputs
-from email_scheduler.storage import planner_rows, sqlite
-from email_scheduler.storage.compare import EXISTING_ROWS, PLANNER_ROWS, existing_rows
-from email_scheduler.storage.engine import connect
-from email_scheduler.storage.planner_rows import existing_planner_rows, planner_rows_in_background
-from email_scheduler.storage.read import read_inputs
+from email_scheduler.planning.matching import EXISTING_ROWS, PLANNER_ROWS, existing_rows
 from email_scheduler_tests.builders import table
 from email_scheduler_tests.databases import Database, on_sqlite
 
@@ -329,8 +330,8 @@ def test_planned_rows_are_read_with_all_that_a_plan_says(organisation: Organisat
 def test_many_planned_rows_are_read_by_a_process_of_their_own_and_are_the_same(
     organisation: Organisation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(planner_rows, "_ROWS_WORTH_A_PROCESS", 0)
-    monkeypatch.setattr(planner_rows, "read_planner_rows", None)
+    monkeypatch.setattr(planned_rows, "_ROWS_WORTH_A_PROCESS", 0)
+    monkeypatch.setattr(planned_rows, "read_planner_rows", None)
     organisation.insert(
         "email_schedules",
         _email(1, "pre-scheduled", event_year=2027, event_month=2, event_day=28, priority=4),
@@ -346,9 +347,9 @@ def test_many_planned_rows_are_read_by_a_process_of_their_own_and_are_the_same(
 def test_what_fails_in_that_process_is_one_clear_error(
     organisation: Organisation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(planner_rows, "_ROWS_WORTH_A_PROCESS", 0)
+    monkeypatch.setattr(planned_rows, "_ROWS_WORTH_A_PROCESS", 0)
     organisation.insert("email_schedules", _email(1, "skipped"))
-    monkeypatch.setattr(planner_rows, "_save_planner_rows", _fail_to_save)
+    monkeypatch.setattr(planned_rows, "_save_planner_rows", _fail_to_save)
     with (
         planner_rows_in_background(organisation.url, SchedulerConfig()) as rows_there,
         pytest.raises(DatabaseError, match="the disk is full"),

@@ -10,7 +10,7 @@ import sqlalchemy
 from sqlalchemy.pool import NullPool
 
 from email_scheduler.config.schema import SchedulerConfig
-from email_scheduler.operations.planning_run import plan_and_publish
+from email_scheduler.planning_run import plan_and_publish
 from email_scheduler_tests.databases import Database
 from email_scheduler_tests.reference_sender import Email, RefusedError, Sender
 

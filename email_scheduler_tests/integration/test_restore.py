@@ -10,16 +10,17 @@ from pathlib import Path
 import pytest
 
 from email_scheduler.config.schema import SchedulerConfig
+from email_scheduler.database.backups import restore
+from email_scheduler.database.backups.backup_files import Backup, backup_directory, finished_backups
+from email_scheduler.database.backups.make_backup import create_backup
+from email_scheduler.database.backups.replace_file import ReplacedFile, replace_file
+from email_scheduler.database.backups.restore import Restored, restore_backup
+from email_scheduler.database.holds import release_organization
+from email_scheduler.database.lock import planner_lock
 from email_scheduler.errors import BackupError, PlannerLockedError
-from email_scheduler.operations.holds import release_organization
-from email_scheduler.operations.planning_run import plan_and_publish
-from email_scheduler.operations.sample_data import generate_sample
-from email_scheduler.storage import restore
-from email_scheduler.storage.backups import Backup, backup_directory, create_backup, finished_backups
-from email_scheduler.storage.lock import planner_lock
-from email_scheduler.storage.replace_file import ReplacedFile, replace_file
-from email_scheduler.storage.restore import Restored, restore_backup
-from email_scheduler.storage.watch import pending_changes
+from email_scheduler.health.figures import pending_changes
+from email_scheduler.planning_run import plan_and_publish
+from email_scheduler.sample.sample_data import generate_sample
 from email_scheduler_tests.databases import Database, on_postgresql, on_sqlite
 from email_scheduler_tests.reference_sender import Email, Sender
 
@@ -376,7 +377,7 @@ def replaced(organisation: Organisation, backup: Backup) -> ReplacedFile:
 def test_a_file_that_cannot_be_read_is_replaced_and_nothing_that_was_due_goes_out_by_itself(
     organisation: Organisation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("email_scheduler.storage.replace_file.today", lambda: MONDAY)
+    monkeypatch.setattr("email_scheduler.database.backups.replace_file.today", lambda: MONDAY)
     monkeypatch.setattr(Backup, "moment", datetime(2026, 11, 23, 12, tzinfo=UTC))
     backup = whole_backup(organisation)
     organisation.send(0)

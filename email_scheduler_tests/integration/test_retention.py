@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from email_scheduler.config.schema import SchedulerConfig
-from email_scheduler.storage import retention
-from email_scheduler.storage.retention import delete_expired
+from email_scheduler.health import retention
+from email_scheduler.health.retention import delete_expired
 from email_scheduler_tests.databases import Database, SqliteDatabase, on_sqlite
 
 TODAY = date(2026, 11, 23)

@@ -11,13 +11,13 @@ import pandas as pd
 import pytest
 
 from email_scheduler.config.schema import SchedulerConfig
+from email_scheduler.database.inputs import read_inputs
+from email_scheduler.database.upgrade import initialise_database
 from email_scheduler.errors import DatabaseError, UsageError
-from email_scheduler.operations.sample_data import generate_sample
-from email_scheduler.planning.contacts import validate_contacts
 from email_scheduler.planning.frames import NO_DATE, PlanInputs
 from email_scheduler.planning.plan import Plan, make_plan
-from email_scheduler.storage.read import read_inputs
-from email_scheduler.storage.schema import initialise_database
+from email_scheduler.planning.rules.contacts import validate_contacts
+from email_scheduler.sample.sample_data import generate_sample
 from email_scheduler_tests.databases import Database
 
 AS_OF = date(2026, 11, 23)
@@ -90,7 +90,7 @@ def test_the_rows_reported_are_the_rows_written(tmp_path: Path) -> None:
 def test_a_large_sample_is_made_in_parts_with_ids_that_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("email_scheduler.operations.sample_data._CHUNK", 100)
+    monkeypatch.setattr("email_scheduler.sample.sample_data._CHUNK", 100)
     path = tmp_path / "sample.db"
     generate_sample(f"sqlite:///{path}", 250, 1, AS_OF, CONFIG)
     content = _content(path)

@@ -9,16 +9,20 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from email_scheduler.campaigns.selections import ById
+from email_scheduler.campaigns.service import Campaigns
 from email_scheduler.clock import today
+from email_scheduler.database.holds import hold_organization
 from email_scheduler.definitions import build_definitions
-from email_scheduler.operations.campaigns import ById, Campaigns
-from email_scheduler.operations.holds import hold_organization
-from email_scheduler.operations.planning_run import plan_and_publish
 from email_scheduler.orchestration.checks import BREAKS_RULES_TAG
-from email_scheduler.orchestration.decisions import LOOKS_BEFORE_MISSED, Cursor
-from email_scheduler.orchestration.partitions import DATE_PARTITION_TAG, ORGANIZATION_PARTITION_TAG, Partition
-from email_scheduler.orchestration.resources import SchedulerResource
-from email_scheduler.orchestration.sensors import CHANGES_SENSOR, MISSED_SENSOR
+from email_scheduler.orchestration.partitions import (
+    DATE_PARTITION_TAG,
+    ORGANIZATION_PARTITION_TAG,
+    Partition,
+    SchedulerResource,
+)
+from email_scheduler.orchestration.sensors import CHANGES_SENSOR, LOOKS_BEFORE_MISSED, MISSED_SENSOR, Cursor
+from email_scheduler.planning_run import plan_and_publish
 from email_scheduler_tests.dagster_private import (
     JobPythonOrigin,
     ModuleCodePointer,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from email_scheduler.storage.tables import metadata
+from email_scheduler.database.tables import metadata
 from email_scheduler_tests.databases import SqliteDatabase
 from email_scheduler_tests.integration.conftest import Command
 

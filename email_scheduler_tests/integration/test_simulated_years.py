@@ -6,8 +6,9 @@ import pandas as pd
 import pytest
 
 from email_scheduler.config.schema import SchedulerConfig
-from email_scheduler.operations.simulation import Reactions, simulate
-from email_scheduler.planning.dates import to_day
+from email_scheduler.planning.columns.dates import to_day
+from email_scheduler.simulation.days import simulate
+from email_scheduler.simulation.simulated_tables import Reactions
 from email_scheduler_tests.simulated_organisation import random_organisation
 
 AEP_DATE = date(2026, 9, 15)

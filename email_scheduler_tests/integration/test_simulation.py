@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.errors import UsageError
-from email_scheduler.operations.simulation import Reactions, Simulation, simulate
-from email_scheduler.operations.simulation.figures import figures_of
-from email_scheduler.planning.dates import from_day
+from email_scheduler.planning.columns.dates import from_day
 from email_scheduler.planning.frames import PlanInputs
 from email_scheduler.planning.plan import make_plan
+from email_scheduler.simulation.days import Simulation, simulate
+from email_scheduler.simulation.simulated_tables import Reactions
+from email_scheduler.simulation.simulation_figures import figures_of
 from email_scheduler_tests.builders import (
     campaign_instance,
     campaign_type,

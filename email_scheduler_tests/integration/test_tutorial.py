@@ -11,8 +11,8 @@ import dagster as dg
 import pytest
 
 from email_scheduler.clock import TIME_ZONE
+from email_scheduler.database.tables import metadata
 from email_scheduler.orchestration import demo
-from email_scheduler.storage.tables import metadata
 from email_scheduler_tests import documents
 from email_scheduler_tests.databases import PostgresqlDatabase, SqliteDatabase
 from email_scheduler_tests.documents import REPOSITORY, Reader, clone, set_clock

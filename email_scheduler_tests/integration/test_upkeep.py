@@ -14,16 +14,18 @@ import pytest
 
 from email_scheduler.clock import TIME_ZONE, today
 from email_scheduler.definitions import build_definitions
-from email_scheduler.monitoring.sizes import parquet_sizes
-from email_scheduler.operations.planning_run import plan_and_publish
+from email_scheduler.health.installation import parquet_sizes
 from email_scheduler.orchestration.alerts import ALERTS_SENSOR
-from email_scheduler.orchestration.decisions import MOST_ATTEMPTS
-from email_scheduler.orchestration.old_partitions import delete_old_partitions
-from email_scheduler.orchestration.partitions import DATE_PARTITION_TAG, ORGANIZATION_PARTITION_TAG
-from email_scheduler.orchestration.resources import SchedulerResource
-from email_scheduler.orchestration.run_records import delete_old_runs
-from email_scheduler.orchestration.sensors import MISSED_SENSOR
-from email_scheduler.orchestration.upkeep import HEALTH_JOB, MAINTENANCE_JOB
+from email_scheduler.orchestration.asset_frames import delete_old_partitions
+from email_scheduler.orchestration.dagster_runs import delete_old_runs
+from email_scheduler.orchestration.maintenance import HEALTH_JOB, MAINTENANCE_JOB
+from email_scheduler.orchestration.partitions import (
+    DATE_PARTITION_TAG,
+    ORGANIZATION_PARTITION_TAG,
+    SchedulerResource,
+)
+from email_scheduler.orchestration.sensors import MISSED_SENSOR, MOST_ATTEMPTS
+from email_scheduler.planning_run import plan_and_publish
 from email_scheduler_tests.dagster_private import SensorExecutionData
 from email_scheduler_tests.integration.dagster_organizations import (
     ORGANIZATIONS,
@@ -253,10 +255,10 @@ def test_runs_of_other_code_locations_stay(project: Project) -> None:
     for _ in range(2):
         project.run(HEALTH_JOB)
     runs = project.instance.get_runs()
-    from email_scheduler.orchestration import run_records
+    from email_scheduler.orchestration import dagster_runs
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run_records, "location_of", lambda run: "another")
+        patch.setattr(dagster_runs, "location_of", lambda run: "another")
         assert delete_old_runs(project.instance, FAR_AWAY, today(), "ours") == 0
     assert len(project.instance.get_runs()) == len(runs)
 

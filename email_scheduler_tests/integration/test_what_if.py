@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from email_scheduler.changes import what_if as module
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.errors import ComplianceError
-from email_scheduler.operations import what_if as module
-from email_scheduler.operations.plan_difference import difference_of_configurations, readable_for_all
+from email_scheduler.reports.plan_difference import difference_of_configurations, readable_for_all
 from email_scheduler_tests.builders import contact, email_row, inputs
 from email_scheduler_tests.databases import SqliteDatabase
 

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from hypothesis import assume, given, settings
 
-from email_scheduler.planning import chunks
+from email_scheduler.planning.columns import parts
 from email_scheduler.planning.plan import make_plan
 from email_scheduler.proof import find_violations
 from email_scheduler_tests.random_boundaries import Case
@@ -16,7 +16,7 @@ from email_scheduler_tests.strategies import cases
 def _at_a_time(contacts: int, case: Case) -> list[pd.DataFrame]:
     inputs, config = case
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(chunks, "CONTACTS_AT_A_TIME", contacts)
+        patch.setattr(parts, "CONTACTS_AT_A_TIME", contacts)
         plan = make_plan(inputs, config)
         # every second row is missing and the others go out too late, so that there is something to be found
         wrong = plan.schedules.iloc[::2]

@@ -8,10 +8,9 @@ from datetime import date
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from email_scheduler.campaigns.selections import read_targets
+from email_scheduler.database.csv_files import BadLines, escape_cell, unescape_cell, write_csv
 from email_scheduler.errors import UsageError
-from email_scheduler.operations.campaigns.selections import read_targets
-from email_scheduler.operations.csv_files.bad_lines import BadLines
-from email_scheduler.operations.csv_files.lines import escape_cell, unescape_cell, write_csv
 
 some = settings(max_examples=150, deadline=None, derandomize=True, database=None)
 

@@ -8,10 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from email_scheduler.clock import TIME_ZONE
-from email_scheduler.errors import UsageError
-from email_scheduler.operations.csv_files.bad_lines import BadLines
-from email_scheduler.operations.csv_files.lines import ACCEPTED_DATE, ACCEPTED_ID, NO_CONTACT
-from email_scheduler.operations.cutover.email_lines import (
+from email_scheduler.cutover.older_emails import (
     ACCEPTED_MOMENT,
     NO_SEND_DATE,
     UNKNOWN_STATUS,
@@ -19,6 +16,8 @@ from email_scheduler.operations.cutover.email_lines import (
     EmailLine,
     read_emails,
 )
+from email_scheduler.database.csv_files import ACCEPTED_DATE, ACCEPTED_ID, NO_CONTACT, BadLines
+from email_scheduler.errors import UsageError
 
 some = settings(max_examples=100, deadline=None, derandomize=True, database=None)
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from email_scheduler.config.schema import SchedulerConfig
-from email_scheduler.planning import counts
-from email_scheduler.planning.counts import MOST_DAYS_MOVED, PlanCounts
-from email_scheduler.planning.dates import to_day
-from email_scheduler.planning.figures import DAYS_COUNTED, FiguresOfPlan, figures_of_plan
+from email_scheduler.planning import cube
+from email_scheduler.planning.columns.dates import to_day
+from email_scheduler.planning.cube import MOST_DAYS_MOVED, PlanCounts
 from email_scheduler.planning.frames import PlanInputs
 from email_scheduler.planning.plan import Plan, make_plan
-from email_scheduler.proof import RULES
+from email_scheduler.planning.plan_figures import DAYS_COUNTED, FiguresOfPlan, figures_of_plan
+from email_scheduler.proof.violations import RULES
 from email_scheduler_tests.builders import campaign_instance, campaign_type, contact, email_row, inputs
 from email_scheduler_tests.strategies import random_case
 
@@ -26,18 +26,18 @@ REASONS_OF_STATES = (
 )
 
 
-@pytest.mark.parametrize("rows_at_a_time", [counts._ROWS_AT_A_TIME, 3])
+@pytest.mark.parametrize("rows_at_a_time", [cube._ROWS_AT_A_TIME, 3])
 def test_the_figures_are_what_counting_the_rows_one_by_one_gives(
     monkeypatch: pytest.MonkeyPatch, rows_at_a_time: int
 ) -> None:
-    monkeypatch.setattr(counts, "_ROWS_AT_A_TIME", rows_at_a_time)
+    monkeypatch.setattr(cube, "_ROWS_AT_A_TIME", rows_at_a_time)
     reached: Counter[str] = Counter()
     for seed in SEEDS if rows_at_a_time > 3 else SEEDS[:4]:
         organisation, config = random_case(seed)
         plan = make_plan(organisation, config)
         dropped = np.arange(0, len(plan.schedules), 7)
         for positions in (None, dropped):
-            found = figures_of_plan(plan, organisation, config, positions)
+            found = figures_of_plan(plan, organisation, config, RULES, positions)
             counted = slow_count(plan, set() if positions is None else set(positions.tolist()))
             for name, expected in counted.items():
                 assert getattr(found, name) == expected, (seed, name)
@@ -134,7 +134,7 @@ def promotion() -> PlanInputs:
 def test_campaigns_in_flight_are_counted_with_what_was_sent() -> None:
     organisation = promotion()
     config = SchedulerConfig()
-    found = figures_of_plan(make_plan(organisation, config), organisation, config)
+    found = figures_of_plan(make_plan(organisation, config), organisation, config, RULES)
     (only,) = found.campaigns
     assert (only.instance_id, only.campaign_type, only.starts, only.ends) == (
         *(7, "promo"),

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from email_scheduler.planning import frames
-from email_scheduler.proof import RULES, find_violations
+from email_scheduler.proof import find_violations
+from email_scheduler.proof.violations import RULES
 from email_scheduler_tests.builders import table
 from email_scheduler_tests.oracle import make_oracle_plan
 from email_scheduler_tests.oracle.contacts import read_contacts

@@ -7,7 +7,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from email_scheduler.config.schema import SchedulerConfig, Window
+from email_scheduler.config.schema import SchedulerConfig
+from email_scheduler.config.state_rules import Window
 from email_scheduler.planning import frames
 from email_scheduler.proof.exclusion_windows import REASONS, Windows
 from email_scheduler_tests.builders import table

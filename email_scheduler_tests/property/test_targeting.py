@@ -8,8 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from email_scheduler.operations.campaigns import Campaigns, FromCsv
-from email_scheduler.storage.schema import initialise_database
+from email_scheduler.campaigns.selections import FromCsv
+from email_scheduler.campaigns.service import Campaigns
+from email_scheduler.database.upgrade import initialise_database
 
 DEFAULT = "2027-03-01"
 DATES = (None, DEFAULT, "2027-04-01", "2027-05-01")

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from email_scheduler.config.schema import SchedulerConfig
-from email_scheduler.operations.planning_run import plan_and_publish
-from email_scheduler.operations.sample_data import generate_sample
+from email_scheduler.planning_run import plan_and_publish
+from email_scheduler.sample.sample_data import generate_sample
 from email_scheduler_tests.command_line import run_command
 from email_scheduler_tests.databases import Database, SqliteDatabase
 from email_scheduler_tests.recording.recorder import Recorder, all_commands, command_of, lines

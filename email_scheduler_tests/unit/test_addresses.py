@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from email_scheduler.planning.addresses import address_key, address_keys, are_valid
+from email_scheduler.planning.rules.contacts import address_key, address_keys, are_valid
 from email_scheduler_tests.oracle import contacts as oracle
 
 ODD = "aAzZ09.@'-+!xn ßſüÜ\u0308\u0345\u212a\u0390\u1fb3\u200b\ufeff\ufffd\0\n\u3000ﬁⅣ½中"

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from email_scheduler.storage.ahead import ahead
+from email_scheduler.database.connections.connection import prefetched
 
 
 def test_all_items_arrive_in_their_order() -> None:
-    assert list(ahead([])) == []
-    assert list(ahead(range(100))) == list(range(100))
+    assert list(prefetched([])) == []
+    assert list(prefetched(range(100))) == list(range(100))
 
 
 def test_the_next_item_is_worked_out_while_the_present_one_is_used() -> None:
@@ -21,7 +21,7 @@ def test_the_next_item_is_worked_out_while_the_present_one_is_used() -> None:
         is_begun.set()
         yield 2
 
-    for item in ahead(items()):
+    for item in prefetched(items()):
         assert item == 2 or is_begun.wait(10)
 
 
@@ -32,8 +32,8 @@ def test_an_error_is_raised_where_its_item_is_asked_for() -> None:
 
     arrived = []
     with pytest.raises(ValueError, match="no more"):
-        arrived.extend(iter(ahead(items())))
-    several = ahead(items())
+        arrived.extend(iter(prefetched(items())))
+    several = prefetched(items())
     assert next(several) == 1
     with pytest.raises(ValueError, match="no more"):
         next(several)
@@ -47,7 +47,7 @@ def test_who_stops_early_gets_no_more() -> None:
             taken.append(item)
             yield item
 
-    for item in ahead(items()):
+    for item in prefetched(items()):
         if item == 3:
             break
     assert len(taken) <= 6

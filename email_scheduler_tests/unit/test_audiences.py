@@ -11,16 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from email_scheduler.config.campaigns import CampaignInstance
+from email_scheduler.campaigns.catalogue import checked, to_json
+from email_scheduler.config.campaign_settings import CampaignInstance
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.errors import InputDataError, UsageError
-from email_scheduler.operations.campaigns.stored_values import checked, to_json
-from email_scheduler.planning.audiences import count_audience
-from email_scheduler.planning.campaign_instances import yearly_instances
 from email_scheduler.planning.frames import HISTORY_TABLE, PlanInputs
-from email_scheduler.planning.handled import is_answered as is_answered_by
-from email_scheduler.planning.history import read_history
 from email_scheduler.planning.plan import Plan, make_plan, planning_basis
+from email_scheduler.planning.rules.audiences import count_audience
+from email_scheduler.planning.rules.campaign_instances import yearly_instances
+from email_scheduler.planning.rules.history import is_answered as is_answered_by
+from email_scheduler.planning.rules.history import read_history
 from email_scheduler.proof import find_violations
 from email_scheduler_tests.builders import (
     Row,

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from email_scheduler.planning.balancing import first_in_order
+from email_scheduler.planning.rules.balancing import first_in_order
 
 rows = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2), st.integers(0, 3)), max_size=40)
 

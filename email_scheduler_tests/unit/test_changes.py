@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from email_scheduler.database.publishing.plan_changes import EmailChanges, PlanChanges
 from email_scheduler.planning.frames import EMAIL_SCHEDULES
-from email_scheduler.storage.changes import Changes, EmailChanges
-from email_scheduler.storage.compare import PLANNER_ROWS, compare, existing_rows
+from email_scheduler.planning.matching import PLANNER_ROWS, compare, existing_rows
 from email_scheduler_tests.builders import Row, table
 
 
@@ -29,7 +29,7 @@ def changes(before: list[Row], after: list[Row], dropped: tuple[int, ...] = ()) 
     )
     difference = compare(planned, there)
     written = np.setdiff1d(np.concatenate([difference.added, difference.changed]), dropped)
-    return Changes.of(planned, there, difference, written=written, removed=difference.removed).emails
+    return PlanChanges.of(planned, there, difference, written=written, removed=difference.removed).emails
 
 
 def test_each_email_counts_once_under_what_becomes_of_it() -> None:

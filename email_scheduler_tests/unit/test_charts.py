@@ -3,8 +3,8 @@
 import struct
 from datetime import date
 
-from email_scheduler.planning.figures import FiguresOfPlan
-from email_scheduler.reporting.calendar import calendar_pictures
+from email_scheduler.planning.plan_figures import FiguresOfPlan
+from email_scheduler.reports.charts import calendar_pictures
 
 DAY = date(2028, 2, 29)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from email_scheduler.cli.settings import parse_settings
+from email_scheduler.cli.campaign_setting_commands import parse_settings
 from email_scheduler.errors import UsageError
 
 

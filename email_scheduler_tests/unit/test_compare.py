@@ -6,17 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from email_scheduler.planning.counts import reasons
-from email_scheduler.planning.cube import Axis, Cube
+from email_scheduler.planning.columns.packing import checksum, pack_alike, row_hashes, to_hex, total
+from email_scheduler.planning.cube import Axis, Cube, reasons
 from email_scheduler.planning.frames import EMAIL_SCHEDULES, NO_DATE
-from email_scheduler.planning.packing import pack_alike
-from email_scheduler.storage.checksums import checksum, row_hashes, to_hex, total
-from email_scheduler.storage.compare import (
-    EXISTING_ROWS,
-    PLANNER_ROWS,
-    compare,
-    existing_rows,
-)
+from email_scheduler.planning.matching import EXISTING_ROWS, PLANNER_ROWS, compare, existing_rows
 from email_scheduler_tests.builders import table
 
 BIRTHDAY = {

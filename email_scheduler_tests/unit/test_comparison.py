@@ -4,7 +4,7 @@ import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from email_scheduler.operations.cutover.comparison import OLDER_PLAN, match_rows, outcomes
+from email_scheduler.cutover.shadow_run import OLDER_PLAN, match_rows, outcomes
 from email_scheduler.planning.frames import NO_DATE
 
 Row = tuple[int, str, int | None, int]

@@ -12,7 +12,8 @@ import pytest
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.errors import InputDataError
 from email_scheduler.planning import frames
-from email_scheduler.proof import RULES, find_violations
+from email_scheduler.proof import find_violations
+from email_scheduler.proof.violations import RULES
 from email_scheduler_tests.builders import (
     campaign_instance,
     campaign_type,

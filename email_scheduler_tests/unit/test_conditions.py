@@ -4,9 +4,9 @@ import math
 
 import pytest
 
-from email_scheduler.config.audiences import Audience
+from email_scheduler.campaigns.selections import names_state, read_condition
+from email_scheduler.config.campaign_settings import Audience
 from email_scheduler.errors import UsageError
-from email_scheduler.operations.campaigns.conditions import names_state, read_condition
 
 COLUMNS = ("carrier", "effective_date", "id", "premium", "review", "review_month", "state", "zip_code")
 

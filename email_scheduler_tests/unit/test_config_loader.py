@@ -8,12 +8,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from email_scheduler.config.loader import (
-    Organization,
     ineffective_keys,
     load_config,
     load_organizations,
     organization_config,
 )
+from email_scheduler.config.organizations import Organization
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.errors import ConfigurationError
 

@@ -9,11 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from email_scheduler.config.documents import NOT_THERE, config_of, differences
-from email_scheduler.config.loader import load_config
-from email_scheduler.config.rewriting import with_value
+from email_scheduler.config.loader import NOT_THERE, config_of, differences, load_config
 from email_scheduler.config.schema import SchedulerConfig
-from email_scheduler.config.strict_yaml import read_text
+from email_scheduler.config.yaml_files import read_text, with_value
 from email_scheduler.errors import ConfigurationError
 
 FILE = """\

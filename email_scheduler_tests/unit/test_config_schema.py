@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from email_scheduler.config.schema import MonthDay, SchedulerConfig, Window
-from email_scheduler.config.values import STATE_CODES
+from email_scheduler.config.schema import MonthDay, SchedulerConfig
+from email_scheduler.config.setting_types import STATE_CODES
+from email_scheduler.config.state_rules import Window
 
 
 def nested(key: str, value: object) -> dict[str, Any]:

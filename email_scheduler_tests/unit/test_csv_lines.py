@@ -6,18 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from email_scheduler.errors import UsageError
-from email_scheduler.operations.campaigns.selections import NO_DATE, TargetLine, read_csv, read_targets
-from email_scheduler.operations.csv_files.bad_lines import BadLines, BadLinesError
-from email_scheduler.operations.csv_files.lines import (
+from email_scheduler.campaigns.selections import NO_DATE, TargetLine, read_csv, read_targets
+from email_scheduler.database.csv_files import (
     ACCEPTED_DATE,
     ACCEPTED_ID,
     CELL_COUNT,
     NO_CONTACT,
     NOT_QUOTED,
     NOT_TEXT,
+    BadLines,
+    BadLinesError,
     write_csv,
 )
+from email_scheduler.errors import UsageError
 
 
 def read(text: str, *, needs_date: bool = False) -> tuple[list[TargetLine], list[tuple[int, str, str]]]:

@@ -14,7 +14,7 @@ PLACES = (
 )
 
 RUNS_THAT_DIED = "the run launcher, which notices runs whose process is gone (orchestration/run_launcher.py)"
-OLD_RUNS = "deleting the records of old runs (orchestration/run_records.py)"
+OLD_RUNS = "deleting the records of old runs (orchestration/dagster_runs.py)"
 TESTS_OF_SENSORS = "the tests of sensors (integration/test_sensors.py, integration/test_upkeep.py)"
 TESTS_OF_DAYS = (
     "the tests of many days and of the daemon (faults/test_dagster_days.py, test_dagster_daemon.py)"

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from email_scheduler.planning.dates import (
+from email_scheduler.planning.columns.dates import (
     Anchors,
     anniversaries,
     date_parts,

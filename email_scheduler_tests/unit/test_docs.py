@@ -21,31 +21,22 @@ import yaml
 from email_scheduler.cli.app import COMMANDS
 from email_scheduler.config.loader import load_config
 from email_scheduler.config.schema import SchedulerConfig
+from email_scheduler.cutover.shadow_reasons import BEYOND_THEIR_LAST_DAY, IDEAL_DATE, ONLY_THERE_REASONS
+from email_scheduler.cutover.shadow_run import OUTCOMES
+from email_scheduler.database import tables
+from email_scheduler.database.upgrade import initialise_database
 from email_scheduler.definitions import build_definitions
 from email_scheduler.errors import ConfigurationError
-from email_scheduler.operations.cutover.comparison import OUTCOMES
-from email_scheduler.operations.cutover.reasons import (
-    BEYOND_THEIR_LAST_DAY,
-    IDEAL_DATE,
-    ONLY_THERE_REASONS,
-)
-from email_scheduler.planning import hashing
-from email_scheduler.planning.registry.email_types import (
-    ANNIVERSARY_TYPES,
-    FOLLOW_UP_TYPES,
-    LIVE_STATUSES,
-    STATUSES,
-)
-from email_scheduler.planning.registry.reasons import (
+from email_scheduler.planning.columns import packing
+from email_scheduler.proof.violations import RULES
+from email_scheduler.registry.email_types import ANNIVERSARY_TYPES, FOLLOW_UP_TYPES, LIVE_STATUSES, STATUSES
+from email_scheduler.registry.reasons import (
     ADJUSTMENTS,
     EXCLUSIONS,
     INVALIDATING_ISSUES,
     ISSUES,
     SKIP_REASONS,
 )
-from email_scheduler.proof import RULES
-from email_scheduler.storage import tables
-from email_scheduler.storage.schema import initialise_database
 from email_scheduler_tests.reference import DOCUMENTS as DOCUMENTS_WITH_REFERENCE
 from email_scheduler_tests.reference import commands, configuration_keys
 
@@ -205,7 +196,7 @@ def test_the_stable_hash_that_is_described_is_the_one_of_the_planner() -> None:
     assert len(examples) == 6
     for call, result in examples.items():
         assert eval(call, names) == int(result), call
-    planners = hashing.stable_hash(
+    planners = packing.stable_hash(
         "smooth", np.array([42]), pd.Categorical(["effective_date"]), np.array([2027], np.int32)
     )
     assert names["stable_hash"]("smooth", 42, "effective_date", 2027) == int(planners[0])

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from email_scheduler.config.schema import SchedulerConfig
-from email_scheduler.planning.contacts import validate_contacts
-from email_scheduler.planning.dates import to_day
-from email_scheduler.planning.exclusions import ALLOWED, EXCLUSION_REASONS, FOREVER, ExclusionWindows
+from email_scheduler.planning.columns.dates import to_day
+from email_scheduler.planning.rules.contacts import validate_contacts
+from email_scheduler.planning.rules.exclusions import ALLOWED, EXCLUSION_REASONS, FOREVER, ExclusionWindows
 from email_scheduler_tests.builders import contact, inputs
 from email_scheduler_tests.oracle.book import read_book
 from email_scheduler_tests.oracle.contacts import read_contacts

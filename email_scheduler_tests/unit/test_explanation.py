@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from email_scheduler.config.schema import SchedulerConfig
-from email_scheduler.planning.dates import to_day
-from email_scheduler.planning.exclusions import ALLOWED, EXCLUSION_REASONS
-from email_scheduler.planning.explanation.deciding import window_intervals
-from email_scheduler.planning.explanation.explain import read_zip
-from email_scheduler.planning.explanation.facts import Facts
-from email_scheduler.planning.registry.reasons import NO_ROW
+from email_scheduler.explain.contact import read_zip
+from email_scheduler.explain.deciding import window_intervals
+from email_scheduler.explain.facts import Facts
+from email_scheduler.planning.columns.dates import to_day
+from email_scheduler.planning.rules.exclusions import ALLOWED, EXCLUSION_REASONS
+from email_scheduler.registry.reasons import NO_ROW
 from email_scheduler_tests.builders import contact, inputs
 from email_scheduler_tests.strategies import random_case
 

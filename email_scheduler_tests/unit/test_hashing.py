@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from email_scheduler.planning.hashing import mix, stable_hash
+from email_scheduler.planning.columns.packing import mix, stable_hash
 from email_scheduler_tests import oracle
 
 

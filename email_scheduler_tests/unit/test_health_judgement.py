@@ -8,14 +8,14 @@ import pytest
 from pydantic import ValidationError
 
 from email_scheduler.config.monitoring import Health, Limits
-from email_scheduler.monitoring.judgement import DEGRADED, UNHEALTHY, judge
-from email_scheduler.storage.health_figures import (
+from email_scheduler.health.figures import (
     AheadFigures,
     DatabaseFigures,
     HealthFigures,
     PlanFigures,
     SenderFigures,
 )
+from email_scheduler.health.judgement import DEGRADED, UNHEALTHY, judge
 
 PLAN = PlanFigures(
     as_of_date="2026-11-23",

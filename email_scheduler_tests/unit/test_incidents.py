@@ -3,9 +3,9 @@
 from datetime import date, datetime, timedelta
 
 from email_scheduler.clock import TIME_ZONE
-from email_scheduler.orchestration.incidents import (
+from email_scheduler.health.incidents import (
     Incident,
-    Ledger,
+    IncidentLedger,
     begin,
     delivered,
     end,
@@ -15,19 +15,19 @@ from email_scheduler.orchestration.incidents import (
     notices_for,
     only,
 )
-from email_scheduler.orchestration.run_findings import CheckOutcome, RunOutcome, begun_by, ended_by
+from email_scheduler.orchestration.alerts import CheckOutcome, RunOutcome, begun_by, ended_by
 
 NOW = datetime(2026, 11, 23, 9, 30, tzinfo=TIME_ZONE)
 TODAY = date(2026, 11, 23)
 DOWN = Incident("unhealthy/north", "north: unhealthy", "the reasons")
 
 
-def titles(ledger: Ledger, channel: str) -> list[str]:
+def titles(ledger: IncidentLedger, channel: str) -> list[str]:
     return [("over: " if each.is_resolved else "") + each.title for each in notices_for(ledger, channel)]
 
 
 def test_an_incident_is_told_once_however_often_it_is_seen() -> None:
-    ledger = begin(Ledger(), [DOWN], ["email"], NOW)
+    ledger = begin(IncidentLedger(), [DOWN], ["email"], NOW)
     assert titles(ledger, "email") == ["north: unhealthy"]
     ledger = delivered(ledger, "email")
     for minutes in range(3):
@@ -36,7 +36,7 @@ def test_an_incident_is_told_once_however_often_it_is_seen() -> None:
 
 
 def test_it_is_told_until_the_delivery_succeeds_and_each_way_has_its_own_success() -> None:
-    ledger = begin(Ledger(), [DOWN], ["email", "webhook"], NOW)
+    ledger = begin(IncidentLedger(), [DOWN], ["email", "webhook"], NOW)
     ledger = delivered(ledger, "webhook")
     assert titles(ledger, "webhook") == []
     assert titles(ledger, "email") == ["north: unhealthy"]
@@ -44,16 +44,21 @@ def test_it_is_told_until_the_delivery_succeeds_and_each_way_has_its_own_success
 
 
 def test_what_is_remembered_survives_the_daemon() -> None:
-    ledger = delivered(begin(Ledger(), [DOWN], ["email", "webhook"], NOW), "email")
+    ledger = delivered(begin(IncidentLedger(), [DOWN], ["email", "webhook"], NOW), "email")
     ledger = ledger.with_run("a", NOW)
-    read = Ledger.read(ledger.write())
+    read = IncidentLedger.read(ledger.write())
     assert read == ledger
     assert (titles(read, "email"), titles(read, "webhook")) == ([], ["north: unhealthy"])
-    assert Ledger.read("nonsense") == Ledger.read(None) == Ledger.read('{"incidents": {"a": 1}}') == Ledger()
+    assert (
+        IncidentLedger.read("nonsense")
+        == IncidentLedger.read(None)
+        == IncidentLedger.read('{"incidents": {"a": 1}}')
+        == IncidentLedger()
+    )
 
 
 def test_that_it_is_over_is_told_once_to_those_who_knew() -> None:
-    ledger = delivered(begin(Ledger(), [DOWN], ["email", "webhook"], NOW), "email")
+    ledger = delivered(begin(IncidentLedger(), [DOWN], ["email", "webhook"], NOW), "email")
     ledger = end(ledger, [DOWN.key])
     assert titles(ledger, "email") == ["over: north: unhealthy"]
     assert titles(ledger, "webhook") == []
@@ -62,13 +67,13 @@ def test_that_it_is_over_is_told_once_to_those_who_knew() -> None:
 
 
 def test_an_incident_that_comes_back_is_a_new_one() -> None:
-    ledger = delivered(begin(Ledger(), [DOWN], ["email"], NOW), "email")
+    ledger = delivered(begin(IncidentLedger(), [DOWN], ["email"], NOW), "email")
     ledger = begin(end(ledger, [DOWN.key]), [DOWN], ["email"], NOW)
     assert titles(ledger, "email") == ["north: unhealthy"]
 
 
 def test_a_missed_plan_is_one_incident_of_its_day() -> None:
-    ledger = begin(Ledger(), [missed("north", TODAY, "09:30")], ["email"], NOW)
+    ledger = begin(IncidentLedger(), [missed("north", TODAY, "09:30")], ["email"], NOW)
     assert titles(ledger, "email") == ["north: no plan of 2026-11-23 by 09:30"]
     ledger = delivered(ledger, "email")
     assert missed_key("north", TODAY) in forget(ledger, ["north"], TODAY, NOW).incidents
@@ -79,18 +84,18 @@ def test_a_missed_plan_is_one_incident_of_its_day() -> None:
 
 
 def test_what_nobody_has_seen_for_a_month_is_forgotten() -> None:
-    ledger = delivered(begin(Ledger(), [DOWN], ["email"], NOW), "email")
+    ledger = delivered(begin(IncidentLedger(), [DOWN], ["email"], NOW), "email")
     assert forget(ledger, [], TODAY, NOW + timedelta(days=30)).incidents
     assert not forget(ledger, [], TODAY, NOW + timedelta(days=31)).incidents
 
 
 def test_a_way_of_delivery_that_is_gone_keeps_nothing_open() -> None:
-    ledger = end(delivered(begin(Ledger(), [DOWN], ["email"], NOW), "email"), [DOWN.key])
+    ledger = end(delivered(begin(IncidentLedger(), [DOWN], ["email"], NOW), "email"), [DOWN.key])
     assert only(ledger, ["webhook"]).incidents == {}
 
 
 def test_runs_are_remembered_no_longer_than_they_may_be_seen_again() -> None:
-    ledger = Ledger().with_run("a", NOW).with_run("b", NOW + timedelta(seconds=59))
+    ledger = IncidentLedger().with_run("a", NOW).with_run("b", NOW + timedelta(seconds=59))
     assert set(ledger.run_ids) == {"a", "b"}
     assert set(ledger.with_run("c", NOW + timedelta(seconds=61)).run_ids) == {"b", "c"}
 
@@ -106,7 +111,7 @@ def keys(outcome: RunOutcome, *, include_warnings: bool = True) -> list[str]:
 def test_runs_of_one_partition_that_fail_are_one_incident_until_one_succeeds() -> None:
     assert keys(failed()) == ["run/plan_emails/north/2026-11-23"]
     assert keys(failed("2026-11-24")) != keys(failed())
-    ledger = begin(Ledger(), [*begun_by(failed(), include_warnings=True)], ["email"], NOW)
+    ledger = begin(IncidentLedger(), [*begun_by(failed(), include_warnings=True)], ["email"], NOW)
     ledger = begin(ledger, begun_by(failed("2026-11-24"), include_warnings=True), ["email"], NOW)
 
     def over(day: str, organization: str = "north") -> list[str]:
@@ -141,7 +146,7 @@ def test_a_failed_check_is_an_incident_and_a_warning_if_that_is_asked_for() -> N
     assert keys(outcome, include_warnings=False) == [error]
     (incident,) = begun_by(outcome, include_warnings=False)
     assert "find out what, and materialise this partition again" in incident.text
-    assert "check/contacts/enough_valid_contacts/north" in ended_by(outcome, Ledger())
+    assert "check/contacts/enough_valid_contacts/north" in ended_by(outcome, IncidentLedger())
 
 
 def test_the_check_of_health_makes_an_incident_of_each_unhealthy_organisation() -> None:
@@ -155,4 +160,4 @@ def test_the_check_of_health_makes_an_incident_of_each_unhealthy_organisation() 
     (incident,) = begun_by(outcome, include_warnings=True)
     assert (incident.key, incident.title) == ("unhealthy/north", "north: unhealthy")
     assert "60 hours old" in incident.text
-    assert ended_by(outcome, Ledger()) == ["unhealthy/south"]
+    assert ended_by(outcome, IncidentLedger()) == ["unhealthy/south"]

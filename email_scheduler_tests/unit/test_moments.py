@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from email_scheduler.clock import TIME_ZONE
-from email_scheduler.storage.moments import read_moment, timestamp
+from email_scheduler.database.connections.column_types import read_moment, timestamp
 
 MOMENT = datetime(2026, 11, 23, 16, 30, tzinfo=UTC)
 

@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from email_scheduler.errors import InputDataError
-from email_scheduler.orchestration.parquet import read_frame, write_frame
-from email_scheduler.orchestration.values import ASSET_FRAMES
+from email_scheduler.orchestration.asset_frames import ASSET_FRAMES
+from email_scheduler.orchestration.io_managers import read_frame, write_frame
 from email_scheduler.planning.frames import (
     EMAIL_SCHEDULES,
     HISTORY_TABLE,

@@ -8,17 +8,20 @@ from pathlib import Path
 import pytest
 
 from email_scheduler.config.schema import SchedulerConfig
-from email_scheduler.planning.exclusions import ExclusionWindows
+from email_scheduler.database import tables
+from email_scheduler.database.upgrade import initialise_database
+from email_scheduler.planning.categories import ALL_SKIP_REASONS
 from email_scheduler.planning.frames import CONTACTS
-from email_scheduler.planning.labels import ALL_SKIP_REASONS
-from email_scheduler.planning.registry.email_types import (
+from email_scheduler.planning.rules.exclusions import ExclusionWindows
+from email_scheduler.proof import arithmetic, exclusion_windows, send_dates
+from email_scheduler.registry.email_types import (
     ANNIVERSARY_EMAILS,
     ANNIVERSARY_TYPES,
     BUILT_IN_TYPES,
     FOLLOW_UP_EMAILS,
     YEARLY_TYPES,
 )
-from email_scheduler.planning.registry.reasons import (
+from email_scheduler.registry.reasons import (
     ADJUSTMENTS,
     EXCLUSIONS,
     ISSUES,
@@ -28,9 +31,6 @@ from email_scheduler.planning.registry.reasons import (
     Word,
     skip_meaning,
 )
-from email_scheduler.proof import arithmetic, exclusion_windows, send_dates
-from email_scheduler.storage import tables
-from email_scheduler.storage.schema import initialise_database
 from email_scheduler_tests.oracle import words
 
 ORACLE = Path(words.__file__).parent

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from email_scheduler.config.schema import SchedulerConfig
-from email_scheduler.planning.dates import format_days
-from email_scheduler.planning.send_calendar import OpenDays
+from email_scheduler.planning.columns.dates import format_days
+from email_scheduler.planning.rules.exclusions import OpenDays
 from email_scheduler_tests.builders import day_number
 
 # 2026-12-25 is a Friday

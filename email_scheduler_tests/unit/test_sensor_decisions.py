@@ -6,7 +6,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from email_scheduler.orchestration.decisions import (
+from email_scheduler.orchestration.sensors import (
     LOOKS_BEFORE_MISSED,
     LOOKS_BEFORE_RETRY,
     LOOKS_BETWEEN_MISSED,

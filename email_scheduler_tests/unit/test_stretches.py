@@ -5,9 +5,9 @@ import pandas as pd
 
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.planning.basis import PlanningBasis
-from email_scheduler.planning.contacts import validate_contacts
 from email_scheduler.planning.plan import make_plan, planning_basis
-from email_scheduler.planning.stretches import (
+from email_scheduler.planning.rules.contacts import validate_contacts
+from email_scheduler.planning.rules.intervals import (
     DAYS_AHEAD,
     bound_rows_in_stretches,
     contacts_with_unknown_dates,

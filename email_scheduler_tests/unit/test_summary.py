@@ -7,11 +7,11 @@ import pytest
 from rich.console import Console, RenderableType
 
 from email_scheduler.config.schema import SchedulerConfig
-from email_scheduler.operations import summary
-from email_scheduler.planning.counts import PlanCounts, emails_by_day
+from email_scheduler.database.campaign_changes import CHANGE_EFFECTS
+from email_scheduler.planning.cube import PlanCounts, emails_by_day
 from email_scheduler.planning.frames import CAPACITY_SHORTFALL, CONTACTS, EMAIL_SCHEDULES
 from email_scheduler.planning.plan import make_plan
-from email_scheduler.storage.seen_changes import CHANGE_EFFECTS
+from email_scheduler.reports import summary
 from email_scheduler_tests.builders import contact, day_number, inputs, table
 
 MONDAY = day_number("2026-11-23")

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from email_scheduler.planning.texts import WHITESPACE, codes_and_texts, to_arrow, trim
+from email_scheduler.planning.columns.dates import WHITESPACE, codes_and_texts, to_arrow, trim
 
 
 def test_white_space_is_what_python_takes_for_it() -> None:

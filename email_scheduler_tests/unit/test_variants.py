@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from email_scheduler.config.campaigns import InstanceMetadata, Variant
+from email_scheduler.campaigns.achievements import variant_results, wilson_interval
+from email_scheduler.config.campaign_settings import InstanceMetadata, Variant
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.errors import InputDataError
-from email_scheduler.operations.campaigns.variants import variant_results, wilson_interval
 from email_scheduler.planning.plan import make_plan
-from email_scheduler.planning.variants import variant_in, variants_of_contacts
+from email_scheduler.planning.rules.campaign_instances import variant_in, variants_of_contacts
 from email_scheduler_tests.builders import (
     Row,
     campaign_instance,

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import zipcodes
 
-from email_scheduler.planning.contacts import validate_contacts
 from email_scheduler.planning.frames import CONTACTS_TABLE, SUPPRESSIONS_TABLE
-from email_scheduler.planning.zip_codes import STATES, state_codes_by_zip
+from email_scheduler.planning.rules.contacts import STATES, state_codes_by_zip, validate_contacts
 from email_scheduler_tests.builders import contact, table
 
 

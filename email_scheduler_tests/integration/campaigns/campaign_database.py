@@ -1,6 +1,6 @@
 """A small organisation's database for the tests of campaigns: ten contacts, a type and an instance."""
 
-from email_scheduler.operations.campaigns import Campaigns
+from email_scheduler.campaigns.service import Campaigns
 from email_scheduler_tests.databases import Database
 
 CONTENT = """

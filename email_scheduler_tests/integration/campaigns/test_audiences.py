@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from email_scheduler.campaigns.preview import NewInstance
+from email_scheduler.campaigns.selections import ById
+from email_scheduler.campaigns.service import Campaigns
 from email_scheduler.config.schema import SchedulerConfig
+from email_scheduler.database.inputs import read_inputs
 from email_scheduler.errors import InputDataError, UsageError
-from email_scheduler.operations.campaigns import ById, Campaigns
-from email_scheduler.operations.campaigns.preview import NewInstance
-from email_scheduler.operations.planning_run import plan_and_publish
-from email_scheduler.storage.read import read_inputs
+from email_scheduler.planning_run import plan_and_publish
 from email_scheduler_tests.integration.campaigns.campaign_database import CampaignDatabase
 from email_scheduler_tests.integration.campaigns.test_campaign_commands import Command, command, told
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from email_scheduler.cli import show
+from email_scheduler.cli import shared
 from email_scheduler_tests.command_line import Outcome, run_command
 from email_scheduler_tests.integration.campaigns.campaign_database import CampaignDatabase
 
@@ -23,7 +23,7 @@ def command(
 ) -> Command:
     """Run a command on the database, in a directory without a configuration."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(show.out, "width", 200)
+    monkeypatch.setattr(shared.out, "width", 200)
 
     def run(*arguments: str, on: tuple[str, ...] = ("--database", database.url)) -> Outcome:
         return run_command(monkeypatch, capsys, *arguments, *on)

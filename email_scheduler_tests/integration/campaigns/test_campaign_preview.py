@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from email_scheduler.campaigns.preview import CampaignPreview, NewInstance
+from email_scheduler.campaigns.selections import AllContacts, ById, Where
+from email_scheduler.campaigns.service import Campaigns
 from email_scheduler.config.schema import SchedulerConfig
+from email_scheduler.database.csv_files import BadLinesError
 from email_scheduler.errors import ConfigurationError, UsageError
-from email_scheduler.operations.campaigns import AllContacts, BadLinesError, ById, Campaigns, Where
-from email_scheduler.operations.campaigns.preview import CampaignPreview, NewInstance
-from email_scheduler.operations.planning_run import plan_and_publish
+from email_scheduler.planning_run import plan_and_publish
 from email_scheduler_tests.integration.campaigns.campaign_database import CampaignDatabase
 from email_scheduler_tests.integration.campaigns.test_campaign_commands import Command, command, told
 

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from email_scheduler.errors import DatabaseError, UsageError
-from email_scheduler.operations.campaigns import AllContacts, BadLinesError, ById, FromCsv, Where
-from email_scheduler.operations.campaigns.selections import TWO_DATES
-from email_scheduler.operations.csv_files.line_import import (
+from email_scheduler.campaigns.selections import TWO_DATES, AllContacts, ById, FromCsv, Where
+from email_scheduler.database.csv_files import BadLinesError
+from email_scheduler.database.line_import import (
     NOT_THE_SAME,
     SHARED_ADDRESS,
     UNKNOWN_ADDRESS,
     UNKNOWN_CONTACT,
 )
+from email_scheduler.errors import DatabaseError, UsageError
 from email_scheduler_tests.integration.campaigns.campaign_database import CampaignDatabase
 
 MARCH = date(2027, 3, 1)
@@ -434,7 +434,7 @@ def test_a_failure_in_the_middle_leaves_nothing_behind(
     def refuse(*_: object) -> None:
         raise DatabaseError("full")
 
-    monkeypatch.setattr("email_scheduler.operations.campaigns.session.record_changes", refuse)
+    monkeypatch.setattr("email_scheduler.database.campaign_changes.record_changes", refuse)
     with pytest.raises(DatabaseError, match="full"):
         database.service().target("spring", ById([1]))
     assert database.targets() == []

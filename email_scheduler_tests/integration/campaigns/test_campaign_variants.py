@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
+from email_scheduler.campaigns.achievements import wilson_interval
+from email_scheduler.campaigns.selections import AllContacts, ById
+from email_scheduler.campaigns.service import Campaigns
 from email_scheduler.config.loader import load_config
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.errors import InputDataError, UsageError
-from email_scheduler.operations.campaigns import AllContacts, ById, Campaigns
-from email_scheduler.operations.campaigns.variants import wilson_interval
-from email_scheduler.operations.planning_run import plan_and_publish
+from email_scheduler.planning_run import plan_and_publish
 from email_scheduler_tests import oracle
 from email_scheduler_tests.integration.campaigns.campaign_database import CampaignDatabase
 from email_scheduler_tests.integration.campaigns.test_campaign_commands import Command, command, told

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from email_scheduler.campaigns.service import Campaigns
 from email_scheduler.config.loader import load_config
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.errors import DatabaseError, UsageError
-from email_scheduler.operations.campaigns import Campaigns
 from email_scheduler_tests.databases import on_sqlite
 from email_scheduler_tests.integration.campaigns.campaign_database import CampaignDatabase
 

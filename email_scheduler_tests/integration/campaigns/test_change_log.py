@@ -5,10 +5,10 @@ from datetime import date
 
 import pytest
 
+from email_scheduler.campaigns.selections import ById
 from email_scheduler.config.schema import SchedulerConfig
-from email_scheduler.operations.campaigns import ById
-from email_scheduler.operations.planning_run import plan_and_publish
-from email_scheduler.operations.sample_data import generate_sample
+from email_scheduler.planning_run import plan_and_publish
+from email_scheduler.sample.sample_data import generate_sample
 from email_scheduler_tests.integration.campaigns.campaign_database import CampaignDatabase
 
 

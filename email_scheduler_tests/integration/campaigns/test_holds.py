@@ -4,10 +4,9 @@ import pytest
 
 from email_scheduler.clock import today
 from email_scheduler.config.schema import SchedulerConfig
+from email_scheduler.database.holds import current_hold, hold_organization, release_organization
 from email_scheduler.errors import UsageError
-from email_scheduler.operations.holds import hold_organization, release_organization
-from email_scheduler.operations.planning_run import plan_and_publish, preview_plan
-from email_scheduler.storage.holds import current_hold
+from email_scheduler.planning_run import plan_and_publish, preview_plan
 from email_scheduler_tests.integration.campaigns.campaign_database import CampaignDatabase
 
 DUE = "SELECT count(*) FROM due_emails"

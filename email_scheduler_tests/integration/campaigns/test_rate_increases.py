@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from email_scheduler.campaigns.service import Campaigns
 from email_scheduler.config.schema import SchedulerConfig
-from email_scheduler.operations.campaigns import Campaigns
-from email_scheduler.operations.planning_run import plan_and_publish, preview_plan
-from email_scheduler.operations.rate_increases import migrate_rate_increases
-from email_scheduler.storage.schema import initialise_database
+from email_scheduler.cutover.rate_increases import migrate_rate_increases
+from email_scheduler.database.upgrade import initialise_database
+from email_scheduler.planning_run import plan_and_publish, preview_plan
 from email_scheduler_tests.databases import Database, SqliteDatabase
 from email_scheduler_tests.integration.campaigns.campaign_database import CampaignDatabase
 

@@ -6,17 +6,17 @@ from datetime import date
 import pandas as pd
 import pytest
 
-from email_scheduler.cli.plan import as_object
+from email_scheduler.campaigns.selections import ById
+from email_scheduler.cli.plan_commands import as_object
 from email_scheduler.config.schema import SchedulerConfig
+from email_scheduler.database.inputs import read_inputs_and_changes
+from email_scheduler.database.lock import planner_lock
+from email_scheduler.database.publishing.planned_rows import planner_rows_in_background
+from email_scheduler.database.publishing.publish import PublishResult, publish_plan
 from email_scheduler.errors import StalePlanError
-from email_scheduler.operations.campaigns import ById
-from email_scheduler.operations.planning_run import plan_and_publish, preview_plan
+from email_scheduler.health.figures import pending_changes, plan_record
 from email_scheduler.planning.plan import make_plan
-from email_scheduler.storage.lock import planner_lock
-from email_scheduler.storage.planner_rows import planner_rows_in_background
-from email_scheduler.storage.publish import PublishResult, publish_plan
-from email_scheduler.storage.read import read_inputs_and_changes
-from email_scheduler.storage.watch import pending_changes, plan_record
+from email_scheduler.planning_run import plan_and_publish, preview_plan
 from email_scheduler_tests.integration.campaigns.campaign_database import CampaignDatabase
 
 AS_OF = date(2026, 11, 24)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from email_scheduler.config.schema import SchedulerConfig
-from email_scheduler.storage.schema import initialise_database
+from email_scheduler.database.upgrade import initialise_database
 from email_scheduler_tests.databases import Database, SqliteDatabase
 from email_scheduler_tests.older_program import GO_LIVE, OLDER_DATABASE, ROWS
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from email_scheduler.config.schema import SchedulerConfig
+from email_scheduler.cutover.import_history import import_history
+from email_scheduler.cutover.rate_increases import migrate_rate_increases
+from email_scheduler.cutover.shadow_run import Shadow, shadow_run
+from email_scheduler.database.csv_files import BadLinesError
+from email_scheduler.database.upgrade import initialise_database
 from email_scheduler.errors import DatabaseError, UsageError
-from email_scheduler.operations.campaigns import BadLinesError
-from email_scheduler.operations.cutover.import_history import import_history
-from email_scheduler.operations.cutover.shadow import Shadow, shadow_run
-from email_scheduler.operations.planning_run import plan_and_publish
-from email_scheduler.operations.rate_increases import migrate_rate_increases
-from email_scheduler.storage.schema import initialise_database
+from email_scheduler.planning_run import plan_and_publish
 from email_scheduler_tests.databases import Database, PostgresqlDatabase, SqliteDatabase
 from email_scheduler_tests.older_program import AS_OF, GO_LIVE, OLDER_DATABASE, write_history
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from email_scheduler.storage.schema import initialise_database
+from email_scheduler.database.upgrade import initialise_database
 from email_scheduler_tests.command_line import Outcome, run_command
 from email_scheduler_tests.databases import SqliteDatabase
 

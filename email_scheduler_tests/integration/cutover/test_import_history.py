@@ -4,11 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from email_scheduler.campaigns.service import Campaigns
 from email_scheduler.config.schema import SchedulerConfig
-from email_scheduler.errors import UsageError
-from email_scheduler.operations.campaigns import BadLinesError, Campaigns
-from email_scheduler.operations.csv_files.line_import import NOT_THE_SAME, UNKNOWN_ADDRESS, UNKNOWN_CONTACT
-from email_scheduler.operations.cutover.import_history import (
+from email_scheduler.cutover.import_history import (
     AFTER_TODAY,
     NO_CAMPAIGN,
     NO_EVENT,
@@ -18,7 +16,10 @@ from email_scheduler.operations.cutover.import_history import (
     HistoryImport,
     import_history,
 )
-from email_scheduler.operations.rate_increases import migrate_rate_increases
+from email_scheduler.cutover.rate_increases import migrate_rate_increases
+from email_scheduler.database.csv_files import BadLinesError
+from email_scheduler.database.line_import import NOT_THE_SAME, UNKNOWN_ADDRESS, UNKNOWN_CONTACT
+from email_scheduler.errors import UsageError
 from email_scheduler_tests.databases import Database
 from email_scheduler_tests.older_program import AS_OF, HISTORY_CSV, write_history
 

@@ -1,0 +1,228 @@
+"""``email-scheduler plan``, what comes before it, and ``hold`` and ``release``."""
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import pandas as pd
+import typer
+from rich.console import Console, RenderableType
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+from email_scheduler.cli.campaign_output import hold_object
+from email_scheduler.cli.shared import Answer, AsJson, AsOf, At, AtBy, Config, command, err, load, log, out
+from email_scheduler.clock import today
+from email_scheduler.database import (
+    current_hold,
+    hold_organization,
+    initialise_database,
+    release_organization,
+)
+from email_scheduler.planning_run import PlanRun, plan_and_publish, preview_plan, warnings
+from email_scheduler.registry import STATUSES
+from email_scheduler.reports.summary import changes_table, effects_table, plan_summary
+from email_scheduler.sample import generate_sample
+
+Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for everybody to read.")]
+_DEMO_ORGANIZATION: Final = "sample"
+_DEMO_CONTACTS: Final = 2_000
+_DEMO_SEED: Final = 1
+Database = Annotated[
+    str,
+    typer.Option(
+        "--database",
+        metavar="URL",
+        help="The organisation's database: sqlite:///PATH, with four slashes before an absolute path, or"
+        " postgresql+psycopg://USER@HOST/DATABASE.",
+    ),
+]
+
+
+@command
+def hold(reason: Reason, at: AtBy) -> Answer:
+    """Hold an organisation at once: nothing is due until it is released. Planning goes on."""
+    made = hold_organization(at.url, reason, held_by=at.by, config=at.settings)
+    line = f"Held by {made.held_by}: nothing is due until email-scheduler release."
+    return Answer({"hold": asdict(made)}, [line])
+
+
+@command
+def release(reason: Reason, at: AtBy) -> Answer:
+    """Release an organisation that is held."""
+    ended = release_organization(at.url, reason, released_by=at.by, config=at.settings)
+    since = f"It was held by {ended.held_by} since {ended.held_at[:19]} ({ended.reason})."
+    return Answer({"hold": None, "ended": asdict(ended)}, [f"Released. {since}"])
+
+
+def init_db(database: Database, config: Config = None) -> None:
+    """Create a database, or bring an older one up to date."""
+    change = initialise_database(database, load(config))
+    if not change.is_change:
+        out.print(f"The database is up to date (schema version {change.after}).")
+    elif change.before is None:
+        out.print(f"The database is ready (schema version {change.after}).")
+    else:
+        out.print(f"The database went from schema version {change.before} to {change.after}.")
+
+
+def generate(
+    database: Database,
+    contacts: Annotated[
+        int, typer.Option(metavar="N", min=1, help="How many contacts, valid or not.")
+    ] = _DEMO_CONTACTS,
+    seed: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            min=0,
+            help="The same number of contacts, seed, date and configuration give the same rows.",
+        ),
+    ] = _DEMO_SEED,
+    as_of: AsOf = None,
+    config: Config = None,
+) -> None:
+    """Fill an empty database with a sample organisation, whose history ends the day before ``as_of``."""
+    settings = load(config)
+    with _progress() as show:
+        rows = generate_sample(
+            database,
+            contacts,
+            seed,
+            as_of or today(),
+            settings,
+            on_progress=lambda done: show("generate", done, contacts),
+        )
+    out.print(", ".join(f"{table}: {count:,}" for table, count in rows.items()))
+
+
+@command
+def plan(
+    at: AtBy,
+    as_of: AsOf = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Plan, prove, and show what would change, by type; write nothing."),
+    ] = False,
+    allow_older: Annotated[
+        bool,
+        typer.Option("--allow-older", help="Publish although a plan for a later date has been published."),
+    ] = False,
+    replica: Annotated[
+        str | None,
+        typer.Option(
+            "--replica",
+            metavar="URL",
+            help="A copy of the database that the plan is made from; it is written to the organisation's"
+            " own.",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> Answer:
+    """Plan every email of an organisation, prove the plan, and publish it."""
+    url, settings = at.url, at.settings
+    with _progress() as show:
+        if dry_run:
+            run = preview_plan(url, settings, as_of or today(), replica=replica, on_phase=show)
+        else:
+            run = plan_and_publish(
+                url,
+                settings,
+                as_of or today(),
+                replica=replica,
+                allow_older=allow_older,
+                planned_by=at.by,
+                on_phase=show,
+                on_progress=lambda done, total: show("write", done, total),
+            )
+    if as_json:
+        for warning in run.warnings:
+            log.warning(warning)
+    return Answer(as_object(run), _parts(run, is_dry_run=dry_run))
+
+
+def demo() -> None:
+    """Plan today for the sample organisation of ``config/organizations.yaml``, through Dagster."""
+    at = At(organization=_DEMO_ORGANIZATION)
+    path = Path(at.url.removeprefix("sqlite:///"))
+    if not path.exists():
+        out.print(f"Generating {_DEMO_CONTACTS:,} sample contacts in {path} ...")
+        generate_sample(at.url, _DEMO_CONTACTS, _DEMO_SEED, today(), at.settings)
+    # Dagster takes a second or two to load, which no other command needs
+    from email_scheduler.definitions import defs  # noqa: PLC0415
+    from email_scheduler.orchestration.demo import (  # noqa: PLC0415
+        lasting_instance,
+        materialize_today,
+    )
+
+    with _progress() as show, lasting_instance() as instance:
+        made = materialize_today(defs, instance, _DEMO_ORGANIZATION, on_asset=show)
+    held = current_hold(at.url, at.settings)
+    out.print(plan_summary(made.plan, made.changes, warnings(made.plan, at.settings, held)))
+    out.print(f"The plan is in the table email_schedules of {path}.")
+    out.print(
+        "make ui opens it in Dagster, at http://127.0.0.1:3000: the lineage graph, the checks, the charts."
+    )
+
+
+def as_object(run: PlanRun) -> dict[str, Any]:
+    """Return what ``plan --json`` prints."""
+    valid, rows = len(run.plan.contacts), run.plan.counts.rows.most_frequent("status")
+    return {
+        "run_id": run.run_id,
+        "as_of": run.plan.as_of.isoformat(),
+        "contacts": {"valid": valid, "invalid": run.plan.contact_count - valid},
+        "rows": rows | {status: 0 for status in STATUSES if status not in rows},
+        "changes": run.changes.totals,
+        "campaign_changes": _effects(run.effects),
+        "seconds": {phase: round(seconds, 3) for phase, seconds in run.seconds.items()},
+        "hold": hold_object(run.hold),
+    }
+
+
+def _effects(effects: pd.DataFrame) -> Any:
+    plain = effects.astype({"campaign_type": "object", "field_changed": "object"})
+    return plain.where(plain.notna(), None).to_dict("records")
+
+
+def _parts(run: PlanRun, *, is_dry_run: bool) -> Iterator[RenderableType]:
+    yield plan_summary(run.plan, run.changes.totals, run.warnings, is_dry_run=is_dry_run)
+    if len(run.effects):
+        yield effects_table(run.effects)
+    if is_dry_run and run.changes.by_type:
+        yield changes_table(run.changes.by_type)
+
+
+@contextmanager
+def _progress() -> Iterator[Any]:
+    """Show on a terminal which phase is running and how far it is; elsewhere the log tells it."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[count]}"),
+        TimeElapsedColumn(),
+    )
+    is_shown = err.is_terminal
+    with ExitStack() as stack:
+        # while a step runs, Dagster sends what goes to stderr to a file: the bar has a way of its own
+        terminal = stack.enter_context(os.fdopen(os.dup(2), "w")) if is_shown else None
+        console = Console(file=terminal, stderr=True)
+        progress = stack.enter_context(
+            Progress(*columns, console=console, transient=True, disable=not is_shown)
+        )
+        task = progress.add_task("", total=None, count="")
+
+        def show(phase: str, done: int | None = None, total: int | None = None) -> None:
+            count = "" if total is None else f"{done:,}/{total:,}"
+            progress.update(task, description=phase, completed=done or 0, total=total, count=count)
+
+        yield show

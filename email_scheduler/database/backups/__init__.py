@@ -1,0 +1,1 @@
+"""Backups of an organisation's database: making, keeping and restoring them."""

@@ -1,0 +1,230 @@
+"""The files of backups: where they lie, what is written beside them, how they are compressed.
+
+A backup is two files: ``NAME.sqlite.zst`` or ``NAME.pgdump.zst``, and ``NAME.json``, which says what it holds
+and is written last. A backup without it is not finished, and does not count.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+import pyarrow as pa
+from sqlalchemy.engine import make_url
+
+from email_scheduler.config import SchedulerConfig
+from email_scheduler.database.connections import SQLITE, backend_of, database_path
+from email_scheduler.errors import BackupError
+
+DEFAULT_DIRECTORY: Final = Path("data/backups")
+SUFFIXES: Final = {SQLITE: ".sqlite.zst", "postgresql": ".pgdump.zst"}
+
+_NAME_FORMAT: Final = "%Y%m%d-%H%M%S-%f"
+_CHUNK: Final = 4 << 20
+_UNFINISHED: Final = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Backup:
+    """A finished backup, as the file beside it describes it.
+
+    Attributes:
+        name: When it was made, in UTC: it is how people name it.
+        made_at: The same, ISO 8601.
+        made_for: ``plan``, ``request`` or ``restore``.
+        kind: ``sqlite`` or ``postgresql``.
+        scope: ``planner_tables`` or ``database``.
+        schema_version: Of the database.
+        rows: Rows of each of the planner's tables.
+        content_bytes: How large it is when it is unpacked.
+        bytes: How large its file is.
+        sha256: Of the file, in hexadecimal.
+    """
+
+    name: str
+    made_at: str
+    made_for: str
+    kind: str
+    scope: str
+    schema_version: str
+    rows: dict[str, int]
+    content_bytes: int
+    bytes: int
+    sha256: str
+
+    @property
+    def moment(self) -> datetime:
+        """When it was made."""
+        return datetime.fromisoformat(self.made_at)
+
+    def file(self, directory: Path) -> Path:
+        """Return the file that holds it."""
+        return directory / f"{self.name}{SUFFIXES[self.kind]}"
+
+
+def backup_directory(url: str, config: SchedulerConfig) -> Path:
+    """Return where the backups of a database lie: a directory of its own, named after it.
+
+    ``audit.backup_directory`` is the directory above. Eight digits tell databases of one name apart.
+    """
+    if backend_of(url) == SQLITE:
+        path = database_path(url)
+        name, identity = path.stem, str(path)
+    else:
+        parsed = make_url(url)
+        name, identity = str(parsed.database), f"{parsed.host}:{parsed.port or 5432}/{parsed.database}"
+    # a name becomes a path here, and may hold anything
+    plain = "".join(each if each.isalnum() or each in "-_" else "_" for each in name)[:60]
+    digest = hashlib.sha256(identity.encode()).hexdigest()[:8]
+    return (config.audit.backup_directory or DEFAULT_DIRECTORY) / f"{plain}-{digest}"
+
+
+def new_name(moment: datetime) -> str:
+    """Return the name of a backup that is made now."""
+    return moment.astimezone(UTC).strftime(_NAME_FORMAT)[:-3]
+
+
+def finished_backups(directory: Path) -> list[Backup]:
+    """Return the backups of a directory, the latest first; none if there is no such directory.
+
+    Raises:
+        BackupError: The description of one cannot be read.
+    """
+    with file_errors(directory):
+        files = sorted(directory.glob("*.json"), reverse=True) if directory.is_dir() else []
+        found = [read_description(file) for file in files]
+    return sorted(found, key=lambda backup: backup.name, reverse=True)
+
+
+def read_description(file: Path) -> Backup:
+    """Read what stands beside a backup.
+
+    Raises:
+        BackupError: It cannot be read.
+    """
+    with file_errors(file):
+        text = file.read_bytes()
+    try:
+        backup = Backup(**json.loads(text))
+        is_sound = backup.kind in SUFFIXES and file.stem == backup.name and backup.moment.tzinfo is not None
+    except (ValueError, TypeError) as error:
+        raise BackupError(f"backup {file}: not the description of a backup") from error
+    if not is_sound:
+        raise BackupError(f"backup {file}: not the description of this backup")
+    return backup
+
+
+def write_description(directory: Path, backup: Backup) -> None:
+    """Write what stands beside a backup: from then on it counts."""
+    part = directory / f"{backup.name}.json.part"
+    with private_file(part) as file:
+        file.write(json.dumps(asdict(backup), indent=2).encode())
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(directory / f"{backup.name}.json")
+
+
+def prune(directory: Path, keep_days: int, now: datetime | None = None) -> list[str]:
+    """Remove the backups of a directory that are older than ``keep_days`` days, and what was never finished.
+
+    The latest one stays, whatever its age.
+
+    Returns:
+        The names of the backups that were removed.
+
+    Raises:
+        BackupError: A file cannot be read or removed.
+    """
+    moment = now or datetime.now(UTC)
+    backups = finished_backups(directory)
+    old = [each for each in backups[1:] if moment - each.moment > timedelta(days=keep_days)]
+    with file_errors(directory):
+        for backup in old:
+            # the description goes first: what is left of a backup must not count
+            (directory / f"{backup.name}.json").unlink(missing_ok=True)
+            backup.file(directory).unlink(missing_ok=True)
+        known = {f"{each.name}{suffix}" for each in backups for suffix in (".json", SUFFIXES[each.kind])}
+        for file in directory.iterdir() if directory.is_dir() else ():
+            age = moment - datetime.fromtimestamp(file.stat().st_mtime, UTC)
+            is_ours = file.name.endswith((".part", *SUFFIXES.values()))
+            if not is_ours or file.name in known or age <= _UNFINISHED:
+                continue
+            if file.is_dir():
+                shutil.rmtree(file)
+            else:
+                file.unlink(missing_ok=True)
+    return [backup.name for backup in old]
+
+
+def make_private(directory: Path) -> None:
+    """Create a directory, and the one above it, for the owner alone."""
+    with file_errors(directory):
+        for each in (directory.parent, directory):
+            each.mkdir(parents=True, exist_ok=True, mode=0o700)
+        directory.chmod(0o700)
+
+
+@contextmanager
+def private_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a new file for writing that only its owner may read; it is gone again after an error."""
+    path.unlink(missing_ok=True)
+    try:
+        with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            yield file
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def compressing(path: Path) -> Iterator[Any]:
+    """Open a new private file; what is written to it is compressed, and on the disk at the end."""
+    with private_file(path) as file:
+        # the stream closes the file
+        with pa.CompressedOutputStream(pa.PythonFile(file, "w"), "zstd") as stream:
+            yield stream
+        with path.open("rb") as written:
+            os.fsync(written.fileno())
+
+
+def compress(source: Path, target: Path) -> None:
+    """Compress a file into a new private file."""
+    with source.open("rb") as file, compressing(target) as stream:
+        while chunk := file.read(_CHUNK):
+            stream.write(chunk)
+
+
+def unpack(source: Path, target: Path) -> None:
+    """Unpack a file into a new private file.
+
+    Raises:
+        BackupError: It is damaged.
+    """
+    with file_errors(source), private_file(target) as file:
+        try:
+            with pa.input_stream(str(source), compression="zstd") as stream:
+                while chunk := stream.read(_CHUNK):
+                    file.write(chunk)
+        except pa.ArrowInvalid as error:
+            raise BackupError(f"backup {source}: it is damaged: it cannot be unpacked") from error
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal."""
+    with file_errors(path), path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def file_errors(path: Path) -> Iterator[None]:
+    """Turn what the operating system raises within the block into a ``BackupError`` of one line."""
+    try:
+        yield
+    except OSError as error:
+        raise BackupError(f"backup {path}: {error.strerror or error}") from error

@@ -1,0 +1,323 @@
+"""Publishing a plan: the planned rows of the database become those of the plan (section 13 of the rules)."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from email_scheduler.config import SchedulerConfig
+from email_scheduler.database import records
+from email_scheduler.database.backups.backup_files import Backup
+from email_scheduler.database.backups.make_backup import FinishBackup
+from email_scheduler.database.campaign_changes import change_effects, stamp_changes, without_logging
+from email_scheduler.database.connections import (
+    DRIVER_ERRORS,
+    Connection,
+    connect,
+    constant,
+    database_errors,
+    display_url,
+    label_column,
+    read_frame,
+    timestamp,
+    utc_now,
+)
+from email_scheduler.database.lock import PlannerLock
+from email_scheduler.database.publishing.planned_rows import ReadPlannerRows
+from email_scheduler.database.publishing.published_plan import PublishRun
+from email_scheduler.database.publishing.schedules import (
+    PublishedSchedules,
+    compare_with_database,
+    publish_schedules,
+)
+from email_scheduler.database.records import BREAKS_RULES, last_published, read_runs, record_config_version
+from email_scheduler.database.tables import contact_campaigns
+from email_scheduler.errors import ComplianceError, InputDataError, StalePlanError
+from email_scheduler.planning import (
+    CAMPAIGN_CHANGES,
+    CONTACT_ISSUES,
+    EMAIL_SCHEDULES,
+    NO_CONTACT,
+    TARGET_STATUSES,
+    Plan,
+    PlanInputs,
+    checksum,
+    common_codes,
+    figures_of_plan,
+    pack_alike,
+    to_hex,
+)
+from email_scheduler.proof import find_violations
+from email_scheduler.proof.violations import RULES
+
+_STAGED_TARGETS: Final = "planner_target_statuses"
+_TARGET_SQL: Final = (
+    "UPDATE contact_campaigns SET status = new.status, updated_at = new.updated_at "  # noqa: S608
+    f"FROM {_STAGED_TARGETS} AS new WHERE contact_campaigns.id = new.id "
+    "AND contact_campaigns.status IN ('pending', 'scheduled')"
+)
+_logger = logging.getLogger(__name__)
+
+
+def replace_issues(run: PublishRun, *, batch_rows: int = 50_000) -> bool:
+    """Make ``contact_issues`` hold the issues of the plan; True if that took any writing.
+
+    Nothing is written if the table holds these issues already; they keep the run that found them first.
+
+    Args:
+        run: The plan that is published.
+        batch_rows: About how many issues one transaction removes and writes.
+
+    Raises:
+        PlannerLockedError: Another planner has taken the lock over.
+    """
+    issues = run.plan.issues
+    CONTACT_ISSUES.check(issues)
+    existing = read_frame(run.connection, CONTACT_ISSUES, "contact_issues")
+    run.connection.end_reading()
+    if _is_same(issues, existing):
+        return False
+    issues = issues.iloc[np.argsort(issues["contact_id"].to_numpy(), kind="stable")]
+    contact_ids = issues["contact_id"].to_numpy()
+    everybody = np.sort(np.concatenate((contact_ids, existing["contact_id"].to_numpy())))
+    # each batch ends with a whole contact, and begins where the one before has ended
+    lasts = np.unique(np.append(everybody[batch_rows - 1 :: batch_rows], everybody[-1]))
+    firsts = np.append(np.iinfo(np.int64).min, lasts[:-1] + 1)
+    for first, last in zip(firsts.tolist(), lasts.tolist(), strict=True):
+        start, stop = np.searchsorted(contact_ids, first), np.searchsorted(contact_ids, last, side="right")
+        rows = _encode(issues.iloc[start:stop], run.run_id)
+        run.transact(partial(_replace_range, run.connection, first, last, rows))
+    return True
+
+
+def _replace_range(connection: Connection, first: int, last: int, rows: pa.Table) -> None:
+    connection.execute(
+        "DELETE FROM contact_issues WHERE coalesce(contact_id, ?) BETWEEN ? AND ?",
+        (NO_CONTACT, first, last),
+    )
+    connection.append("contact_issues", rows)
+
+
+def _is_same(issues: pd.DataFrame, existing: pd.DataFrame) -> bool:
+    if len(issues) != len(existing):
+        return False
+    contact_ids = (issues["contact_id"].to_numpy(), existing["contact_id"].to_numpy())
+    codes = [common_codes(issues[name], existing[name]) for name in ("field", "issue")]
+    keys, existing_keys = pack_alike([contact_ids, *codes])
+    return bool((np.sort(keys) == np.sort(existing_keys)).all())
+
+
+def _encode(issues: pd.DataFrame, run_id: str) -> pa.Table:
+    contact_ids = issues["contact_id"].to_numpy()
+    return pa.table(
+        {
+            "contact_id": pa.array(contact_ids, mask=contact_ids == NO_CONTACT),
+            "field": label_column(issues["field"]),
+            "issue": label_column(issues["issue"]),
+            "scheduler_run_id": constant(run_id, len(issues)),
+        }
+    )
+
+
+@dataclass(frozen=True)
+class PublishResult:
+    """What publishing did.
+
+    Attributes:
+        run_id: The run that published.
+        config_version_id: The row of ``config_versions`` that it was planned with.
+        schedules: What became of the planned rows.
+        effects: What the changes of campaigns led to that the plan has taken into account
+            (``CHANGE_EFFECTS``).
+        backup: What was there before; None: no backup was due, or ``pg_dump`` is not installed.
+    """
+
+    run_id: str
+    config_version_id: int
+    schedules: PublishedSchedules
+    effects: pd.DataFrame
+    backup: Backup | None
+
+
+def publish_plan(
+    url: str,
+    config: SchedulerConfig,
+    plan: Plan,
+    inputs: PlanInputs,
+    lock: PlannerLock,
+    existing: ReadPlannerRows,
+    *,
+    changes: pd.DataFrame | None = None,
+    finish_backup: FinishBackup = lambda: None,
+    allow_older: bool = False,
+    planned_by: str | None = None,
+    on_phase: Callable[[str], None] = lambda _: None,
+    on_progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> PublishResult:
+    """Prove a plan and publish it, ``processing.batch_size`` contacts in each transaction.
+
+    A contact always has its whole old or its whole new plan, and each transaction makes sure that the planner
+    lock is still held. After an error, what some batches have written stays; planning again completes it. The
+    run is recorded in ``scheduler_checkpoints`` in any case.
+
+    Args:
+        url: The organisation's database; no SQLAlchemy connection to it may be open in this process, nor may
+            the callbacks open one.
+        config: What the plan was made with.
+        plan: The plan.
+        inputs: What it was made from.
+        lock: The planner lock of the database, held since before the inputs were read.
+        existing: Returns the planned rows there (``EXISTING_ROWS``), read while the lock was held.
+        changes: ``CAMPAIGN_CHANGES`` as they were when the inputs were read, which are stamped as soon as all
+            is published; None: no change is.
+        finish_backup: Waits for the backup of the database; called before a planned row is written.
+        allow_older: Publish even if a plan for a later date has been published.
+        planned_by: Who is on record for a configuration that counts from now on; None: the operating
+            system's user.
+        on_phase: Told the name of each phase as it begins: prove, compare, write.
+        on_progress: Told how many of the contacts that something changes for are written, and how many
+            there are.
+
+    Raises:
+        InputDataError: A frame of the plan does not keep its contract.
+        ComplianceError: The plan breaks a rule; nothing was published.
+        StalePlanError: A plan for a later date has been published; nothing was published.
+        BackupError: The backup cannot be made; nothing was published.
+        PlannerLockedError: Another planner has taken the lock over.
+        DatabaseError: The database cannot be read or written.
+    """
+    EMAIL_SCHEDULES.check(plan.schedules)
+    if not plan.schedules["contact_id"].is_monotonic_increasing:
+        raise InputDataError(f"frame {EMAIL_SCHEDULES.name}: rows are not in the order of contact_id")
+    TARGET_STATUSES.check(plan.target_statuses)
+    with database_errors(url), connect(url, config) as connection:
+        run = PublishRun(connection, config, plan, inputs, lock, timestamp(utc_now()))
+        config_version_id = _start(run, planned_by)
+        try:
+            on_phase("prove")
+            if not allow_older:
+                _refuse_older(run)
+            refuse_violations(plan, inputs, config)
+            on_phase("compare")
+            comparison = compare_with_database(run, existing())
+            on_phase("finish the backup")
+            backup = finish_backup()
+            run.transact(lambda: None)
+            on_phase("write")
+            schedules = publish_schedules(run, comparison, on_progress)
+            _publish_target_statuses(run)
+            replace_issues(run)
+            seen = CAMPAIGN_CHANGES.empty() if changes is None else changes
+            effects = change_effects(
+                seen, plan.schedules, comparison.existing, comparison.difference, inputs.campaign_instances
+            )
+            _complete(run, schedules, changes, allow_older=allow_older)
+        except BaseException as error:
+            _fail(run, error)
+            raise
+        connection.tidy()
+    return PublishResult(run.run_id, config_version_id, schedules, effects, backup)
+
+
+def refuse_violations(plan: Plan, inputs: PlanInputs, config: SchedulerConfig) -> None:
+    """Prove a plan.
+
+    Raises:
+        ComplianceError: The plan breaks a rule; the message says which, and in how many rows.
+    """
+    violations = find_violations(inputs, plan.contacts, plan.schedules, config)
+    if len(violations):
+        counts = violations["rule"].astype("str").value_counts().sort_index()
+        rules = ", ".join(f"{rule} ({count})" for rule, count in counts.items())
+        raise ComplianceError(
+            f"the plan for {plan.as_of.isoformat()} {BREAKS_RULES}, so that nothing was published"
+            f" and the plan before it stays in force: {rules}"
+        )
+
+
+def _start(run: PublishRun, planned_by: str | None) -> int:
+    """Open the record of the run; return the id of its configuration."""
+    contacts_checksum = to_hex(checksum(run.inputs.contacts))
+
+    def start() -> int:
+        records.close_abandoned_checkpoints(run.connection, run.now)
+        config_version_id = record_config_version(run.connection, run.config, run.now, planned_by)
+        records.start_checkpoint(
+            run.connection,
+            run.run_id,
+            as_of=run.plan.as_of,
+            config_version_id=config_version_id,
+            contacts_checksum=contacts_checksum,
+            contacts_processed=run.plan.contact_count,
+            invalid_contacts=run.plan.contact_count - len(run.plan.contacts),
+            now=run.now,
+        )
+        return config_version_id
+
+    return run.transact(start)
+
+
+def _refuse_older(run: PublishRun) -> None:
+    last = last_published(read_runs(run.connection))
+    run.connection.end_reading()
+    if last is not None and last.as_of > run.plan.as_of.isoformat():
+        raise StalePlanError(
+            f"the plan is for {run.plan.as_of.isoformat()}, but one for {last.as_of} has been published to "
+            f"{display_url(run.lock.url)}; publishing an older one has to be asked for (--allow-older)"
+        )
+
+
+def _publish_target_statuses(run: PublishRun) -> None:
+    targets = run.plan.target_statuses
+    batch_size = run.config.processing.batch_size
+    for start in range(0, len(targets), batch_size):
+        batch = targets.iloc[start : start + batch_size]
+        columns = {
+            "status": label_column(batch["status"]),
+            "updated_at": constant(run.now, len(batch)),
+            "id": pa.array(batch["id"].to_numpy()),
+        }
+        run.transact(partial(_write_target_statuses, run, pa.table(columns)))
+
+
+def _write_target_statuses(run: PublishRun, rows: pa.Table) -> None:
+    run.connection.stage(_STAGED_TARGETS, rows, contact_campaigns.name)
+    with without_logging(run.connection, run.run_id):
+        run.connection.execute(_TARGET_SQL)
+
+
+def _complete(
+    run: PublishRun, schedules: PublishedSchedules, changes: pd.DataFrame | None, *, allow_older: bool
+) -> None:
+    # the table is not asked again, since it would have to be read as a whole
+    figures = figures_of_plan(run.plan, run.inputs, run.config, RULES, schedules.dropped)
+
+    def complete() -> None:
+        records.complete_checkpoint(
+            run.connection,
+            run.run_id,
+            schedules_after_checksum=schedules.after_checksum,
+            emails_scheduled=schedules.scheduled,
+            emails_skipped=schedules.skipped,
+            changes=schedules.changes,
+            figures=figures,
+            now=timestamp(utc_now()),
+        )
+        if changes is not None:
+            stamp_changes(run.connection, run.run_id, changes, replaces_newer=allow_older)
+
+    run.transact(complete)
+
+
+def _fail(run: PublishRun, error: BaseException) -> None:
+    """Close the record of the run; what cannot be recorded must not hide the error itself."""
+    try:
+        with run.connection.transaction():
+            records.fail_checkpoint(run.connection, run.run_id, error, timestamp(utc_now()))
+    except DRIVER_ERRORS as failure:
+        _logger.warning("run %s: its failure could not be recorded: %s", run.run_id, failure)

@@ -1,0 +1,374 @@
+"""The organisation's database: every table, key and index (section 2 of the planning rules).
+
+Hardly a column is mandatory, since rows come from the older program and from other systems too. On SQLite
+dates, times, timestamps and JSON are text; PostgreSQL has its own types for them (``types``), apart from the
+times of day and the dates of other systems, which the planning rules judge as they are written. The view
+``due_emails`` is written in the migrations, as SQL.
+
+No table has a foreign key to ``contacts`` or to ``email_schedules``:
+
+- contacts belong to another system, which may delete them and load them anew; what was sent to them, what
+  they answered, and above all that they must not be contacted has to outlive that;
+- a planned row may leave ``email_schedules`` for ``email_schedules_archive`` although something names it.
+  Its id stays unambiguous, since ids are never used twice (``AUTOINCREMENT``). That also keeps a sender
+  who claims a row by its id from claiming another contact's row.
+"""
+
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    func,
+    literal_column,
+    text,
+)
+from sqlalchemy.engine import make_url
+from sqlalchemy.schema import CreateIndex
+
+from email_scheduler.database.connections import DATE, ID, JSON, MOMENT, Address
+from email_scheduler.registry import BUILT_IN_TYPES, CAMPAIGN_PREFIX, PRE_SCHEDULED, SKIPPED
+
+# Conditions on email_schedules. They are spelled like the conditions of the partial indexes below: SQLite
+# uses a partial index only where a query repeats its condition, with literals.
+PRE_SCHEDULED_SQL = f"status = '{PRE_SCHEDULED}'"
+PLANNER_ROW_SQL = f"status IN ('{PRE_SCHEDULED}', '{SKIPPED}')"
+SENDER_ROW_SQL = f"status NOT IN ('{PRE_SCHEDULED}', '{SKIPPED}')"
+# email_type is one of the planner's; null where email_type is null. Not LIKE: that ignores case. Not IN: for
+# more than two values SQLite looks each row up in a table, which takes twenty times as long.
+PLANNER_TYPE_SQL = "({} OR {})".format(
+    f"substr(email_type, 1, {len(CAMPAIGN_PREFIX)}) = '{CAMPAIGN_PREFIX}'",
+    " OR ".join(f"email_type = '{name}'" for name in BUILT_IN_TYPES),
+)
+FOREIGN_ROW_SQL = f"{PRE_SCHEDULED_SQL} AND NOT coalesce({PLANNER_TYPE_SQL}, FALSE)"
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+_NOW = text("CURRENT_TIMESTAMP")
+_TRUE = text("TRUE")
+_FALSE = text("FALSE")
+
+
+def _id() -> Column[int]:
+    return Column("id", ID, primary_key=True, autoincrement=True)
+
+
+def _moment_of_writing(name: str) -> Column[str]:
+    return Column(name, MOMENT, server_default=_NOW)
+
+
+def _created_and_updated() -> tuple[Column[str], Column[str]]:
+    return _moment_of_writing("created_at"), Column("updated_at", MOMENT, server_default=_NOW)
+
+
+contacts = Table(
+    "contacts",
+    metadata,
+    _id(),
+    Column("first_name", Text),
+    Column("last_name", Text),
+    Column("email", Text),
+    Column("zip_code", Text),
+    Column("state", Text),
+    Column("birth_date", Text),
+    Column("effective_date", Text),
+    Column("phone_number", Text),
+    Index("ix_contacts_address", Address()),
+)
+
+contact_suppressions = Table(
+    "contact_suppressions",
+    metadata,
+    Column("contact_id", ID, primary_key=True, autoincrement=False),
+    Column("reason", Text),
+    Column("suppressed_at", Text, server_default=_NOW),
+)
+
+campaign_types = Table(
+    "campaign_types",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("respect_exclusion_windows", Boolean, server_default=_TRUE),
+    Column("enable_followups", Boolean, server_default=_TRUE),
+    Column("days_before_event", Integer, server_default=text("0")),
+    Column("target_all_contacts", Boolean, server_default=_FALSE),
+    Column("priority", Integer, server_default=text("5")),
+    Column("active", Boolean, server_default=_TRUE),
+    *_created_and_updated(),
+)
+
+campaign_instances = Table(
+    "campaign_instances",
+    metadata,
+    _id(),
+    Column("campaign_type", Text, ForeignKey("campaign_types.name")),
+    Column("instance_name", Text),
+    Column("email_template", Text),
+    Column("sms_template", Text),
+    Column("active_start_date", Text),
+    Column("active_end_date", Text),
+    Column("metadata", JSON),
+    *_created_and_updated(),
+    Column("active", Boolean, server_default=_TRUE),
+    UniqueConstraint("campaign_type", "instance_name"),
+)
+
+contact_campaigns = Table(
+    "contact_campaigns",
+    metadata,
+    _id(),
+    Column("contact_id", ID),
+    Column("campaign_instance_id", ID, ForeignKey("campaign_instances.id")),
+    Column("trigger_date", Text),
+    Column("status", Text, server_default="pending"),
+    Column("metadata", JSON),
+    *_created_and_updated(),
+    UniqueConstraint("contact_id", "campaign_instance_id", "trigger_date"),
+)
+
+campaign_change_log = Table(
+    "campaign_change_log",
+    metadata,
+    _id(),
+    Column("campaign_instance_id", ID),
+    Column("campaign_type", Text),
+    Column("field_changed", Text),
+    Column("old_value", Text),
+    Column("new_value", Text),
+    _moment_of_writing("changed_at"),
+    Column("changed_by", Text),
+    Column("requires_rescheduling", Boolean, server_default=_FALSE),
+    Column("processed_run_id", Text),
+)
+
+# Whoever changes campaigns and sees to the change log by himself puts a row here at the beginning of his
+# transaction and takes it away at the end: the triggers that log the changes of others are silent meanwhile.
+change_context = Table("change_context", metadata, _id(), Column("changed_by", Text))
+
+# While there is a row without released_at, nothing of the organisation is due.
+organization_holds = Table(
+    "organization_holds",
+    metadata,
+    _id(),
+    Column("reason", Text, nullable=False),
+    Column("held_by", Text),
+    Column("held_at", MOMENT, server_default=_NOW),
+    Column("release_reason", Text),
+    Column("released_by", Text),
+    Column("released_at", MOMENT),
+)
+
+
+def _schedule_columns() -> list[Column[int] | Column[str]]:
+    return [
+        Column("contact_id", ID),
+        Column("email_type", Text),
+        Column("scheduled_send_date", DATE),
+        Column("scheduled_send_time", Text),
+        # Mandatory, so that every row is either the planner's or the sender's.
+        Column("status", Text, nullable=False),
+        Column("skip_reason", Text),
+        Column("priority", Integer),
+        Column("campaign_instance_id", ID),
+        Column("email_template", Text),
+        Column("sms_template", Text),
+        Column("scheduler_run_id", Text),
+        Column("event_year", Integer),
+        Column("event_month", Integer),
+        Column("event_day", Integer),
+        Column("ideal_send_date", DATE),
+        Column("adjustment", Text),
+        Column("initial_email_id", ID),
+        Column("metadata", JSON),
+        *_created_and_updated(),
+        Column("actual_send_datetime", MOMENT),
+    ]
+
+
+email_schedules = Table(
+    "email_schedules",
+    metadata,
+    _id(),
+    *_schedule_columns(),
+    sqlite_autoincrement=True,
+)
+
+_IS_ANNIVERSARY_OR_CAMPAIGN = text("ideal_send_date IS NOT NULL AND initial_email_id IS NULL")
+_IS_FOLLOW_UP = text("ideal_send_date IS NOT NULL AND initial_email_id IS NOT NULL")
+Index(
+    "uq_email_schedules_occurrence",
+    email_schedules.c.contact_id,
+    email_schedules.c.email_type,
+    email_schedules.c.event_year,
+    email_schedules.c.event_month,
+    email_schedules.c.event_day,
+    func.coalesce(email_schedules.c.campaign_instance_id, literal_column("0")),
+    unique=True,
+    sqlite_where=_IS_ANNIVERSARY_OR_CAMPAIGN,
+    postgresql_where=_IS_ANNIVERSARY_OR_CAMPAIGN,
+)
+Index(
+    "uq_email_schedules_initial_email_id",
+    email_schedules.c.initial_email_id,
+    unique=True,
+    sqlite_where=_IS_FOLLOW_UP,
+    postgresql_where=_IS_FOLLOW_UP,
+)
+# All rows of some contacts. The occurrence index cannot find them: follow-ups and older rows are not in it.
+Index("ix_email_schedules_contact_id", email_schedules.c.contact_id)
+# The sender's rows of some contacts; a small part of the table on most days.
+SENDER_ROWS_INDEX = "ix_email_schedules_sender_contact_id"
+Index(
+    SENDER_ROWS_INDEX,
+    email_schedules.c.contact_id,
+    sqlite_where=text(SENDER_ROW_SQL),
+    postgresql_where=text(SENDER_ROW_SQL),
+)
+# Rows that other programs are about to send; as a rule there are none.
+FOREIGN_ROWS_INDEX = "ix_email_schedules_foreign"
+Index(
+    FOREIGN_ROWS_INDEX,
+    email_schedules.c.id,
+    sqlite_where=text(FOREIGN_ROW_SQL),
+    postgresql_where=text(FOREIGN_ROW_SQL),
+)
+# What is due on a day.
+Index(
+    "ix_email_schedules_due_date",
+    email_schedules.c.scheduled_send_date,
+    sqlite_where=text(PRE_SCHEDULED_SQL),
+    postgresql_where=text(PRE_SCHEDULED_SQL),
+)
+
+email_schedules_archive = Table(
+    "email_schedules_archive",
+    metadata,
+    # The id that the row had in email_schedules. Not a key: the archive takes what comes.
+    Column("id", ID),
+    *_schedule_columns(),
+    _moment_of_writing("archived_at"),
+    Column("as_of_date", DATE),
+    Index("ix_email_schedules_archive_contact_id", "contact_id"),
+)
+
+tracking_clicks = Table(
+    "tracking_clicks",
+    metadata,
+    _id(),
+    Column("contact_id", ID),
+    Column("email_schedule_id", ID),
+    _moment_of_writing("clicked_at"),
+    Column("url", Text),
+    Column("ip_address", Text),
+    Column("user_agent", Text),
+)
+
+contact_events = Table(
+    "contact_events",
+    metadata,
+    _id(),
+    Column("contact_id", ID),
+    Column("event_type", Text),
+    Column("event_data", JSON),
+    _moment_of_writing("created_at"),
+)
+
+email_tracking = Table(
+    "email_tracking",
+    metadata,
+    _id(),
+    # An id of email_schedules, or of a row that has left it for the archive.
+    Column("email_id", ID),
+    Column("event_type", Text),
+    Column("event_data", JSON),
+    _moment_of_writing("created_at"),
+)
+
+config_versions = Table(
+    "config_versions",
+    metadata,
+    _id(),
+    Column("config_type", Text),
+    Column("config_data", JSON),
+    Column("valid_from", MOMENT),
+    Column("valid_to", MOMENT),
+    _moment_of_writing("created_at"),
+    Column("created_by", Text),
+)
+
+# The last published plan is the row with the status completed and the greatest as_of_date.
+scheduler_checkpoints = Table(
+    "scheduler_checkpoints",
+    metadata,
+    _id(),
+    Column("run_timestamp", MOMENT),
+    Column("scheduler_run_id", Text),
+    Column("as_of_date", DATE),
+    Column("config_version_id", ID, ForeignKey("config_versions.id")),
+    Column("contacts_checksum", Text),
+    Column("schedules_before_checksum", Text),
+    Column("schedules_after_checksum", Text),
+    Column("contacts_processed", Integer),
+    Column("invalid_contacts", Integer),
+    Column("emails_scheduled", Integer),
+    Column("emails_skipped", Integer),
+    Column("summary", JSON),
+    Column("status", Text),
+    Column("error_message", Text),
+    Column("completed_at", MOMENT),
+    UniqueConstraint("scheduler_run_id"),
+)
+
+contact_issues = Table(
+    "contact_issues",
+    metadata,
+    Column("contact_id", ID),
+    Column("field", Text),
+    Column("issue", Text),
+    Column("scheduler_run_id", Text),
+)
+
+followup_processing_log = Table(
+    "followup_processing_log",
+    metadata,
+    _id(),
+    Column("scheduler_run_id", Text),
+    Column("initial_email_id", ID),
+    Column("contact_id", ID),
+    Column("followup_type", Text),
+    Column("behavior_analysis", JSON),
+    _moment_of_writing("processed_at"),
+)
+
+# At most one row: the planner that holds the database. Whoever takes the lock over raises the token, and
+# every transaction of a planner checks that the token is still its own.
+planner_lock = Table(
+    "planner_lock",
+    metadata,
+    Column("id", Integer, CheckConstraint("id = 1", name="one_row"), primary_key=True, autoincrement=False),
+    Column("owner", Text),
+    Column("run_id", Text),
+    Column("token", Integer, nullable=False, server_default=text("0")),
+    Column("acquired_at", MOMENT),
+    Column("heartbeat_at", MOMENT),
+)
+
+
+def create_index_sql(index: Index, url: str) -> str:
+    """Return the statement that creates an index in the database of this URL."""
+    dialect = make_url(url).get_dialect()()
+    return str(CreateIndex(index).compile(dialect=dialect))

@@ -1,0 +1,150 @@
+"""Creating an organisation's database, bringing an older one up to date (section 2 of the planning rules)."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import alembic.command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy.engine import Connection as EngineConnection
+from sqlalchemy.exc import OperationalError
+
+from email_scheduler.config import SchedulerConfig
+from email_scheduler.database.connections import (
+    POSTGRESQL,
+    Connection,
+    connect,
+    database_errors,
+    display_url,
+    open_engine,
+)
+from email_scheduler.errors import DatabaseError
+
+# Not alembic_version: the database may belong to a program that has migrations of its own.
+VERSION_TABLE: Final = "email_scheduler_version"
+# The advisory lock of PostgreSQL under which a schema is changed; nobody else takes this number.
+_SCHEMA_LOCK: Final = 0x656D6C7363686D61
+
+
+@dataclass(frozen=True)
+class SchemaChange:
+    """What ``initialise_database`` did.
+
+    Attributes:
+        before: The schema version that the database had; None if it had none.
+        after: The version that it has now.
+    """
+
+    before: str | None
+    after: str
+
+    @property
+    def is_change(self) -> bool:
+        """Whether anything was done."""
+        return self.before != self.after
+
+
+def initialise_database(url: str, config: SchedulerConfig | None = None) -> SchemaChange:
+    """Create the database, or bring it up to date; no row is lost, and a second time changes nothing.
+
+    Everything happens in one transaction: after an error the database is as it was.
+
+    Args:
+        url: The database. A SQLite file and its directory are created if need be; a database on a
+            PostgreSQL server has to exist.
+        config: Where the settings of the connection come from; None: the defaults.
+
+    Raises:
+        DatabaseError: The URL is not accepted, the file is no database, the server cannot be reached, the
+            database has a newer schema, or its rows do not fit.
+    """
+    # foreign keys cannot be switched within the transaction, and a table cannot be rebuilt with them
+    engine = open_engine(url, (config or SchedulerConfig()).database, create=True, foreign_keys=False)
+    with database_errors(url), engine.connect() as connection:
+        connection.execution_options(sqlite_begin="IMMEDIATE")
+        with connection.begin():
+            _let_nobody_else_in(connection, url)
+            before = _migrated_to(connection)
+            _refuse_newer(url, before)
+            broken_before = _broken_references(connection)
+            alembic.command.upgrade(_alembic_config(connection), "head")
+            if new := _broken_references(connection) - broken_before:
+                tables = ", ".join(sorted({table for table, *_ in new}))
+                raise DatabaseError(
+                    f"database {display_url(url)}: rows of {tables} would lose what they refer to"
+                )
+            return SchemaChange(before, _head())
+
+
+def require_current_schema(url: str, config: SchedulerConfig | None = None) -> None:
+    """Raise a ``DatabaseError`` unless the database exists and has the schema of this package."""
+    with database_errors(url), connect(url, config or SchedulerConfig()) as connection:
+        version = schema_version(connection)
+    _refuse_newer(url, version)
+    if version != _head():
+        shown = display_url(url)
+        state = "is not initialised" if version is None else f"has the older schema {version}"
+        raise DatabaseError(f"database {shown} {state}: run email-scheduler init-db --database {shown}")
+
+
+def schema_version(connection: Connection) -> str | None:
+    """Return the version of the schema that a database has; None if it was never initialised."""
+    if not connection.column_names(VERSION_TABLE):
+        return None
+    rows = connection.execute(f"SELECT version_num FROM {VERSION_TABLE}")  # noqa: S608
+    return str(rows[0][0]) if rows else None
+
+
+def _alembic_config(connection: EngineConnection | None = None) -> Config:
+    attributes: dict[str, Any] = {"connection": connection, "version_table": VERSION_TABLE}
+    config = Config(attributes=attributes)
+    config.set_main_option("script_location", "email_scheduler.database:migrations")
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory.from_config(_alembic_config())
+
+
+def _head() -> str:
+    head = _scripts().get_current_head()
+    if head is None:
+        raise RuntimeError("the package has no migrations")
+    return head
+
+
+def _migrated_to(connection: EngineConnection) -> str | None:
+    options = {"version_table": VERSION_TABLE}
+    return MigrationContext.configure(connection, opts=options).get_current_revision()
+
+
+def _let_nobody_else_in(connection: EngineConnection, url: str) -> None:
+    """Make others that initialise the same database wait; on SQLite the transaction holds the write lock."""
+    if connection.dialect.name != POSTGRESQL:
+        return
+    connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (_SCHEMA_LOCK,))
+    encoding = connection.exec_driver_sql("SHOW server_encoding").scalar_one()
+    if encoding != "UTF8":
+        raise DatabaseError(f"database {display_url(url)}: its encoding is {encoding}; accepted is UTF8")
+
+
+def _refuse_newer(url: str, version: str | None) -> None:
+    known = {script.revision for script in _scripts().walk_revisions()}
+    if version is not None and version not in known:
+        raise DatabaseError(
+            f"database {display_url(url)} has the schema {version}, which a newer email-scheduler has made;"
+            f" this one knows schemas up to {_head()}"
+        )
+
+
+def _broken_references(connection: EngineConnection) -> set[tuple[str, int | None, str, int]]:
+    """Return the rows whose foreign keys lead nowhere; none where the database sees to it or cannot tell."""
+    if connection.dialect.name == POSTGRESQL:
+        return set()
+    try:
+        rows = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
+    except OperationalError:
+        return set()
+    return {(row[0], row[1], row[2], row[3]) for row in rows}

@@ -1,0 +1,1 @@
+"""The planning rules, a module for each section; ``planning.plan`` holds their order."""

@@ -1,1 +1,0 @@
-"""SQL: the tables, reading them into frames, writing the plan."""
