@@ -153,8 +153,8 @@ class Project:
         url, settings = settings_of(self.config, organization)
         inputs, _ = read_inputs_and_changes(url, as_of, settings)
         plan = make_plan(inputs, settings)
-        found = differences_from_plan(url, settings, plan, inputs)
-        return found.totals["added"] + found.totals["changed"] + found.totals["removed"], found.totals["unchanged"]
+        found = differences_from_plan(url, settings, plan, inputs).totals
+        return found["added"] + found["changed"] + found["removed"], found["unchanged"]
 
     def checkpoints(self, organization: str) -> list[tuple[str, str]]:
         """Return status and message of each plan that was begun, in their order."""

@@ -32,7 +32,9 @@ class Entry:
 
 COMMANDS: Final[Mapping[str, Mapping[str, Entry]]] = {
     "Every day": {
-        "plan": Entry("plan_commands:plan", "Plan every email of an organisation, prove the plan, and publish it."),
+        "plan": Entry(
+            "plan_commands:plan", "Plan every email of an organisation, prove the plan, and publish it."
+        ),
         "health": Entry(
             "health_command:health",
             "Say how each organisation does: healthy (exit code 0), degraded (1) or unhealthy (2), and why.",
@@ -57,7 +59,8 @@ COMMANDS: Final[Mapping[str, Mapping[str, Entry]]] = {
     },
     "Before something changes": {
         "what-if": Entry(
-            "what_if_command:what_if", "Show what another configuration would do to the plan; publish nothing."
+            "what_if_command:what_if",
+            "Show what another configuration would do to the plan; publish nothing.",
         ),
         "simulate": Entry(
             "simulate_command:simulate",
@@ -70,7 +73,8 @@ COMMANDS: Final[Mapping[str, Mapping[str, Entry]]] = {
     },
     "Databases": {
         "init-db": Entry(
-            "plan_commands:init_db", "Create a database, or bring an older one up to date without losing a row."
+            "plan_commands:init_db",
+            "Create a database, or bring an older one up to date without losing a row.",
         ),
         "backup": Entry("backup_commands:backup", "Make, list, check and restore backups."),
         "generate": Entry(
