@@ -26,7 +26,7 @@ ROWS = """
     SELECT contact_id, id, email_type, ideal_send_date, scheduled_send_date, status, skip_reason, adjustment
     FROM email_schedules WHERE status IN ('pre-scheduled', 'skipped') AND ideal_send_date IS NOT NULL
 """
-SEEDS = range(20, 29)
+SEEDS = range(20, 30)
 SENDING_SEED = 24
 # Contacts of an organisation whose ids may lie anywhere up to that many apart.
 FAR_APART = 2**42
