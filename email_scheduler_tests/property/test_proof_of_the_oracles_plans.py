@@ -161,7 +161,7 @@ SPOILERS: list[Spoiler] = [
 @pytest.mark.parametrize("spoil", SPOILERS)
 def test_a_spoilt_plan_is_found_out(spoil: Spoiler):
     spoilt = 0
-    for seed in range(20):
+    for seed in range(60):
         case = random_case(seed)
         contacts, rows = contacts_and_rows(case)
         rule = spoil(rows, random.Random(seed))
