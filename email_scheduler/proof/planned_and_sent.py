@@ -286,7 +286,7 @@ def check_suppressed(
     if not len(suppressed):
         return
     is_named = inputs.contacts["id"].isin(suppressed)
-    address = inputs.contacts["email"].astype("object").map(_meaning, na_action="ignore")
+    address = _meanings(inputs.contacts["email"])
     found = inputs.contacts["id"][is_named | (address.isin(address[is_named].dropna()) & (address != ""))]
     who = positions.of(found.to_numpy())
     is_suppressed = np.zeros(len(positions.ids) + 1, dtype=bool)
@@ -294,12 +294,18 @@ def check_suppressed(
     violations.rows("suppressed_contact", np.flatnonzero(rows.is_planned & is_suppressed[rows.who]))
 
 
+def _meanings(addresses: pd.Series) -> pd.Series:
+    """Return what all spellings of each address have in common (section 1)."""
+    texts = addresses.astype("str").str.strip().str.lower()
+    # small letters are all that plain ASCII has in common; the rest is little
+    is_plain = texts.str.isascii() & ~texts.str.contains("xn--", regex=False)
+    is_odd = texts.notna() & ~is_plain
+    return texts.mask(is_odd, addresses[is_odd].astype("object").map(_meaning).astype("str"))
+
+
 def _meaning(address: str) -> str:
-    """Return what all spellings of an address have in common (section 1)."""
-    text = address.strip()
-    if text.isascii() and "xn--" not in text.lower():
-        return text.lower()
     # what is left to do after a pass is done by the next one
+    text = address
     while (simpler := _simpler(text)) != text:
         text = simpler
     return text

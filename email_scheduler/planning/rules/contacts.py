@@ -113,11 +113,12 @@ def are_valid(addresses: pa.Array) -> pa.Array:
         A boolean for each; null where there is no address.
     """
     texts = trim(addresses)
-    refused = pc.greater(pc.utf8_length(texts), LONGEST_ADDRESS)
+    lengths = pc.utf8_length(texts)
+    refused = pc.greater(lengths, LONGEST_ADDRESS)
     for pattern in (_BEGINS_WITH_APOSTROPHE, _LONG_LOCAL_PART, _LAST_LABEL_OF_DIGITS):
         refused = pc.or_(refused, pc.match_substring_regex(texts, pattern))
     # counting is slow in an expression, and few addresses are that long
-    long_texts = pc.if_else(pc.greater(pc.utf8_length(texts), LONGEST_LABEL), texts, "")
+    long_texts = pc.if_else(pc.greater(lengths, LONGEST_LABEL), texts, "")
     refused = pc.or_(refused, pc.match_substring_regex(long_texts, _LONG_LABEL))
     return pc.and_not(pc.match_substring_regex(texts, _FORM), refused)
 
