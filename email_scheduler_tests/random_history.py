@@ -58,7 +58,11 @@ def random_email_row(
     metadata = None
     if kind == "campaign" and instances:
         instance = rng.choice(instances)
-        email_type, instance_id = f"campaign_{instance['campaign_type']}", instance["id"]
+        # some were sent before the instance was given another type
+        its_type = rng.choice(
+            [instance["campaign_type"]] * 9 + [rng.choice(instances)["campaign_type"], "gone"]
+        )
+        email_type, instance_id = f"campaign_{its_type}", instance["id"]
         event_date = random_campaign_event(rng, today, one, instance, targets)
         metadata = rng.choice(
             [None, None, '{"variant": "a"}', '{"variant": "gone", "x": 1}', "[]", "b", '{"variant": 1}']

@@ -13,6 +13,7 @@ from email_scheduler.planning import (
     NO_DATE,
     Plan,
     PlanInputs,
+    common_codes,
     is_handled,
     is_label,
     is_planners_type,
@@ -126,12 +127,14 @@ class OnlyThere:
 
         Of a campaign, whose instance the older program does not name, any email of its type counts.
         """
-        history = read_history(self.inputs.history).assign(campaign_instance_id=0)
+        history = read_history(self.inputs.history)
+        types, types_of_history = common_codes(rows["email_type"], history["email_type"])
         events = rows["event_date"].to_numpy()
         occurrences = rows.assign(
             event_date=np.where(events == NO_DATE, rows["scheduled_send_date"], events).astype(np.int32),
-            campaign_instance_id=0,
+            campaign_instance_id=types,
         )
+        history = history.assign(campaign_instance_id=types_of_history)
         any_day = np.full(len(rows), ANY_DAY, np.int32)
         return is_handled(occurrences, history, self.config.aep_config.default_dates, any_day)
 

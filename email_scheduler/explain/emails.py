@@ -26,10 +26,18 @@ from email_scheduler.explain.explanation import (
 )
 from email_scheduler.explain.facts import Candidate, Facts, Key
 from email_scheduler.explain.stored_rows import PlanRow
-from email_scheduler.planning import OPEN_TARGET_STATUSES, Days, is_handled, to_day, tolerance_of_campaigns
+from email_scheduler.planning import (
+    OPEN_TARGET_STATUSES,
+    Days,
+    has_type,
+    is_handled,
+    to_day,
+    tolerance_of_campaigns,
+)
 from email_scheduler.registry import (
     ADJUSTMENTS,
     BEFORE_GO_LIVE,
+    CAMPAIGN_PREFIX,
     FOLLOW_UP_PREFIX,
     FOLLOW_UPS_OFF,
     FOLLOWED_UP,
@@ -262,7 +270,8 @@ def _answering_rows(facts: Facts, contact_id: int, key: Key) -> tuple[int, ...]:
     email_type, instance_id, event_date = key
     history = facts.basis.history
     own = history[(history["contact_id"] == contact_id).to_numpy()]
-    of_type = own[(own["email_type"] == email_type).to_numpy()]
+    is_asked = has_type(own, CAMPAIGN_PREFIX) if instance_id else own["email_type"] == email_type
+    of_type = own[is_asked.to_numpy()]
     if of_type.empty:
         return ()
     occurrence = pd.DataFrame(
@@ -273,18 +282,19 @@ def _answering_rows(facts: Facts, contact_id: int, key: Key) -> tuple[int, ...]:
             "event_date": np.array([to_day(event_date)], np.int32),
         }
     )
-    tolerance = np.full(1, _tolerance(facts, contact_id, instance_id))
+    tolerance = np.full(1, _tolerance(facts, contact_id, instance_id, event_date))
     dates = facts.config.aep_config.default_dates
     rows = (of_type.iloc[number : number + 1] for number in range(len(of_type)))
     answers = [int(row["id"].iloc[0]) for row in rows if is_handled(occurrence, row, dates, tolerance)[0]]
     return tuple(sorted(answers))
 
 
-def _tolerance(facts: Facts, contact_id: int, instance_id: int) -> Days:
+def _tolerance(facts: Facts, contact_id: int, instance_id: int, event_date: date) -> Days:
     own = [each for each in facts.targets(contact_id) if each["campaign_instance_id"] == instance_id]
-    is_listed = any(each["status"] in OPEN_TARGET_STATUSES for each in own)
+    listed = [each for each in own if each["status"] in OPEN_TARGET_STATUSES]
+    has_date = any(each["has_date"] and each["trigger"] == to_day(event_date) for each in listed)
     instance = facts.basis.instances.get(instance_id)
-    return tolerance_of_campaigns(is_listed, instance is not None and instance.is_yearly)
+    return tolerance_of_campaigns(bool(listed), has_date, instance is not None and instance.is_yearly)
 
 
 def follow_up_occurrences(emails: Emails) -> list[Occurrence]:

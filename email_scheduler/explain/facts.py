@@ -158,8 +158,9 @@ class Facts:
     @cached_property
     def _targets(self) -> dict[int, list[dict[str, Any]]]:
         table = self.inputs.contact_campaigns
-        trigger, is_unreadable = trigger_days(table, self.basis.instances)
-        return by_contact(table.assign(trigger=trigger, is_unreadable=is_unreadable), dates=())
+        trigger, has_date, is_unreadable = trigger_days(table, self.basis.instances)
+        known = table.assign(trigger=trigger, has_date=has_date, is_unreadable=is_unreadable)
+        return by_contact(known, dates=())
 
     @cached_property
     def _clicks(self) -> dict[int, list[dict[str, Any]]]:

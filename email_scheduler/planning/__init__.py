@@ -131,6 +131,7 @@ from email_scheduler.planning.rules.follow_ups import plan_follow_ups
 from email_scheduler.planning.rules.history import (
     ANY_DAY,
     TOLERANCE_DAYS,
+    has_type,
     is_answered,
     is_handled,
     read_history,
@@ -237,6 +238,7 @@ __all__ = [
     "figures_of_plan",
     "format_days",
     "from_day",
+    "has_type",
     "is_among",
     "is_answered",
     "is_handled",

@@ -206,19 +206,30 @@ class _Emails:
     instance: InstancePositions
     event: Days
 
+    def between(self, ends: npt.NDArray[np.int32]) -> "_Emails":
+        """Return those of the contacts from the first end to before the second, counted from the first."""
+        part = slice(*self.who.searchsorted(ends))
+        return _Emails(self.who[part] - ends[0], self.instance[part], self.event[part])
+
+    def where(self, chosen: Flags) -> "_Emails":
+        """Return the chosen ones."""
+        return _Emails(self.who[chosen], self.instance[chosen], self.event[chosen])
+
 
 @dataclass(frozen=True)
 class Targets:
     """The targets that the database lists, in the order of their contacts, and those that it does not list.
 
     Attributes:
-        explicit: Those of planned instances that are still open and have a trigger date.
+        explicit: Those of planned instances that are still open and have a trigger date of their own.
+        undated: Those that have that of their instance, and none of the first kind for the same date.
         listed_who, listed_at: Contact and instance of all of them: for whom no instance for all is.
         implicit: Of each planned instance that is for all or for an audience, the trigger date of each
             contact that it is for; ``NO_DATE`` of the others.
     """
 
     explicit: _Emails
+    undated: _Emails
     listed_who: npt.NDArray[np.int32]
     listed_at: InstancePositions
     implicit: dict[int, Days]
@@ -226,13 +237,10 @@ class Targets:
     def of_contacts(self, contacts: slice) -> "Targets":
         """Return those of these contacts, which are counted from the first of them."""
         ends = np.array([contacts.start, contacts.stop], np.int32)
-        chosen, listed = (slice(*who.searchsorted(ends)) for who in (self.explicit.who, self.listed_who))
+        listed = slice(*self.listed_who.searchsorted(ends))
         return Targets(
-            _Emails(
-                self.explicit.who[chosen] - ends[0],
-                self.explicit.instance[chosen],
-                self.explicit.event[chosen],
-            ),
+            self.explicit.between(ends),
+            self.undated.between(ends),
             self.listed_who[listed] - ends[0],
             self.listed_at[listed],
             {at: events[contacts] for at, events in self.implicit.items()},
@@ -250,12 +258,12 @@ def read_targets(
     order = np.argsort(who, kind="stable")
     contact_campaigns, who = contact_campaigns.take(order), who[order]
     at = campaigns.find(contact_campaigns["campaign_instance_id"].to_numpy())
-    explicit = _explicit_targets(campaigns, contact_campaigns, at, who)
+    explicit, undated = _explicit_targets(campaigns, contact_campaigns, at, who)
     implicit = {
         at: audiences.triggers(at)
         for at in np.flatnonzero(campaigns.is_planned & campaigns.is_for_all).tolist()
     }
-    return Targets(explicit, who[who >= 0], at[who >= 0], implicit)
+    return Targets(explicit, undated, who[who >= 0], at[who >= 0], implicit)
 
 
 def check_campaigns(
@@ -277,11 +285,11 @@ def check_campaigns(
     planned = _Emails(rows.who[of_kind], at, rows.event[of_kind])
     # a row without any date answers an email to a contact that is not listed all the same
     answers = senders.answering(CAMPAIGN)
-    sent_at = campaigns.find_typed(answers.instance, answers.type_codes, answers.type_names)
-    sent = _Emails(answers.who, sent_at, answers.event)
+    sent = _Emails(answers.who, campaigns.find(answers.instance), answers.event)
 
     check = _Check(as_of, campaigns, rows, of_kind, planned, sent, contact_ids, config, violations)
-    check.explicit(targets.explicit)
+    check.explicit(targets.explicit, answered_by_date=True)
+    check.explicit(targets.undated, answered_by_date=False)
     for instance, events in targets.implicit.items():
         check.implicit(instance, events, targets.listed_who[targets.listed_at == instance])
     violations.rows("unknown_occurrence", of_kind[~rows.is_known[of_kind]])
@@ -292,8 +300,11 @@ def _explicit_targets(
     contact_campaigns: pd.DataFrame,
     at: InstancePositions,
     who: npt.NDArray[np.int32],
-) -> _Emails:
-    """Return the targets that the database lists, of planned instances and with a trigger date."""
+) -> tuple[_Emails, _Emails]:
+    """Return the targets that the database lists, of planned instances: with a trigger date, and without.
+
+    Those without have that of their instance. One that a target with a date makes needless is left out.
+    """
     statuses = codes_of(contact_campaigns["status"])
     is_open = per_text(statuses, [name in {"pending", "scheduled"} for name in statuses[1]], False, np.bool_)
     chosen = is_open & (who >= 0) & np.append(campaigns.is_planned, False)[at]
@@ -303,8 +314,11 @@ def _explicit_targets(
     event = np.where(has_none, default, own_trigger)
     # an email whose day does not exist is none
     ideal, _ = campaigns.dates(at[chosen], event, 0, implicit=False)
-    dated = (event != NO_DATE) & is_date(ideal)
-    return _Emails(who[chosen][dated], at[chosen][dated], event[dated])
+    emails, exists = _Emails(who[chosen], at[chosen], event), (event != NO_DATE) & is_date(ideal)
+    explicit, undated = emails.where(exists & ~has_none), emails.where(exists & has_none)
+    appointments = np.unique(pack(explicit.instance, explicit.event))
+    is_repeated = is_among(_keys(undated, appointments), np.sort(_keys(explicit, appointments)))
+    return explicit, undated.where(~is_repeated)
 
 
 class _Check:
@@ -332,18 +346,25 @@ class _Check:
         self._go_live = number_of(config.go_live_date) if config.go_live_date else LONG_AGO
         self._violations = violations
 
-    def explicit(self, targets: _Emails) -> None:
-        """Check the targets that the database lists; two that come to the same date are one."""
+    def explicit(self, targets: _Emails, *, answered_by_date: bool) -> None:
+        """Check targets that the database lists; two that come to the same date are one.
+
+        Args:
+            targets: The targets.
+            answered_by_date: What answers one is an email about its date; otherwise any one of its instance.
+        """
         appointments = np.unique(pack(targets.instance, targets.event))
-        keys, planned, sent = (_keys(emails, appointments) for emails in (targets, self._planned, self._sent))
-        keys = np.unique(keys)
-        is_handled = is_among(keys, np.sort(sent))
+        keys, planned = (np.unique(_keys(targets, appointments)), _keys(self._planned, appointments))
+        who, appointment = unpack(keys)
+        at, event = unpack(appointments[appointment])
+        if answered_by_date:
+            is_handled = is_among(keys, np.sort(_keys(self._sent, appointments)))
+        else:
+            is_handled = is_among(pack(who, at), np.sort(pack(self._sent.who, self._sent.instance)))
         found = is_among(planned, keys)
         self._settle(found, is_among(planned, keys[is_handled]), implicit=False)
-        lacking = keys[~is_handled & ~is_among(keys, np.sort(planned))]
-        who, appointment = unpack(lacking)
-        at, event = unpack(appointments[appointment])
-        self._miss(who, at.astype(np.intp), event, implicit=False)
+        lacking = ~is_handled & ~is_among(keys, np.sort(planned))
+        self._miss(who[lacking], at[lacking].astype(np.intp), event[lacking], implicit=False)
 
     def implicit(self, instance: int, event: Days, listed: npt.NDArray[np.int32]) -> None:
         """Check the contacts that an instance is for without their being listed, with their trigger dates."""

@@ -8,7 +8,7 @@ from email_scheduler_tests.oracle.book import Book, Instance, Target, default_tr
 from email_scheduler_tests.oracle.contacts import Contact, Issue
 from email_scheduler_tests.oracle.emails import Email
 from email_scheduler_tests.oracle.interval import give_interval
-from email_scheduler_tests.oracle.occurrences import is_before_go_live, sender_rows_of
+from email_scheduler_tests.oracle.occurrences import is_before_go_live
 from email_scheduler_tests.oracle.windows import Windows
 from email_scheduler_tests.oracle.words import is_blank, plus, read_date
 
@@ -21,6 +21,7 @@ class Aim:
     instance: Instance
     trigger_date: date
     is_implicit: bool
+    has_own_date: bool = False
 
 
 def planned_instances(book: Book) -> list[Instance]:
@@ -78,7 +79,10 @@ def aims_of(instance: Instance, contacts: list[Contact], book: Book) -> tuple[li
         if day is None:
             issues.append((contact.id, "trigger_date", issue))
         else:
-            aims[contact.id, day] = Aim(contact, instance, day, is_implicit=False)
+            # of two that come to the same date, one that has the date as its own is the one
+            before = aims.get((contact.id, day))
+            has_own_date = not is_blank(target.trigger_date) or (before is not None and before.has_own_date)
+            aims[contact.id, day] = Aim(contact, instance, day, is_implicit=False, has_own_date=has_own_date)
     has_audience = instance.metadata.get("audience") is not None
     if instance.targets_all or has_audience:
         for contact in contacts:
@@ -97,10 +101,12 @@ def aims_of(instance: Instance, contacts: list[Contact], book: Book) -> tuple[li
 
 def is_campaign_handled(aim: Aim, book: Book) -> bool:
     """Section 1, *handled*, for campaigns."""
-    for row in sender_rows_of(aim.contact, aim.instance.email_type, book):
+    for row in book.history:
+        if not (row.is_senders and row.is_campaign and row.contact_id == aim.contact.id):
+            continue
         if row.campaign_instance_id != aim.instance.id:
             continue
-        if aim.is_implicit and not is_yearly(aim.instance):
+        if not aim.has_own_date and not (aim.is_implicit and is_yearly(aim.instance)):
             return True
         away = abs((row.counted_date - aim.trigger_date).days) if row.counted_date is not None else None
         if away == 0 or (aim.is_implicit and away is not None and away <= 182):

@@ -20,6 +20,7 @@ from email_scheduler_tests.oracle.occurrences import (
 from email_scheduler_tests.oracle.rows import OracleRow, row_of_email, row_of_follow_up
 from email_scheduler_tests.oracle.sweep import apply_limits, daily_cap, sweep
 from email_scheduler_tests.oracle.windows import Windows
+from email_scheduler_tests.oracle.words import is_blank
 
 
 @dataclass(frozen=True)
@@ -97,11 +98,9 @@ def target_statuses(inputs: PlanInputs, config: SchedulerConfig, rows: Iterable[
         for row in rows
         if row.status == "pre-scheduled"
     }
-    sent = {
-        (row.contact_id, row.email_type, row.campaign_instance_id, row.counted_date)
-        for row in book.history
-        if row.status in {"sent", "delivered"}
-    }
+    sent = [row for row in book.history if row.status in {"sent", "delivered"} and row.is_campaign]
+    sent_about = {(row.contact_id, row.campaign_instance_id, row.counted_date) for row in sent}
+    sent_at_all = {(row.contact_id, row.campaign_instance_id) for row in sent}
     changes = {}
     for target in book.targets:
         if target.status not in {"pending", "scheduled"}:
@@ -111,7 +110,9 @@ def target_statuses(inputs: PlanInputs, config: SchedulerConfig, rows: Iterable[
         trigger_date = None if instance is None else trigger_date_of(target, instance)[0]
         if trigger_date is not None:
             occurrence = (target.contact_id, instance.email_type, instance.id, trigger_date)
-            if occurrence in sent:
+            whose = (target.contact_id, instance.id)
+            has_own_date = not is_blank(target.trigger_date)
+            if (*whose, trigger_date) in sent_about or (not has_own_date and whose in sent_at_all):
                 status = "sent"
             elif occurrence in pre_scheduled:
                 status = "scheduled"

@@ -25,7 +25,7 @@ from email_scheduler.planning.frames import NO_DATE, OCCURRENCES
 from email_scheduler.planning.rules.audiences import Members, catch_up_days_of_anniversary, planned_instances
 from email_scheduler.planning.rules.campaign_instances import CampaignInstance
 from email_scheduler.planning.rules.exclusions import Rows
-from email_scheduler.planning.rules.history import THAT_DAY, THAT_YEAR, tolerance_of_campaigns
+from email_scheduler.planning.rules.history import tolerance_of_campaigns
 from email_scheduler.registry import CAMPAIGN_CONFLICT, EVENT_PASSED, OUTSIDE_CAMPAIGN_DATES
 
 # How long an email of an implicit target may go out after it is first due.
@@ -43,6 +43,7 @@ class ListedTargets:
         rows: Position of the contact.
         instances: Id of the campaign instance.
         triggers: Trigger day, the instance's where the row has none; ``NO_DATE`` if there is none to be read.
+        has_date: Whether the row has a trigger date of its own that can be read.
         is_unreadable: Whether the row has a trigger date that cannot be read.
         is_open: Whether its status is pending or scheduled.
     """
@@ -50,13 +51,14 @@ class ListedTargets:
     rows: Rows
     instances: Ids
     triggers: Days
+    has_date: Flags
     is_unreadable: Flags
     is_open: Flags
 
     @classmethod
     def read(cls, table: pd.DataFrame, basis: PlanningBasis) -> "ListedTargets":
         """Read ``CONTACT_CAMPAIGNS_TABLE``."""
-        triggers, is_unreadable = trigger_days(table, basis.instances)
+        triggers, has_date, is_unreadable = trigger_days(table, basis.instances)
         contact = basis.positions(table["contact_id"].to_numpy())
         order = np.argsort(contact, kind="stable")
         known = order[np.count_nonzero(contact < 0) :]
@@ -64,6 +66,7 @@ class ListedTargets:
             contact[known],
             table["campaign_instance_id"].to_numpy()[known],
             triggers[known],
+            has_date[known],
             is_unreadable[known],
             table["status"].isin(OPEN_TARGET_STATUSES).to_numpy()[known],
         )
@@ -75,6 +78,7 @@ class ListedTargets:
             self.rows[part] - start,
             self.instances[part],
             self.triggers[part],
+            self.has_date[part],
             self.is_unreadable[part],
             self.is_open[part],
         )
@@ -85,19 +89,25 @@ class _Targets:
     """Who is to get an email of which planned instance (by position), about which day.
 
     Attributes:
-        tolerance: By which rows it is handled: ``THAT_DAY`` of targets that are listed, ``THAT_YEAR`` of an
-            anniversary of an audience, ``ANY_DAY`` of other implicit ones.
+        is_listed: Whether the database lists it.
+        tolerance: By which rows it is handled: ``THAT_DAY`` of targets that are listed with a date,
+            ``THAT_YEAR`` of an anniversary of an audience, ``ANY_DAY`` of all others.
     """
 
     rows: Rows
     planned: Rows
     triggers: Days
+    is_listed: Flags
     tolerance: Days
 
     def where(self, is_chosen: Flags) -> "_Targets":
         chosen = np.flatnonzero(is_chosen)
         return _Targets(
-            self.rows[chosen], self.planned[chosen], self.triggers[chosen], self.tolerance[chosen]
+            self.rows[chosen],
+            self.planned[chosen],
+            self.triggers[chosen],
+            self.is_listed[chosen],
+            self.tolerance[chosen],
         )
 
 
@@ -153,8 +163,8 @@ def resolve_conflicts(schedules: pd.DataFrame) -> pd.DataFrame:
     return schedules.assign(skip_reason=skip_reasons(codes))
 
 
-def trigger_days(targets: pd.DataFrame, instances: dict[int, CampaignInstance]) -> tuple[Days, Flags]:
-    """Return the trigger day of each ``CONTACT_CAMPAIGNS_TABLE`` row, and which are unreadable.
+def trigger_days(targets: pd.DataFrame, instances: dict[int, CampaignInstance]) -> tuple[Days, Flags, Flags]:
+    """Return the trigger day of each ``CONTACT_CAMPAIGNS_TABLE`` row, and which are its own or unreadable.
 
     A row without a date has its instance's default; ``NO_DATE`` where there is none or it is unreadable. A
     date whose email would go out on a day that does not exist is as unreadable as one that does not exist.
@@ -167,7 +177,9 @@ def trigger_days(targets: pd.DataFrame, instances: dict[int, CampaignInstance]) 
             trigger[row], is_unreadable[row] = NO_DATE, True
     defaults = targets["campaign_instance_id"].map({i.id: i.default_trigger for i in instances.values()})
     default = defaults.fillna(NO_DATE).to_numpy().astype(np.int32)
-    return np.where((trigger == NO_DATE) & ~is_unreadable, default, trigger).astype(np.int32), is_unreadable
+    has_date = trigger != NO_DATE
+    day = np.where(has_date | is_unreadable, trigger, default).astype(np.int32)
+    return day, has_date, is_unreadable
 
 
 def _is_at_an_end_of_the_calendar(days: Days) -> Flags:
@@ -176,16 +188,20 @@ def _is_at_an_end_of_the_calendar(days: Days) -> Flags:
 
 
 def _explicit_targets(listed: ListedTargets, planned: list[CampaignInstance]) -> tuple[_Targets, Rows]:
-    """Return the targets that the database lists, those of one date once; and the unreadable ones."""
+    """Return the targets that the database lists, those of one date once; and the unreadable ones.
+
+    Where one of them has the date as its own, it is the one that counts.
+    """
     position = SortedIds(np.array([i.id for i in planned], np.int64)).positions(listed.instances)
     chosen = np.flatnonzero(listed.is_open & (position >= 0))
     unreadable = chosen[listed.is_unreadable[chosen]]
     chosen = chosen[~listed.is_unreadable[chosen]]
+    chosen = np.concatenate([chosen[listed.has_date[chosen]], chosen[~listed.has_date[chosen]]])
     keys = pack((listed.rows[chosen], position[chosen], listed.triggers[chosen]))
     once = chosen[np.unique(keys, return_index=True)[1]]
-    targets = _Targets(
-        listed.rows[once], position[once], listed.triggers[once], np.full(len(once), THAT_DAY, np.int32)
-    )
+    is_listed = np.ones(len(once), np.bool_)
+    tolerance = tolerance_of_campaigns(is_listed, listed.has_date[once], is_yearly=False)
+    targets = _Targets(listed.rows[once], position[once], listed.triggers[once], is_listed, tolerance)
     return targets, listed.rows[unreadable]
 
 
@@ -213,8 +229,11 @@ def _implicit_targets(
         else:
             rows = np.flatnonzero(is_open)
             triggers = np.full(len(rows), instance.default_trigger, np.int32)
-        tolerance = tolerance_of_campaigns(is_listed=False, is_yearly=instance.is_yearly)
-        targets.append(_Targets(rows, np.full(len(rows), position), triggers, np.full(len(rows), tolerance)))
+        tolerance = tolerance_of_campaigns(is_listed=False, has_date=False, is_yearly=instance.is_yearly)
+        is_listed = np.zeros(len(rows), np.bool_)
+        targets.append(
+            _Targets(rows, np.full(len(rows), position), triggers, is_listed, np.full(len(rows), tolerance))
+        )
     return targets, unreadable
 
 
@@ -223,7 +242,6 @@ def _is_handled(basis: PlanningBasis, targets: _Targets, planned: list[CampaignI
     for position, instance in enumerate(planned):
         at = np.flatnonzero(targets.planned == position)
         result[at] = basis.senders.answer_campaign(
-            instance.email_type,
             instance.id,
             targets.rows[at],
             targets.triggers[at],
@@ -238,7 +256,7 @@ def _occurrences(
     rows = np.concatenate([each.rows for each in targets])
     position = np.concatenate([each.planned for each in targets])
     trigger = np.concatenate([each.triggers for each in targets])
-    tolerance = np.concatenate([each.tolerance for each in targets])
+    is_listed = np.concatenate([each.is_listed for each in targets])
 
     def setting(of: Callable[[CampaignInstance], Any], dtype: type[np.generic]) -> npt.NDArray[Any]:
         settings: npt.NDArray[Any] = np.array([of(i) for i in planned], dtype)[position]
@@ -250,9 +268,8 @@ def _occurrences(
     implicit_last = np.maximum(ideal, basis.today) + IMPLICIT_CATCH_UP_DAYS
     explicit_last = ideal + basis.config.timing_constants.campaign_catch_up_days
     yearly_last = trigger - days_before + catch_up_days_of_anniversary(basis.config)
-    catch_up = np.select(
-        [tolerance == THAT_DAY, tolerance == THAT_YEAR], [explicit_last, yearly_last], implicit_last
-    )
+    is_yearly = setting(lambda i: i.is_yearly, np.bool_)
+    catch_up = np.select([is_listed, is_yearly], [explicit_last, yearly_last], implicit_last)
     deadline = np.minimum(np.where(days_before > 0, trigger - 1, catch_up), end).astype(np.int32)
     type_codes = setting(lambda i: basis.email_types.categories.get_loc(i.email_type), np.int16)
     is_bound = setting(lambda i: i.respects_windows, np.bool_)

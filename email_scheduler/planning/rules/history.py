@@ -19,6 +19,7 @@ from email_scheduler.planning.columns import (
     event_days,
     is_among,
     pack_alike,
+    parse_dates,
     side_by_side,
     years_of,
 )
@@ -35,7 +36,7 @@ from email_scheduler.registry import (
 
 # How far an answering row's event date may lie from the occurrence's, days, inclusive.
 TOLERANCE_DAYS: Final = {name: each.tolerance_days for name, each in ANNIVERSARY_EMAILS.items()}
-# The same of campaign emails: of listed targets, of an anniversary of an audience, of other implicit targets.
+# The same of campaign emails: of targets listed with a date, of an anniversary of an audience, of all others.
 THAT_DAY: Final = 0
 THAT_YEAR: Final = 182
 ANY_DAY: Final = -1
@@ -74,12 +75,12 @@ def read_history(table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def has_type(history: pd.DataFrame, prefix: str) -> pd.Series:
-    """Tell which rows of ``HISTORY`` are of a type that begins with ``prefix``."""
-    types = history["email_type"].cat
+def has_type(rows: pd.DataFrame, prefix: str) -> pd.Series:
+    """Tell which rows of a frame with an email_type are of one that begins with ``prefix``."""
+    types = rows["email_type"].cat
     return pd.Series(
         np.append(types.categories.str.startswith(prefix).astype(np.bool_), False)[types.codes],
-        index=history.index,
+        index=rows.index,
     )
 
 
@@ -96,11 +97,12 @@ def _labels(texts: pd.Series) -> pd.Series:
 
 @dataclass(frozen=True)
 class SenderEvents:
-    """What the sender's rows answer: contact and event date of each, by email type and campaign instance.
+    """What the sender's rows answer: contact and event date of each, by what they are about.
 
     Attributes:
         first: The position of the contact that is called 0 in questions.
-        keys: Ascending packed positions and days; the instance is 0 for anniversary emails.
+        keys: Ascending packed positions and days, by email type (and instance 0), or of campaign emails by
+            instance, whatever type it had when they were sent (and ``CAMPAIGN_PREFIX``).
     """
 
     first: int
@@ -118,23 +120,26 @@ class SenderEvents:
         """
         types = history["email_type"].cat
         days, instances = history["event_date"].to_numpy(), history["campaign_instance_id"].to_numpy()
-        # a type's code, and one more for the rows that answer nothing
-        nothing = len(types.categories)
+        # a type's code, one for all campaign emails, and one more for the rows that answer nothing
+        campaign = len(types.categories)
+        nothing = campaign + 1
+        is_campaign = types.categories.str.startswith(CAMPAIGN_PREFIX).astype(np.bool_)
+        meaning = np.append(np.where(is_campaign, campaign, np.arange(campaign)), nothing)
         answers = history["is_senders"].to_numpy() & (contact >= 0)
-        codes = np.where(answers, types.codes.to_numpy(), nothing)
+        codes = np.where(answers, meaning[types.codes.to_numpy()], nothing)
 
-        def of_type(code: int) -> dict[tuple[str, int], Ids]:
-            email_type, rows = types.categories[code], np.flatnonzero(codes == code)
-            if email_type.startswith(CAMPAIGN_PREFIX):
-                keys = _keys(contact[rows], days[rows])
-                ids = instances[rows]
-                return {(email_type, int(one)): np.sort(keys[ids == one]) for one in np.unique(ids)}
+        def of_kind(code: int) -> dict[tuple[str, int], Ids]:
+            rows = np.flatnonzero(codes == code)
+            if code == campaign:
+                keys, ids = _keys(contact[rows], days[rows]), instances[rows]
+                return {(CAMPAIGN_PREFIX, int(one)): np.sort(keys[ids == one]) for one in np.unique(ids)}
+            email_type = types.categories[code]
             if email_type not in TOLERANCE_DAYS:
                 return {}
             events = nearest_aep_dates(days[rows], aep_dates) if email_type == AEP else days[rows]
             return {(email_type, 0): np.sort(_keys(contact[rows], events))}
 
-        found = side_by_side(of_type, range(nothing))
+        found = side_by_side(of_kind, range(nothing))
         return cls(0, {name: keys for each in found for name, keys in each.items()})
 
     def of_contacts(self, start: int, stop: int) -> "SenderEvents":
@@ -150,33 +155,34 @@ class SenderEvents:
         wanted = _keys(rows + self.first, events)
         return self._any_within(email_type, 0, wanted - tolerance, wanted + tolerance)
 
-    def answer_campaign(
-        self, email_type: str, instance: int, rows: Rows, events: Days, tolerance: Days
-    ) -> Flags:
+    def answer_campaign(self, instance: int, rows: Rows, events: Days, tolerance: Days) -> Flags:
         """Tell which emails of a campaign instance are handled, each by a row for a day that far away."""
         wanted = _keys(rows + self.first, events)
         begin = (rows + self.first) << _DAY_BITS
         lowest = np.where(tolerance == ANY_DAY, begin, wanted - tolerance)
         highest = np.where(tolerance == ANY_DAY, begin + ((1 << _DAY_BITS) - 1), wanted + tolerance)
-        return self._any_within(email_type, instance, lowest, highest)
+        return self._any_within(CAMPAIGN_PREFIX, instance, lowest, highest)
 
-    def _any_within(self, email_type: str, instance: int, lowest: Ids, highest: Ids) -> Flags:
+    def _any_within(self, kind: str, instance: int, lowest: Ids, highest: Ids) -> Flags:
         """Tell whether there is a key from ``lowest`` to ``highest``, both inclusive."""
-        keys = self.keys.get((email_type, instance))
+        keys = self.keys.get((kind, instance))
         if keys is None or len(keys) == 0:
             return np.zeros(len(lowest), np.bool_)
         found: Flags = np.append(keys, _END)[keys.searchsorted(lowest)] <= highest
         return found
 
 
-def tolerance_of_campaigns(is_listed: Flags | bool, is_yearly: Flags | bool) -> Days:
+def tolerance_of_campaigns(is_listed: Flags | bool, has_date: Flags | bool, is_yearly: Flags | bool) -> Days:
     """Return how far away the day may be that a row is for which answers a campaign email.
 
     Args:
         is_listed: Whether the database lists the contact as a target of the instance (section 8).
+        has_date: Whether it lists the contact with this trigger date.
         is_yearly: Whether the instance's other targets get an email each year, for an anniversary.
     """
-    return np.where(is_listed, THAT_DAY, np.where(is_yearly, THAT_YEAR, ANY_DAY)).astype(np.int32)
+    of_implicit = np.where(is_yearly, THAT_YEAR, ANY_DAY)
+    of_listed = np.where(has_date, THAT_DAY, ANY_DAY)
+    return np.where(is_listed, of_listed, of_implicit).astype(np.int32)
 
 
 def is_handled(
@@ -185,7 +191,7 @@ def is_handled(
     aep_dates: tuple[MonthDay, ...],
     tolerance: Days | None = None,
 ) -> Flags:
-    """Tell which occurrences a sender's row of the same contact and type answers.
+    """Tell which occurrences a sender's row of the same contact and type, or campaign instance, answers.
 
     Args:
         occurrences: A frame with contact_id, email_type, campaign_instance_id and event_date.
@@ -202,16 +208,14 @@ def is_handled(
         tolerance = np.full(len(occurrences), THAT_DAY, np.int32)
     types = occurrences["email_type"].cat
     result = np.zeros(len(occurrences), np.bool_)
-    for email_type, instance in senders.keys:
-        code = types.categories.get_indexer(pd.Index([email_type]))[0]
-        rows = np.flatnonzero(types.codes == code) if code >= 0 else np.empty(0, np.int64)
-        if email_type.startswith(CAMPAIGN_PREFIX):
-            rows = rows[instances[rows] == instance]
-            result[rows] = senders.answer_campaign(
-                email_type, instance, contact[rows], events[rows], tolerance[rows]
-            )
-        else:
-            result[rows] = senders.answer(email_type, contact[rows], events[rows])
+    is_campaign = has_type(occurrences, CAMPAIGN_PREFIX).to_numpy()
+    for kind, instance in senders.keys:
+        if kind == CAMPAIGN_PREFIX:
+            rows = np.flatnonzero(is_campaign & (instances == instance))
+            result[rows] = senders.answer_campaign(instance, contact[rows], events[rows], tolerance[rows])
+        elif kind in types.categories:
+            rows = np.flatnonzero(types.codes == types.categories.get_loc(kind))
+            result[rows] = senders.answer(kind, contact[rows], events[rows])
     return result
 
 
@@ -240,17 +244,20 @@ def is_answered(
     answered: Flags = is_follow_up & np.isin(schedules["contact_id"], follow_ups["contact_id"])
     others = schedules[~is_follow_up]
     is_yearly = np.isin(others["campaign_instance_id"], list(yearly))
-    tolerance = tolerance_of_campaigns(_is_listed(others, targets), is_yearly)
+    is_listed, has_date = _as_listed(others, targets)
+    tolerance = tolerance_of_campaigns(is_listed, has_date, is_yearly)
     answered[~is_follow_up] = is_handled(others, taken, config.aep_config.default_dates, tolerance)
     return answered
 
 
-def _is_listed(schedules: pd.DataFrame, targets: pd.DataFrame) -> Flags:
-    """Tell which campaign emails are for contacts with a row for the instance (section 8)."""
+def _as_listed(schedules: pd.DataFrame, targets: pd.DataFrame) -> tuple[Flags, Flags]:
+    """Tell which campaign emails are for contacts with a row for the instance, and which for its date."""
     targets = targets[np.isin(targets["contact_id"], schedules["contact_id"])]
     names = ("contact_id", "campaign_instance_id")
-    keys, listed = pack_alike([(schedules[name].to_numpy(), targets[name].to_numpy()) for name in names])
-    return is_among(keys, np.sort(listed))
+    pairs = [(schedules[name].to_numpy(), targets[name].to_numpy()) for name in names]
+    dates = (schedules["event_date"].to_numpy(), parse_dates(targets["trigger_date"])[0])
+    (keys, listed), (dated_keys, dated) = pack_alike(pairs), pack_alike([*pairs, dates])
+    return is_among(keys, np.sort(listed)), is_among(dated_keys, np.sort(dated))
 
 
 def nearest_aep_dates(days: Days, aep_dates: tuple[MonthDay, ...]) -> Days:

@@ -14,7 +14,6 @@ from email_scheduler.config import SchedulerConfig, Variant
 from email_scheduler.planning.basis import PlanningBasis
 from email_scheduler.planning.categories import is_label, labels
 from email_scheduler.planning.columns import (
-    Days,
     Flags,
     SortedIds,
     chunks,
@@ -31,6 +30,7 @@ from email_scheduler.planning.rules.campaign_instances import (
 )
 from email_scheduler.planning.rules.campaign_occurrences import OPEN_TARGET_STATUSES, trigger_days
 from email_scheduler.planning.rules.exclusions import Rows
+from email_scheduler.planning.rules.history import has_type
 from email_scheduler.registry import (
     ADJUSTMENTS,
     ANNIVERSARY_TYPES,
@@ -251,8 +251,12 @@ def target_statuses(basis: PlanningBasis, schedules: pd.DataFrame, targets: pd.D
     """
     history, instances = basis.history, basis.instances
     opened = targets[targets["status"].isin(OPEN_TARGET_STATUSES)]
-    trigger, _ = trigger_days(opened, instances)
-    wanted = (opened["contact_id"].to_numpy(), opened["campaign_instance_id"].to_numpy(), trigger)
+    trigger, has_date, _ = trigger_days(opened, instances)
+    wanted = {
+        "contact_id": opened["contact_id"].to_numpy(),
+        "campaign_instance_id": opened["campaign_instance_id"].to_numpy(),
+        "event_date": trigger,
+    }
     is_scheduled = _is_among(
         wanted,
         schedules,
@@ -260,15 +264,18 @@ def target_statuses(basis: PlanningBasis, schedules: pd.DataFrame, targets: pd.D
         & (schedules["initial_email_id"].to_numpy() == 0)
         & is_label(schedules["status"], [PRE_SCHEDULED]),
     )
-    is_sent = _is_among(
-        wanted,
-        history,
+    is_sent_row = (
         (history["campaign_instance_id"].to_numpy() != 0)
         & is_label(history["status"], SENT_STATUSES)
-        & is_label(history["email_type"], {i.email_type for i in instances.values()}),
+        & has_type(history, CAMPAIGN_PREFIX).to_numpy()
     )
-    # a target without a readable date is about no day, also not about that of a row without one
-    is_sent &= trigger != NO_DATE
+    # a target without a date is handled by any row of its instance
+    of_any_day = {name: wanted[name] for name in ("contact_id", "campaign_instance_id")}
+    is_sent = np.where(
+        has_date,
+        _is_among(wanted, history, is_sent_row),
+        (trigger != NO_DATE) & _is_among(of_any_day, history, is_sent_row),
+    )
     status = np.where(is_sent, "sent", np.where(is_scheduled, "scheduled", "pending"))
     changed = status != opened["status"].astype("str").to_numpy()
     return TARGET_STATUSES.build(
@@ -276,13 +283,12 @@ def target_statuses(basis: PlanningBasis, schedules: pd.DataFrame, targets: pd.D
     ).sort_values("id", ignore_index=True)
 
 
-def _is_among(wanted: tuple[Ids, Ids, Days], frame: pd.DataFrame, is_asked: Flags) -> Flags:
-    """Tell which contacts, campaign instances and days are those of one of the rows that are asked."""
+def _is_among(wanted: Mapping[str, npt.NDArray[np.integer]], frame: pd.DataFrame, is_asked: Flags) -> Flags:
+    """Tell which rows of these columns have the values of one of the rows that are asked."""
     rows = np.flatnonzero(is_asked)
-    rows = rows[np.isin(frame["campaign_instance_id"].to_numpy()[rows], np.unique(wanted[1]))]
-    names = ("contact_id", "campaign_instance_id", "event_date")
-    columns = [frame[name].to_numpy()[rows] for name in names]
-    keys, asked = pack_alike(list(zip(wanted, columns, strict=True)))
+    instance = "campaign_instance_id"
+    rows = rows[np.isin(frame[instance].to_numpy()[rows], np.unique(wanted[instance]))]
+    keys, asked = pack_alike([(column, frame[name].to_numpy()[rows]) for name, column in wanted.items()])
     return is_among(keys, np.sort(asked))
 
 
