@@ -76,6 +76,11 @@ def suppression(contact_id: int, suppressed_at: str | None = "2000-01-01") -> Ro
     return {"contact_id": contact_id, "suppressed_at": suppressed_at}
 
 
+def suppressed_address(address: str, suppressed_at: str | None = "2000-01-01") -> Row:
+    """Return a row of ``suppressed_addresses``."""
+    return {"address": address, "suppressed_at": suppressed_at}
+
+
 def campaign_type(
     name: str,
     *,
@@ -199,6 +204,7 @@ def inputs(
     clicks: Iterable[Row] = (),
     answers: Iterable[Row] = (),
     contact_attributes: Iterable[Row] = (),
+    suppressed_addresses: Iterable[Row] = (),
 ) -> PlanInputs:
     """Return planning inputs of these rows, as of ``as_of`` (``YYYY-MM-DD`` or a date).
 
@@ -221,6 +227,7 @@ def inputs(
         clicks=table(frames.CLICKS_TABLE, clicks),
         answers=table(frames.ANSWERS_TABLE, answers),
         contact_attributes=table(attributes_frame, attributes),
+        suppressed_addresses=table(frames.SUPPRESSED_ADDRESSES_TABLE, suppressed_addresses),
     )
 
 

@@ -26,6 +26,7 @@ TABLES = (
     "contacts",
     "contact_attributes",
     "suppressions",
+    "suppressed_addresses",
     "campaign_types",
     "campaign_instances",
     "contact_campaigns",

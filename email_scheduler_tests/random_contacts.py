@@ -7,7 +7,7 @@ from datetime import date, timedelta
 import zipcodes
 
 from email_scheduler.config.schema import SchedulerConfig
-from email_scheduler_tests.builders import Row, contact, suppression
+from email_scheduler_tests.builders import Row, contact, suppressed_address, suppression
 from email_scheduler_tests.random_configuration import RULED_STATES
 
 STATES = (*RULED_STATES, "FL", "KY", "DC")
@@ -161,6 +161,21 @@ def random_email(rng: random.Random, contact_id: int, ids: list[int]) -> str | N
     if chance < 0.2:
         return f"  Contact{rng.choice(ids)}@EXAMPLE.com "
     return f"contact{contact_id}@example.com"
+
+
+def random_suppressed_addresses(rng: random.Random, today: date, contacts: list[Row]) -> list[Row]:
+    """Return addresses that must not be written to: of contacts, in other letters too, and of nobody."""
+    addresses = [row["email"] for row in contacts if row["email"] is not None and rng.random() < 0.04]
+    addresses += rng.sample(SPELLINGS, rng.choice([0, 0, 0, 1, 2]))
+    addresses += rng.choice([[], [], ["nobody@example.com"], ["", " "]])
+    written = {rng.choice([each, each, each.upper(), f" {each} "]) for each in addresses}
+    return [suppressed_address(each, random_moment(rng, today)) for each in sorted(written)]
+
+
+def random_moment(rng: random.Random, today: date) -> str | None:
+    """Return when somebody was suppressed: past, of today, to come, or without a readable date."""
+    day = (today + timedelta(days=rng.choice([-300, -1, 0, 1, 1, 2, 30]))).isoformat()
+    return rng.choice([day, day, f"{day}T23:59:59", f"{day} 06:00:00Z", None, "", "soon"])
 
 
 def random_suppressions(rng: random.Random, today: date, contacts: list[Row]) -> list[Row]:

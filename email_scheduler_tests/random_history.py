@@ -59,9 +59,9 @@ def random_email_row(
     if kind == "campaign" and instances:
         instance = rng.choice(instances)
         # some were sent before the instance was given another type
-        its_type = rng.choice(
-            [instance["campaign_type"]] * 9 + [rng.choice(instances)["campaign_type"], "gone"]
-        )
+        other_rng = random.Random(f"type of {instance['id']} for {one['id']} on {any_day}")
+        others = [other_rng.choice(instances)["campaign_type"], "gone"]
+        its_type = other_rng.choice([instance["campaign_type"]] * 9 + others)
         email_type, instance_id = f"campaign_{its_type}", instance["id"]
         event_date = random_campaign_event(rng, today, one, instance, targets)
         metadata = rng.choice(

@@ -5,12 +5,17 @@ from datetime import date, timedelta
 
 from hypothesis import strategies as st
 
+from email_scheduler.config.schema import Contacts
 from email_scheduler_tests.builders import Row, inputs
 from email_scheduler_tests.random_audiences import random_attributes, with_audiences
 from email_scheduler_tests.random_boundaries import Case, at_a_boundary
 from email_scheduler_tests.random_campaigns import random_instances, random_targets, random_types
 from email_scheduler_tests.random_configuration import random_configuration
-from email_scheduler_tests.random_contacts import random_contacts, random_suppressions
+from email_scheduler_tests.random_contacts import (
+    random_contacts,
+    random_suppressed_addresses,
+    random_suppressions,
+)
 from email_scheduler_tests.random_history import random_answers, random_clicks, random_history
 
 AWKWARD_DAYS = (
@@ -37,6 +42,8 @@ def random_case(seed: int) -> Case:
     instances = random_instances(rng, today, types)
     # of its own, so that the rest of what a seed stands for does not depend on it
     other_rng = random.Random(f"audiences of {seed}")
+    most = other_rng.choice([None, None, None, 1, 2, 5])
+    config = config.model_copy(update={"contacts": Contacts(max_per_address=most)})
     attributes = random_attributes(other_rng, today, contacts)
     instances = with_audiences(other_rng, today, instances, contacts, attributes)
     targets = random_targets(rng, today, contacts, instances)
@@ -56,6 +63,7 @@ def random_case(seed: int) -> Case:
         clicks=shuffled(random_clicks(rng, today, contacts, history)),
         answers=shuffled(random_answers(rng, today, history)),
         contact_attributes=other_rng.sample(attributes, len(attributes)),
+        suppressed_addresses=random_suppressed_addresses(other_rng, today, contacts),
     )
     for _ in range(rng.choice([0, 0, 1, 1, 2])):
         organisation, config = at_a_boundary(rng, organisation, config)

@@ -19,6 +19,7 @@ from email_scheduler.config.monitoring import Alerts, Health, Reporting
 from email_scheduler.config.sections import (
     Audit,
     CampaignType,
+    Contacts,
     Database,
     EmailTemplates,
     Features,
@@ -66,6 +67,7 @@ __all__ = [
     "BirthdayWindow",
     "CampaignInstance",
     "CampaignType",
+    "Contacts",
     "Database",
     "EmailTemplates",
     "Features",
@@ -285,6 +287,7 @@ class SchedulerConfig(Section):
     reporting: Reporting = Reporting()
     performance: Annotated[Performance, WithoutEffect()] = Performance()
     features: Features = Features()
+    contacts: Contacts = Contacts()
 
     @model_validator(mode="before")
     @classmethod

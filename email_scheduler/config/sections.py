@@ -301,6 +301,16 @@ class Performance(Section):
     cache_ttl: Count = 300
 
 
+class Contacts(Section):
+    """Which contacts are written to (section 4 of the planning rules)."""
+
+    max_per_address: Annotated[int, whole_number(1, 1_000_000)] | None = Field(
+        default=None,
+        description="contacts that more than this many contacts of the table share their address with are not"
+        " valid (`shared_address`); none: any number may share one",
+    )
+
+
 class Features(Section):
     """What is switched on."""
 
@@ -324,4 +334,11 @@ class Features(Section):
         default=False,
         description="`true`: the contacts of a campaign instance are split among the `variants` of its"
         " metadata ([campaigns.md](campaigns.md#variants))",
+    )
+    watch_contacts: Flag = Field(
+        default=True,
+        description="`false`: no triggers on the table `contacts`, where it belongs to a program that bears"
+        " none. Contacts that are edited after the plan are then due as it was planned, until the next plan."
+        " `email-scheduler init-db` takes the triggers away, or makes them"
+        " ([database.md](database.md#edited-after-the-plan))",
     )

@@ -35,6 +35,7 @@ from email_scheduler.planning import (
     CONTACTS_TABLE,
     HISTORY_TABLE,
     ID,
+    SUPPRESSED_ADDRESSES_TABLE,
     SUPPRESSIONS_TABLE,
     TEXT,
     PlanInputs,
@@ -206,6 +207,9 @@ def read_plan_inputs(
         clicks=_read_clicks(connection, earliest, as_of, acting),
         answers=_read_answers(connection, earliest, as_of, acting),
         contact_attributes=read_attributes(connection, names, contacts),
+        suppressed_addresses=read_frame(
+            connection, SUPPRESSED_ADDRESSES_TABLE, "suppressed_addresses WHERE address IS NOT NULL"
+        ),
     )
 
 

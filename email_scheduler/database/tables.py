@@ -98,6 +98,53 @@ contact_suppressions = Table(
     Column("suppressed_at", Text, server_default=_NOW),
 )
 
+# Addresses that must not be written to, whoever has them (sections 2 and 4). Triggers on contact_suppressions
+# write the address that a contact has when it is suppressed, with its id.
+suppressed_addresses = Table(
+    "suppressed_addresses",
+    metadata,
+    Column("address", Text, primary_key=True),
+    Column("reason", Text),
+    Column("suppressed_at", Text, server_default=_NOW),
+    Column("contact_id", ID),
+    # Null until a plan or a command has computed it: the database does so for plain addresses only.
+    Column("address_key", Text),
+    Index(None, "contact_id"),
+    Index(None, "address_key"),
+)
+
+# The keys of addresses that SQL cannot compute: not of ASCII characters only, or with a label xn--.
+contact_address_keys = Table(
+    "contact_address_keys",
+    metadata,
+    Column("contact_id", ID, primary_key=True, autoincrement=False),
+    Column("email", Text),
+    Column("address_key", Text),
+    Index(None, "address_key"),
+)
+
+# Contacts that were edited since the plan (section 16), noted by triggers on contacts.
+contact_changes = Table(
+    "contact_changes",
+    metadata,
+    Column("contact_id", ID, primary_key=True, autoincrement=False),
+    Column("changed_at", MOMENT, server_default=_NOW),
+    # Another number with each change: the plan deletes the notes that it has read, and no later ones.
+    Column("change_mark", ID),
+)
+
+# Contacts that got another id (section 2): what was carried over, by whom, why.
+contact_rekeys = Table(
+    "contact_rekeys",
+    metadata,
+    _id(),
+    Column("old_contact_id", ID),
+    Column("new_contact_id", ID),
+    _moment_of_writing("rekeyed_at"),
+    Column("rekeyed_by", Text),
+    Column("reason", Text),
+)
+
 campaign_types = Table(
     "campaign_types",
     metadata,

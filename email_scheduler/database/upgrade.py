@@ -19,6 +19,7 @@ from email_scheduler.database.connections import (
     display_url,
     open_engine,
 )
+from email_scheduler.database.migrations import triggers_0004_postgresql, triggers_0004_sqlite
 from email_scheduler.errors import DatabaseError
 
 # Not alembic_version: the database may belong to a program that has migrations of its own.
@@ -69,6 +70,7 @@ def initialise_database(url: str, config: SchedulerConfig | None = None) -> Sche
             _refuse_newer(url, before)
             broken_before = _broken_references(connection)
             alembic.command.upgrade(_alembic_config(connection), "head")
+            _watch_contacts(connection, (config or SchedulerConfig()).features.watch_contacts)
             if new := _broken_references(connection) - broken_before:
                 tables = ", ".join(sorted({table for table, *_ in new}))
                 raise DatabaseError(
@@ -94,6 +96,31 @@ def schema_version(connection: Connection) -> str | None:
         return None
     rows = connection.execute(f"SELECT version_num FROM {VERSION_TABLE}")  # noqa: S608
     return str(rows[0][0]) if rows else None
+
+
+def _watch_contacts(connection: EngineConnection, is_wanted: bool) -> None:
+    """Make the triggers on ``contacts`` that note edited contacts, or take them away (section 16)."""
+    is_postgresql = connection.dialect.name == POSTGRESQL
+    triggers = triggers_0004_postgresql if is_postgresql else triggers_0004_sqlite
+    names = (
+        "tgname FROM pg_trigger WHERE tgrelid = 'contacts'::regclass"
+        if is_postgresql
+        else ("name FROM sqlite_master WHERE type = 'trigger'")
+    )
+    present = set(connection.exec_driver_sql(f"SELECT {names}").scalars())
+    if not is_wanted:
+        if present & triggers.WATCH.keys():
+            for statement in triggers.UNWATCH:
+                connection.exec_driver_sql(statement)
+            # what nobody notes any more is not left out any more either
+            connection.exec_driver_sql("DELETE FROM contact_changes")
+        return
+    missing = [statement for name, statement in triggers.WATCH.items() if name not in present]
+    if is_postgresql:
+        schema = connection.exec_driver_sql("SELECT quote_ident(current_schema())").scalar_one()
+        missing = [statement.format(schema=schema) for statement in missing]
+    for statement in missing:
+        connection.exec_driver_sql(statement)
 
 
 def _alembic_config(connection: EngineConnection | None = None) -> Config:

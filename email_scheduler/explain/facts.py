@@ -92,7 +92,7 @@ class Facts:
             InputDataError: A campaign cannot be read.
         """
         self.inputs, self.config = inputs, config
-        self.contacts, contact_issues = validate_contacts(inputs.contacts, inputs.suppressions, inputs.as_of)
+        self.contacts, contact_issues = validate_contacts(inputs, config)
         self.basis = planning_basis(inputs, self.contacts, config)
         campaigns, target_issues = plan_campaigns(self.basis, inputs)
         follow_ups, answer_issues = plan_follow_ups(self.basis, inputs.clicks, inputs.answers)

@@ -31,6 +31,7 @@ ASSET_FRAMES: Final[Mapping[str, Mapping[str, Frame]]] = {
         "contact_issues": frames.CONTACT_ISSUES,
         "contacts_table": frames.CONTACTS_TABLE,
         "suppressions_table": frames.SUPPRESSIONS_TABLE,
+        "suppressed_addresses": frames.SUPPRESSED_ADDRESSES_TABLE,
         "contact_attributes": frames.CONTACT_ATTRIBUTES,
     },
     CAMPAIGNS: {
@@ -76,6 +77,7 @@ def input_values(
             "contact_issues": issues,
             "contacts_table": inputs.contacts,
             "suppressions_table": inputs.suppressions,
+            "suppressed_addresses": inputs.suppressed_addresses,
             "contact_attributes": inputs.contact_attributes,
         },
         CAMPAIGNS: {
@@ -105,6 +107,7 @@ def plan_inputs(
         clicks=behaviour["clicks"],
         answers=behaviour["answers"],
         contact_attributes=contacts["contact_attributes"],
+        suppressed_addresses=contacts["suppressed_addresses"],
     )
 
 

@@ -187,7 +187,7 @@ def organization_tables(
         inputs, changes = read_inputs_and_changes(step.source, step.as_of, step.config)
         read = f"{len(inputs.contacts):,} contacts, {len(inputs.history):,} emails of the sending system"
         step.begin("validate contacts", f"{read}, {len(inputs.campaign_instances):,} campaigns")
-        valid, issues = validate_contacts(inputs.contacts, inputs.suppressions, inputs.as_of)
+        valid, issues = validate_contacts(inputs, step.config)
         values = input_values(inputs, changes, valid, issues)
         step.timer.amount = f"{len(valid):,} of {len(inputs.contacts):,}"
         step.timer.end()

@@ -46,6 +46,7 @@ from email_scheduler.planning.frames import (
     CLICKS_TABLE,
     CONTACT_ATTRIBUTES,
     CONTACT_CAMPAIGNS_TABLE,
+    CONTACT_CHANGES,
     CONTACT_ISSUES,
     CONTACTS,
     CONTACTS_TABLE,
@@ -62,6 +63,7 @@ from email_scheduler.planning.frames import (
     NO_NUMBER,
     NUMBER,
     OCCURRENCES,
+    SUPPRESSED_ADDRESSES_TABLE,
     SUPPRESSIONS_TABLE,
     TARGET_STATUSES,
     TEXT,
@@ -119,7 +121,14 @@ from email_scheduler.planning.rules.campaign_occurrences import (
     campaign_occurrences,
     trigger_days,
 )
-from email_scheduler.planning.rules.contacts import STATES, state_codes_by_zip, states_of, validate_contacts
+from email_scheduler.planning.rules.contacts import (
+    STATES,
+    address_key,
+    address_keys,
+    state_codes_by_zip,
+    states_of,
+    validate_contacts,
+)
 from email_scheduler.planning.rules.exclusions import (
     ALLOWED,
     EXCLUSION_REASONS,
@@ -158,6 +167,7 @@ __all__ = [
     "CONTACTS_TABLE",
     "CONTACT_ATTRIBUTES",
     "CONTACT_CAMPAIGNS_TABLE",
+    "CONTACT_CHANGES",
     "CONTACT_ISSUES",
     "DATE",
     "DAYS_COUNTED",
@@ -184,6 +194,7 @@ __all__ = [
     "SEARCH_DAYS",
     "SKIP_REASON_DTYPE",
     "STATES",
+    "SUPPRESSED_ADDRESSES_TABLE",
     "SUPPRESSIONS_TABLE",
     "TARGET_STATUSES",
     "TEXT",
@@ -214,6 +225,8 @@ __all__ = [
     "Positions",
     "SortedIds",
     "YearlySeries",
+    "address_key",
+    "address_keys",
     "anniversaries",
     "anniversary_occurrences",
     "anniversary_series",

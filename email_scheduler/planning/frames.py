@@ -7,7 +7,7 @@ category of it, with missing values; a *label* column is a category, a *hash* co
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -153,6 +153,7 @@ CONTACT_ATTRIBUTES = Frame("contact attributes", {"id": ID}, key=("id",), others
 SUPPRESSIONS_TABLE = Frame(
     "contact_suppressions table", {"contact_id": ID, "suppressed_at": TEXT}, key=("contact_id",)
 )
+SUPPRESSED_ADDRESSES_TABLE = Frame("suppressed_addresses table", {"address": TEXT, "suppressed_at": TEXT})
 CAMPAIGN_TYPES_TABLE = Frame(
     "campaign_types table",
     {
@@ -231,7 +232,8 @@ class PlanInputs:
     history: pd.DataFrame
     clicks: pd.DataFrame
     answers: pd.DataFrame
-    contact_attributes: pd.DataFrame = field(default_factory=CONTACT_ATTRIBUTES.empty)
+    contact_attributes: pd.DataFrame
+    suppressed_addresses: pd.DataFrame
 
     def __post_init__(self) -> None:
         CONTACTS_TABLE.check(self.contacts)
@@ -243,6 +245,24 @@ class PlanInputs:
         CLICKS_TABLE.check(self.clicks)
         ANSWERS_TABLE.check(self.answers)
         CONTACT_ATTRIBUTES.check(self.contact_attributes)
+        SUPPRESSED_ADDRESSES_TABLE.check(self.suppressed_addresses)
+
+    @classmethod
+    def of_contacts(cls, as_of: date, contacts: pd.DataFrame, suppressions: pd.DataFrame) -> "PlanInputs":
+        """Return what is known of contacts that nothing else is known of."""
+        return cls(
+            as_of=as_of,
+            contacts=contacts,
+            suppressions=suppressions,
+            campaign_types=CAMPAIGN_TYPES_TABLE.empty(),
+            campaign_instances=CAMPAIGN_INSTANCES_TABLE.empty(),
+            contact_campaigns=CONTACT_CAMPAIGNS_TABLE.empty(),
+            history=HISTORY_TABLE.empty(),
+            clicks=CLICKS_TABLE.empty(),
+            answers=ANSWERS_TABLE.empty(),
+            contact_attributes=CONTACT_ATTRIBUTES.empty(),
+            suppressed_addresses=SUPPRESSED_ADDRESSES_TABLE.empty(),
+        )
 
 
 # -- what the planner works on ---------------------------------------------------------------------------
@@ -426,3 +446,6 @@ CAMPAIGN_CHANGES = Frame(
     key=("id",),
     order=("id",),
 )
+# Notes of contacts that were edited (section 16), as they were when the inputs of a plan were read. change_mark
+# is another number with each change of a contact.
+CONTACT_CHANGES = Frame("contact changes", {"contact_id": ID, "change_mark": ID}, key=("contact_id",))

@@ -89,7 +89,7 @@ def make_plan(
         InputDataError: A campaign cannot be read, or two rows have the same key.
     """
     on_phase("contacts")
-    contacts, contact_issues = validate_contacts(inputs.contacts, inputs.suppressions, inputs.as_of)
+    contacts, contact_issues = validate_contacts(inputs, config)
     basis = planning_basis(inputs, contacts, config)
     on_phase("anniversary schedules")
     anniversaries = plan_anniversaries(basis)

@@ -29,8 +29,8 @@ from email_scheduler.proof.follow_up_emails import check_follow_ups
 from email_scheduler.proof.planned_and_sent import (
     PlanRows,
     SenderRows,
+    check_addresses,
     check_duplicates,
-    check_suppressed,
     read_plan_rows,
     read_sender_rows,
 )
@@ -80,7 +80,7 @@ def find_violations(
 
     _check_words(rows, violations)
     check_duplicates(rows, schedules["contact_id"].to_numpy(), violations)
-    check_suppressed(as_of, inputs, positions, rows, violations)
+    check_addresses(as_of, inputs, positions, rows, config.contacts.max_per_address, violations)
     check_follow_ups(as_of, campaigns, senders, rows, positions.ids, config, violations)
     check_daily_volume(len(contacts), senders, rows, config, violations)
 

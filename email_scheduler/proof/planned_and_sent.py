@@ -275,23 +275,49 @@ def _ascend(columns: list[npt.NDArray[np.integer]]) -> bool:
     return bool(ascends.all())
 
 
-def check_suppressed(
-    as_of: int, inputs: PlanInputs, positions: ContactPositions, rows: PlanRows, violations: Violations
+def check_addresses(
+    as_of: int,
+    inputs: PlanInputs,
+    positions: ContactPositions,
+    rows: PlanRows,
+    most_per_address: int | None,
+    violations: Violations,
 ) -> None:
-    """Report planned emails to contacts that are suppressed, or share the address of one that is."""
-    suppressed_at = days_of_timestamps(inputs.suppressions["suppressed_at"])
+    """Report planned emails to suppressed contacts and addresses, and to addresses that too many have."""
+    suppressed = inputs.suppressions["contact_id"][_is_in_force(inputs.suppressions, as_of)]
+    listed = inputs.suppressed_addresses["address"][_is_in_force(inputs.suppressed_addresses, as_of)]
+    if len(suppressed) or len(listed):
+        is_named = inputs.contacts["id"].isin(suppressed)
+        address = _meanings(inputs.contacts["email"])
+        unwanted = set(address[is_named].dropna()) | set(_meanings(listed))
+        found = is_named | (address.isin(unwanted) & (address != ""))
+        _report("suppressed_contact", found, inputs, positions, rows, violations)
+    if most_per_address is not None:
+        address = _meanings(inputs.contacts["email"])
+        sharing = address.map(address.value_counts()).fillna(0) > most_per_address
+        _report("shared_address", sharing, inputs, positions, rows, violations)
+
+
+def _report(
+    rule: str,
+    found: pd.Series,
+    inputs: PlanInputs,
+    positions: ContactPositions,
+    rows: PlanRows,
+    violations: Violations,
+) -> None:
+    """Report the planned emails to the contacts that were found, a flag for each of the table."""
+    who = positions.of(inputs.contacts["id"][found].to_numpy())
+    is_found = np.zeros(len(positions.ids) + 1, dtype=bool)
+    is_found[who[who >= 0]] = True
+    violations.rows(rule, np.flatnonzero(rows.is_planned & is_found[rows.who]))
+
+
+def _is_in_force(suppressions: pd.DataFrame, as_of: int) -> Flags:
+    suppressed_at = days_of_timestamps(suppressions["suppressed_at"])
     # one day more: in UTC it is tomorrow already while it is evening in US Central time
-    in_force = (suppressed_at <= as_of + 1) | (suppressed_at == NO_DATE)
-    suppressed = inputs.suppressions["contact_id"][in_force]
-    if not len(suppressed):
-        return
-    is_named = inputs.contacts["id"].isin(suppressed)
-    address = _meanings(inputs.contacts["email"])
-    found = inputs.contacts["id"][is_named | (address.isin(address[is_named].dropna()) & (address != ""))]
-    who = positions.of(found.to_numpy())
-    is_suppressed = np.zeros(len(positions.ids) + 1, dtype=bool)
-    is_suppressed[who[who >= 0]] = True
-    violations.rows("suppressed_contact", np.flatnonzero(rows.is_planned & is_suppressed[rows.who]))
+    in_force: Flags = (suppressed_at <= as_of + 1) | (suppressed_at == NO_DATE)
+    return in_force
 
 
 def _meanings(addresses: pd.Series) -> pd.Series:

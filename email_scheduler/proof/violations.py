@@ -12,6 +12,7 @@ from email_scheduler.proof.arithmetic import Days, Ids, Positions
 RULES: dict[str, str] = {
     "unknown_contact": "Every row belongs to a valid contact.",
     "suppressed_contact": "Nobody who has unsubscribed, bounced or asked not to be contacted gets an email.",
+    "shared_address": "Nobody gets an email at an address that too many contacts have.",
     "unknown_status": "A row of the plan is pre-scheduled or skipped.",
     "missing_skip_reason": "A skipped row says why.",
     "unexpected_skip_reason": "A pre-scheduled row has no skip reason.",

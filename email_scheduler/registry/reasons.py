@@ -358,6 +358,13 @@ ISSUES: Final = _by_name(
             is_invalidating=True,
         ),
         Issue(
+            "shared_address",
+            "More contacts have the same address than contacts.max_per_address allows.",
+            4,
+            "email",
+            is_invalidating=True,
+        ),
+        Issue(
             "state_mismatch",
             "The column state names another state than the ZIP code. The ZIP counts.",
             4,

@@ -28,7 +28,7 @@ from email_scheduler.database import (
     without_logging,
 )
 from email_scheduler.errors import DatabaseError, UsageError
-from email_scheduler.planning import CONTACTS_TABLE, SUPPRESSIONS_TABLE, validate_contacts
+from email_scheduler.planning import CONTACTS_TABLE, SUPPRESSIONS_TABLE, PlanInputs, validate_contacts
 from email_scheduler.sample.sample_contacts import make_contacts
 from email_scheduler.sample.sample_history import (
     Instance,
@@ -150,11 +150,12 @@ class _Organisation:
         """Make up some contacts; ``rows`` tells how many rows of each table there are before them."""
         people, suppressions = make_contacts(first_id, count, self.as_of, rng)
         targets = make_targets(people["id"].to_numpy(), self.instances, self.as_of, rng)
-        valid, _ = validate_contacts(
+        inputs = PlanInputs.of_contacts(
+            self.as_of,
             _frame(people, list(CONTACTS_TABLE.columns)),
             _frame(suppressions, list(SUPPRESSIONS_TABLE.columns)),
-            self.as_of,
         )
+        valid, _ = validate_contacts(inputs, self.config)
         history = make_history(
             valid,
             past_campaign_emails(targets, valid["contact_id"].to_numpy(), self.instances, self.config),

@@ -42,7 +42,7 @@ PUBLISHED = """
     WHERE status IN ('pre-scheduled', 'skipped') AND ideal_send_date IS NOT NULL
 """
 JSON_COLUMNS = {"metadata", "event_data"}
-MOMENTS = {"clicked_at", "created_at", "actual_send_datetime"}
+MOMENTS = {"clicked_at", "created_at", "actual_send_datetime", "suppressed_at"}
 
 
 def fill(database: Database, organisation: PlanInputs) -> None:
@@ -52,6 +52,7 @@ def fill(database: Database, organisation: PlanInputs) -> None:
         database.write(f'ALTER TABLE contacts ADD COLUMN "{name}" TEXT')
     for table, frame, more in (
         ("contacts", organisation.contacts, {}),
+        ("suppressed_addresses", organisation.suppressed_addresses, {}),
         ("contact_suppressions", organisation.suppressions, {"reason": "unsubscribed"}),
         ("campaign_types", organisation.campaign_types, {}),
         ("campaign_instances", organisation.campaign_instances, {}),

@@ -68,7 +68,7 @@ def emails(sample: Path) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def contacts(inputs: PlanInputs) -> Iterator[pd.DataFrame]:
-    valid, _ = validate_contacts(inputs.contacts, inputs.suppressions, AS_OF)
+    valid, _ = validate_contacts(inputs, SchedulerConfig())
     return valid.set_index("contact_id")
 
 

@@ -105,6 +105,7 @@ class Book:
     contact_rows: list[dict[str, object]]
     attributes: dict[int, dict[str, object]]
     suppressions: list[dict[str, object]]
+    suppressed_addresses: list[dict[str, object]]
     instances: dict[int, Instance]
     targets: list[Target]
     history: list[HistoryRow]
@@ -120,6 +121,7 @@ def read_book(inputs: PlanInputs, config: SchedulerConfig) -> Book:
         contact_rows=rows_of(inputs.contacts),
         attributes={row["id"]: row for row in rows_of(inputs.contact_attributes)},
         suppressions=rows_of(inputs.suppressions),
+        suppressed_addresses=rows_of(inputs.suppressed_addresses),
         instances=read_instances(inputs),
         targets=[Target(**row) for row in rows_of(inputs.contact_campaigns)],
         history=[read_history_row(row) for row in rows_of(inputs.history)],

@@ -3,6 +3,7 @@
 import functools
 import re
 import unicodedata
+from collections import Counter
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -128,21 +129,34 @@ def is_letter(character: str) -> bool:
     return unicodedata.category(character)[0] in "LNM"
 
 
+def is_in_force(suppressed_at: str | None, book: Book) -> bool:
+    """Section 4: dated ``D + 1`` or earlier, or without a readable date."""
+    suppressed_on = date_part(suppressed_at)
+    return suppressed_on is None or suppressed_on <= book.today + timedelta(days=1)
+
+
 def suppressed_addresses(book: Book) -> set[str]:
-    """Section 4: addresses with a suppression dated ``D + 1`` or earlier, or without a readable date."""
-    suppressed_ids = set()
-    for row in book.suppressions:
-        suppressed_on = date_part(row["suppressed_at"])
-        if suppressed_on is None or suppressed_on <= book.today + timedelta(days=1):
-            suppressed_ids.add(row["contact_id"])
-    return {
-        address_key(row["email"])
-        for row in book.contact_rows
-        if row["id"] in suppressed_ids and not is_blank(row["email"])
+    """Section 4: the addresses of contacts that are suppressed, and those that are suppressed themselves."""
+    suppressed_ids = {
+        row["contact_id"] for row in book.suppressions if is_in_force(row["suppressed_at"], book)
     }
+    addresses = [row["email"] for row in book.contact_rows if row["id"] in suppressed_ids]
+    addresses += [
+        row["address"] for row in book.suppressed_addresses if is_in_force(row["suppressed_at"], book)
+    ]
+    return {address_key(each) for each in addresses if not is_blank(each)}
 
 
-def what_makes_invalid(row: dict[str, object], suppressed: set[str]) -> tuple[str, str] | None:
+def shared_addresses(book: Book) -> set[str]:
+    """Section 4: addresses that more contacts of the table have than ``contacts.max_per_address``."""
+    most = book.config.contacts.max_per_address
+    counts = Counter(address_key(row["email"]) for row in book.contact_rows if not is_blank(row["email"]))
+    return set() if most is None else {address for address, count in counts.items() if count > most}
+
+
+def what_makes_invalid(
+    row: dict[str, object], suppressed: set[str], shared: set[str]
+) -> tuple[str, str] | None:
     """Section 4: the field and the issue, the first that applies."""
     if row["id"] == NO_CONTACT:
         return "id", "invalid_id"
@@ -157,6 +171,8 @@ def what_makes_invalid(row: dict[str, object], suppressed: set[str]) -> tuple[st
     # a contact with a suppression has its own address among those of suppressed contacts
     if address_key(row["email"]) in suppressed:
         return "contact_id", "suppressed"
+    if address_key(row["email"]) in shared:
+        return "email", "shared_address"
     return None
 
 
@@ -172,11 +188,11 @@ def read_anchor(text: str | None, last: date) -> tuple[date | None, bool]:
 
 def read_contacts(book: Book) -> tuple[list[Contact], list[Issue]]:
     """Section 4: the valid contacts, and everything that is recorded about contacts."""
-    suppressed = suppressed_addresses(book)
+    suppressed, shared = suppressed_addresses(book), shared_addresses(book)
     contacts: list[Contact] = []
     issues: list[Issue] = []
     for row in book.contact_rows:
-        problem = what_makes_invalid(row, suppressed)
+        problem = what_makes_invalid(row, suppressed, shared)
         if problem is not None:
             issues.append((row["id"], *problem))
             continue

@@ -22,7 +22,7 @@ DAYS_SCANNED = 500
 @pytest.mark.parametrize("seed", range(8))
 def test_the_windows_are_those_of_a_scan_of_every_day(seed: int) -> None:
     organisation, config = random_case(seed)
-    contacts, _ = validate_contacts(organisation.contacts, organisation.suppressions, organisation.as_of)
+    contacts, _ = validate_contacts(organisation, config)
     windows = ExclusionWindows(contacts, config.state_rules)
     people = {one.id: one for one in read_contacts(read_book(organisation, config))[0]}
     oracle = Windows(config)
@@ -55,7 +55,7 @@ def test_the_windows_are_those_of_a_scan_of_every_day(seed: int) -> None:
 
 def windows_of(birth_date: str, rules: dict[str, object]) -> ExclusionWindows:
     organisation = inputs("2026-11-23", [contact(1, "75001", birth_date)])
-    contacts, _ = validate_contacts(organisation.contacts, organisation.suppressions, organisation.as_of)
+    contacts, _ = validate_contacts(organisation, SchedulerConfig())
     return ExclusionWindows(contacts, SchedulerConfig.model_validate({"state_rules": rules}).state_rules)
 
 

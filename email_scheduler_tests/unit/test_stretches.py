@@ -30,7 +30,7 @@ CONTACTS = [
 
 def basis_of(day: str) -> PlanningBasis:
     tables = inputs(day, CONTACTS)
-    valid, _ = validate_contacts(tables.contacts, tables.suppressions, tables.as_of)
+    valid, _ = validate_contacts(tables, SchedulerConfig())
     return planning_basis(tables, valid, SchedulerConfig())
 
 

@@ -1,14 +1,12 @@
 """States are those of the zipcodes package; ZIPs are read as people and spreadsheets write them."""
 
-from datetime import date
-
 import numpy as np
 import pytest
 import zipcodes
 
-from email_scheduler.planning.frames import CONTACTS_TABLE, SUPPRESSIONS_TABLE
+from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.planning.rules.contacts import STATES, state_codes_by_zip, validate_contacts
-from email_scheduler_tests.builders import contact, table
+from email_scheduler_tests.builders import contact, inputs
 
 
 def test_every_zip_of_the_package_has_its_state_and_no_other_zip_has_one() -> None:
@@ -26,6 +24,6 @@ def test_every_zip_of_the_package_has_its_state_and_no_other_zip_has_one() -> No
     ('="75001', None, None), ("75001.00", None, None),
 ])  # fmt: skip
 def test_the_zip_decides_the_state(zip_code: str, stated: str | None, expected: str | None) -> None:
-    rows = table(CONTACTS_TABLE, [contact(1, zip_code, state=stated)])
-    contacts, _ = validate_contacts(rows, table(SUPPRESSIONS_TABLE, []), date(2026, 11, 23))
+    tables = inputs("2026-11-23", [contact(1, zip_code, state=stated)])
+    contacts, _ = validate_contacts(tables, SchedulerConfig())
     assert contacts["state"].tolist() == ([expected] if expected else [])

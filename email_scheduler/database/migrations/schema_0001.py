@@ -294,7 +294,7 @@ _IN_FORCE = {
             AND {_DAY} COLLATE "C" > to_char(now() AT TIME ZONE 'America/Chicago', 'YYYY-MM-DD')
         END, FALSE) = FALSE""",
 }
-_IS_ACTIVE = {
+IS_ACTIVE = {
     "sqlite": "lower(trim(CAST(coalesce({}, 1) AS TEXT))) IN ('1', '1.0', 'true', 't', 'yes', 'y', 'on')",
     "postgresql": "coalesce({}, TRUE)",
 }
@@ -303,7 +303,7 @@ _IS_ACTIVE = {
 # ruff: noqa: S608 - put together from names and expressions of this module
 def due_emails_sql(dialect_name: str) -> str:
     """Return the statement that creates the view ``due_emails``."""
-    in_force, is_active = _IN_FORCE[dialect_name], _IS_ACTIVE[dialect_name]
+    in_force, is_active = _IN_FORCE[dialect_name], IS_ACTIVE[dialect_name]
     columns = ", ".join(f"schedule.{column.name}" for column in metadata.tables["email_schedules"].columns)
     return f"""
 CREATE VIEW due_emails AS

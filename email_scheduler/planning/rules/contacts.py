@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import zipcodes
 
+from email_scheduler.config import SchedulerConfig
 from email_scheduler.planning.columns import (
     WHITESPACE,
     Flags,
@@ -29,7 +30,7 @@ from email_scheduler.planning.frames import (
     CONTACTS_TABLE,
     NO_CONTACT,
     NO_DATE,
-    SUPPRESSIONS_TABLE,
+    PlanInputs,
 )
 from email_scheduler.registry import INVALIDATING_ISSUES, ISSUES
 
@@ -192,16 +193,12 @@ def issues(found: Mapping[str, npt.NDArray[np.int64]]) -> pd.DataFrame:
     )
 
 
-def validate_contacts(
-    table: pd.DataFrame, suppressions: pd.DataFrame, as_of: date
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+def validate_contacts(inputs: PlanInputs, config: SchedulerConfig) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Tell the valid contacts from the others and read what planning needs of them (section 4).
 
     Args:
-        table: ``CONTACTS_TABLE`` of the whole organisation, since a suppression holds for every contact
-            with the same address.
-        suppressions: ``SUPPRESSIONS_TABLE``.
-        as_of: The date that the plan is made for; no birth date may lie after it.
+        inputs: Of the whole organisation, since a suppression holds for every contact with the same address.
+        config: Its configuration.
 
     Returns:
         ``CONTACTS`` (one row a valid contact, in the order of their ids) and ``CONTACT_ISSUES`` (one row
@@ -210,7 +207,7 @@ def validate_contacts(
     Raises:
         InputDataError: Two contacts have the same id.
     """
-    table = CONTACTS_TABLE.check(table).sort_values("id", ignore_index=True)
+    table, as_of = inputs.contacts.sort_values("id", ignore_index=True), inputs.as_of
     ids = table["id"].to_numpy()
     has_no_id = ids == NO_CONTACT
     CONTACTS_TABLE.check_key(table[~has_no_id] if has_no_id.any() else table)
@@ -225,7 +222,8 @@ def validate_contacts(
             ~_flags(pc.fill_null(are_valid(email), False)),
             is_missing_zip,
             state == _NO_STATE,
-            _is_suppressed(ids, address, SUPPRESSIONS_TABLE.check(suppressions), as_of),
+            _is_suppressed(ids, address, inputs),
+            _is_shared(address, config.contacts.max_per_address),
         ],
         range(len(INVALIDATING_ISSUES)),
         -1,
@@ -309,16 +307,30 @@ def _state_column(texts: pd.Series) -> npt.NDArray[np.int16]:
     return np.append(values.astype(np.int16), np.int16(_BLANK_STATE))[codes]
 
 
-def _is_suppressed(
-    ids: npt.NDArray[np.int64], address: pa.Array, suppressions: pd.DataFrame, as_of: date
-) -> Flags:
+def _is_suppressed(ids: npt.NDArray[np.int64], address: pa.Array, inputs: PlanInputs) -> Flags:
+    suppressions, listed = inputs.suppressions, inputs.suppressed_addresses
+    in_force = suppressions["contact_id"].to_numpy()[_is_in_force(suppressions, inputs.as_of)]
+    is_named = np.isin(ids, in_force)
+    keys = address_keys(to_arrow(listed["address"][_is_in_force(listed, inputs.as_of)]))
+    addresses = pa.chunked_array([address.filter(pa.array(is_named)), keys], keys.type).combine_chunks()
+    addresses = pc.unique(pc.drop_null(addresses))
+    return is_named | _flags(pc.fill_null(pc.is_in(address, addresses), False))
+
+
+def _is_in_force(suppressions: pd.DataFrame, as_of: date) -> Flags:
     dated = date_parts(suppressions["suppressed_at"])
     # a time written in UTC is a day ahead of Central every evening; when in doubt, nothing is sent
-    is_in_force = (dated == NO_DATE) | (dated <= to_day(as_of) + 1)
-    in_force = suppressions["contact_id"].to_numpy()[is_in_force]
-    is_named = np.isin(ids, in_force)
-    addresses = pc.unique(pc.drop_null(address.filter(pa.array(is_named))))
-    return is_named | _flags(pc.fill_null(pc.is_in(address, addresses), False))
+    in_force: Flags = (dated == NO_DATE) | (dated <= to_day(as_of) + 1)
+    return in_force
+
+
+def _is_shared(address: pa.Array, most: int | None) -> Flags:
+    """Tell which contacts have an address that more than ``most`` of the table have; None: any number may."""
+    if most is None:
+        return np.zeros(len(address), np.bool_)
+    counts = pc.value_counts(pc.drop_null(address))
+    shared = counts.field("values").filter(pc.greater(counts.field("counts"), most))
+    return _flags(pc.fill_null(pc.is_in(address, shared), False))
 
 
 def _is_blank(texts: pd.Series) -> Flags:

@@ -1,0 +1,114 @@
+"""The triggers of schema version 0004 in PostgreSQL.
+
+They run with the rights of whoever has made them: who may write to ``contacts`` or ``contact_suppressions``
+need not know of the tables that they write to. ``{schema}`` is where the tables are, quoted.
+"""
+
+# ruff: noqa: S608 - put together from names and expressions of this package
+
+from typing import Final
+
+from email_scheduler.database.connections import address_sql, trimmed_sql
+from email_scheduler.database.migrations.schema_0004 import PLANNED, WATCHED_COLUMNS, plain_key_sql
+
+_DIALECT: Final = "postgresql"
+# The name of the column of a conflict is one of the table, not of what the function returns.
+_FUNCTION: Final = """CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql
+SECURITY DEFINER SET search_path = {{schema}}, pg_temp AS $$
+BEGIN
+  {body}
+  RETURN {result};
+END $$"""
+_IS_LATER: Final = (
+    "known.suppressed_at ~ '^[0-9]{{4}}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])'"
+    ' AND substr(known.suppressed_at, 1, 10) COLLATE "C"'
+    " > coalesce(substr(excluded.suppressed_at, 1, 10), '')"
+)
+# A suppression that counts earlier, or is of the same contact, takes the place of another one of its address.
+_SUPPRESS: Final = f"""INSERT INTO suppressed_addresses AS known (address, reason, suppressed_at, contact_id)
+    SELECT email, NEW.reason, NEW.suppressed_at, NEW.contact_id FROM contacts
+    WHERE id = NEW.contact_id AND {trimmed_sql("email", _DIALECT)} <> ''
+    ON CONFLICT (address) DO UPDATE SET reason = excluded.reason, suppressed_at = excluded.suppressed_at
+    WHERE known.contact_id = excluded.contact_id OR ({_IS_LATER});"""
+_HEIR: Final = f"""(SELECT min(other.id) FROM contacts AS other
+      JOIN contact_suppressions AS suppression ON suppression.contact_id = other.id
+      WHERE {address_sql("other.email", _DIALECT)} = {address_sql("known.address", _DIALECT)}
+        AND other.id <> OLD.contact_id)"""
+_RELEASE: Final = f"""UPDATE suppressed_addresses AS known SET contact_id = {_HEIR}
+    WHERE known.contact_id = OLD.contact_id AND {_HEIR} IS NOT NULL;
+    DELETE FROM suppressed_addresses WHERE contact_id = OLD.contact_id;"""
+_SUPPRESSION: Final = f"""IF TG_OP = 'TRUNCATE' THEN
+    DELETE FROM suppressed_addresses WHERE contact_id IS NOT NULL;
+  ELSIF TG_OP = 'DELETE' THEN
+    {_RELEASE}
+  ELSIF TG_OP = 'INSERT' THEN
+    {_SUPPRESS}
+  ELSIF OLD.contact_id IS DISTINCT FROM NEW.contact_id THEN
+    {_RELEASE}
+    {_SUPPRESS}
+  ELSE
+    UPDATE suppressed_addresses SET reason = NEW.reason, suppressed_at = NEW.suppressed_at
+    WHERE contact_id = NEW.contact_id;
+  END IF;"""
+_KEY: Final = f"""IF TG_OP = 'UPDATE' OR NEW.address_key IS NULL THEN
+    NEW.address_key := {plain_key_sql("NEW.address", _DIALECT)};
+  END IF;"""
+
+
+def _function(name: str, body: str, result: str = "NULL") -> str:
+    return _FUNCTION.format(name=name, body=body, result=result)
+
+
+TRIGGERS: Final = (
+    _function("suppress_address", _SUPPRESSION),
+    (
+        "CREATE TRIGGER suppress_address AFTER INSERT OR UPDATE OR DELETE ON contact_suppressions"
+        " FOR EACH ROW EXECUTE FUNCTION suppress_address()"
+    ),
+    (
+        "CREATE TRIGGER suppress_address_truncate AFTER TRUNCATE ON contact_suppressions"
+        " FOR EACH STATEMENT EXECUTE FUNCTION suppress_address()"
+    ),
+    _function("note_address_key", _KEY, "NEW"),
+    (
+        "CREATE TRIGGER note_address_key BEFORE INSERT OR UPDATE OF address ON suppressed_addresses"
+        " FOR EACH ROW EXECUTE FUNCTION note_address_key()"
+    ),
+)
+
+
+def _note(contacts: str) -> str:
+    """Return the statement that notes contacts, a query of their ids."""
+    return f"""INSERT INTO contact_changes (contact_id, changed_at, change_mark)
+    SELECT id, clock_timestamp(), CAST(random() * 9007199254740991 AS bigint)
+    FROM ({contacts}) AS changed (id)
+    WHERE id IS NOT NULL
+    ON CONFLICT (contact_id) DO UPDATE
+    SET changed_at = excluded.changed_at, change_mark = excluded.change_mark;"""
+
+
+_HAS_CHANGED: Final = " OR ".join(
+    f"OLD.{name} IS DISTINCT FROM NEW.{name}" for name in ("id", *WATCHED_COLUMNS)
+)
+_IS_PLANNED: Final = f"EXISTS (SELECT 1 FROM email_schedules WHERE contact_id = new_rows.id AND {PLANNED})"
+_NAMES: Final = ("update", "delete", "insert", "truncate")
+_FUNCTIONS: Final = {
+    "update": _note("SELECT OLD.id UNION SELECT NEW.id"),
+    "delete": _note("SELECT DISTINCT id FROM old_rows"),
+    "insert": _note(f"SELECT DISTINCT id FROM new_rows WHERE {_IS_PLANNED}"),
+    "truncate": _note("SELECT DISTINCT id FROM contacts"),
+}
+_EVENTS: Final = {
+    "update": f"AFTER UPDATE ON contacts FOR EACH ROW WHEN ({_HAS_CHANGED})",
+    "delete": "AFTER DELETE ON contacts REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT",
+    "insert": "AFTER INSERT ON contacts REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT",
+    "truncate": "BEFORE TRUNCATE ON contacts FOR EACH STATEMENT",
+}
+WATCH: Final = {
+    f"watch_contacts_{event}": (
+        f"{_function(f'note_contact_{event}', _FUNCTIONS[event])};\n"
+        f"CREATE TRIGGER watch_contacts_{event} {when} EXECUTE FUNCTION note_contact_{event}()"
+    )
+    for event, when in _EVENTS.items()
+}
+UNWATCH: Final = tuple(f"DROP TRIGGER IF EXISTS {name} ON contacts" for name in WATCH)
