@@ -155,7 +155,7 @@ def preview_plan(
         timer.begin("compare")
         rows = existing()
         changes = preview_changes(plan, inputs, rows)
-        effects = preview_effects(plan, inputs, rows, seen)
+        effects = preview_effects(plan, inputs, rows, seen.campaigns)
     timer.end()
     hold = current_hold(url, config)
     found = warnings(plan, config, hold)

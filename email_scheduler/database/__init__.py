@@ -37,6 +37,7 @@ from email_scheduler.database.connections.faults import (
     retrying,
 )
 from email_scheduler.database.connections.opening import connect
+from email_scheduler.database.contact_notes import SeenChanges, note_suppressed_keys
 from email_scheduler.database.csv_files import (
     ACCEPTED_DATE,
     CONTACT_ID,
@@ -169,6 +170,7 @@ __all__ = [
     "Restored",
     "Row",
     "Run",
+    "SeenChanges",
     "Session",
     "Source",
     "Turns",
@@ -211,6 +213,7 @@ __all__ = [
     "is_from_driver",
     "last_published",
     "metadata",
+    "note_suppressed_keys",
     "open_csv",
     "planner_lock",
     "planner_rows_in_background",

@@ -19,6 +19,7 @@ from email_scheduler.database.connections import (
     read_frame,
     retrying,
 )
+from email_scheduler.database.contact_notes import SeenChanges, last_checkpoint_id, read_contact_changes
 from email_scheduler.database.tables import (
     FOREIGN_ROW_SQL,
     FOREIGN_ROWS_INDEX,
@@ -136,20 +137,18 @@ def read_inputs(url: str, as_of: date, config: SchedulerConfig, values: Collecti
 
 def read_inputs_and_changes(
     url: str, as_of: date, config: SchedulerConfig, values: Collection[str] = ()
-) -> tuple[PlanInputs, pd.DataFrame]:
+) -> tuple[PlanInputs, SeenChanges]:
     """Read the same, and at the same moment the changes that the plan takes into account.
-
-    Returns:
-        The inputs, and ``CAMPAIGN_CHANGES``.
 
     Raises:
         DatabaseError: The database cannot be read.
     """
 
-    def read() -> tuple[PlanInputs, pd.DataFrame]:
+    def read() -> tuple[PlanInputs, SeenChanges]:
         with connect(url, config) as connection:
             inputs = read_plan_inputs(connection, as_of, config, values)
-            return inputs, read_campaign_changes(connection)
+            campaigns, contacts = read_campaign_changes(connection), read_contact_changes(connection)
+            return inputs, SeenChanges(campaigns, contacts, last_checkpoint_id(connection))
 
     with database_errors(url):
         return retrying(config)(read)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from datetime import date
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
@@ -11,6 +11,9 @@ from upath import UPath
 
 from email_scheduler.config import SchedulerConfig
 from email_scheduler.planning import CAMPAIGN_CHANGES, Frame, Plan, PlanInputs, frames
+
+if TYPE_CHECKING:
+    from email_scheduler.database import SeenChanges
 
 Frames = dict[str, pd.DataFrame]
 CONTACTS: Final = "contacts"
@@ -32,6 +35,8 @@ ASSET_FRAMES: Final[Mapping[str, Mapping[str, Frame]]] = {
         "contacts_table": frames.CONTACTS_TABLE,
         "suppressions_table": frames.SUPPRESSIONS_TABLE,
         "suppressed_addresses": frames.SUPPRESSED_ADDRESSES_TABLE,
+        "contact_changes": frames.CONTACT_CHANGES,
+        "reading": frames.READING,
         "contact_attributes": frames.CONTACT_ATTRIBUTES,
     },
     CAMPAIGNS: {
@@ -61,13 +66,13 @@ _ISO_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 def input_values(
-    inputs: PlanInputs, changes: pd.DataFrame, contacts: pd.DataFrame, issues: pd.DataFrame
+    inputs: PlanInputs, changes: "SeenChanges", contacts: pd.DataFrame, issues: pd.DataFrame
 ) -> dict[str, Frames]:
     """Return the values of the four input assets.
 
     Args:
         inputs: The organisation's tables, read at one moment.
-        changes: ``CAMPAIGN_CHANGES``, read at the same moment.
+        changes: Read at the same moment.
         contacts: ``CONTACTS``: the valid ones among them.
         issues: ``CONTACT_ISSUES``.
     """
@@ -78,13 +83,17 @@ def input_values(
             "contacts_table": inputs.contacts,
             "suppressions_table": inputs.suppressions,
             "suppressed_addresses": inputs.suppressed_addresses,
+            "contact_changes": changes.contacts,
+            "reading": frames.READING.build(
+                {"checkpoint_id": np.array([changes.checkpoint_id or 0], np.int64)}
+            ),
             "contact_attributes": inputs.contact_attributes,
         },
         CAMPAIGNS: {
             "campaign_instances": inputs.campaign_instances,
             "campaign_types": inputs.campaign_types,
             "contact_campaigns": inputs.contact_campaigns,
-            "campaign_changes": changes,
+            "campaign_changes": changes.campaigns,
         },
         EMAIL_HISTORY: {"email_history": inputs.history},
         ENGAGEMENT: {"clicks": inputs.clicks, "answers": inputs.answers},

@@ -342,6 +342,7 @@ def email_schedules(
     older than the published one is refused.
     """
     from email_scheduler.database import (  # noqa: PLC0415
+        SeenChanges,
         backup_before_publishing,
         current_hold,
         differences_from_plan,
@@ -370,7 +371,11 @@ def email_schedules(
                 inputs,
                 lock,
                 existing,
-                changes=campaigns["campaign_changes"],
+                changes=SeenChanges(
+                    campaigns["campaign_changes"],
+                    contacts["contact_changes"],
+                    int(contacts["reading"]["checkpoint_id"].iloc[0]),
+                ),
                 finish_backup=finish_backup,
                 allow_older=config.allow_older,
                 planned_by=f"dagster run {context.run.run_id}",

@@ -446,6 +446,12 @@ CAMPAIGN_CHANGES = Frame(
     key=("id",),
     order=("id",),
 )
-# Notes of contacts that were edited (section 16), as they were when the inputs of a plan were read. change_mark
-# is another number with each change of a contact.
+# Notes of contacts that were edited (section 16), as they were when the inputs of a plan were read.
+# change_mark is another number with each change of a contact.
 CONTACT_CHANGES = Frame("contact changes", {"contact_id": ID, "change_mark": ID}, key=("contact_id",))
+# The keys of addresses that are not of ASCII characters only, or have a label xn-- (section 1).
+CONTACT_ADDRESS_KEYS = Frame(
+    "contact address keys", {"contact_id": ID, "email": TEXT, "address_key": TEXT}, key=("contact_id",)
+)
+# One row: the id of the record of the last plan that had been published when the inputs were read.
+READING = Frame("reading", {"checkpoint_id": ID})

@@ -27,6 +27,12 @@ from email_scheduler.database.connections import (
     timestamp,
     utc_now,
 )
+from email_scheduler.database.contact_notes import (
+    SeenChanges,
+    delete_contact_changes,
+    note_address_keys,
+    note_contacts_of_another_plan,
+)
 from email_scheduler.database.lock import PlannerLock
 from email_scheduler.database.publishing.planned_rows import ReadPlannerRows
 from email_scheduler.database.publishing.published_plan import PublishRun
@@ -39,7 +45,6 @@ from email_scheduler.database.records import BREAKS_RULES, last_published, read_
 from email_scheduler.database.tables import contact_campaigns
 from email_scheduler.errors import ComplianceError, InputDataError, StalePlanError
 from email_scheduler.planning import (
-    CAMPAIGN_CHANGES,
     CONTACT_ISSUES,
     EMAIL_SCHEDULES,
     NO_CONTACT,
@@ -152,7 +157,7 @@ def publish_plan(
     lock: PlannerLock,
     existing: ReadPlannerRows,
     *,
-    changes: pd.DataFrame | None = None,
+    changes: SeenChanges | None = None,
     finish_backup: FinishBackup = lambda: None,
     allow_older: bool = False,
     planned_by: str | None = None,
@@ -173,8 +178,8 @@ def publish_plan(
         inputs: What it was made from.
         lock: The planner lock of the database, held since before the inputs were read.
         existing: Returns the planned rows there (``EXISTING_ROWS``), read while the lock was held.
-        changes: ``CAMPAIGN_CHANGES`` as they were when the inputs were read, which are stamped as soon as all
-            is published; None: no change is.
+        changes: As they were when the inputs were read. As soon as all is published, those of campaigns are
+            stamped, and the notes of contacts are deleted. None: neither.
         finish_backup: Waits for the backup of the database; called before a planned row is written.
         allow_older: Publish even if a plan for a later date has been published.
         planned_by: Who is on record for a configuration that counts from now on; None: the operating
@@ -209,14 +214,22 @@ def publish_plan(
             backup = finish_backup()
             run.transact(lambda: None)
             on_phase("write")
+            seen = changes or SeenChanges.none()
+            if seen.checkpoint_id is not None:
+                note_contacts_of_another_plan(connection, inputs.contacts, seen.checkpoint_id, run.transact)
             schedules = publish_schedules(run, comparison, on_progress)
             _publish_target_statuses(run)
             replace_issues(run)
-            seen = CAMPAIGN_CHANGES.empty() if changes is None else changes
+            note_address_keys(connection, inputs.contacts, run.transact)
             effects = change_effects(
-                seen, plan.schedules, comparison.existing, comparison.difference, inputs.campaign_instances
+                seen.campaigns,
+                plan.schedules,
+                comparison.existing,
+                comparison.difference,
+                inputs.campaign_instances,
             )
             _complete(run, schedules, changes, allow_older=allow_older)
+            delete_contact_changes(connection, seen.contacts, run.transact)
         except BaseException as error:
             _fail(run, error)
             raise
@@ -292,7 +305,7 @@ def _write_target_statuses(run: PublishRun, rows: pa.Table) -> None:
 
 
 def _complete(
-    run: PublishRun, schedules: PublishedSchedules, changes: pd.DataFrame | None, *, allow_older: bool
+    run: PublishRun, schedules: PublishedSchedules, changes: SeenChanges | None, *, allow_older: bool
 ) -> None:
     # the table is not asked again, since it would have to be read as a whole
     figures = figures_of_plan(run.plan, run.inputs, run.config, RULES, schedules.dropped)
@@ -309,7 +322,7 @@ def _complete(
             now=timestamp(utc_now()),
         )
         if changes is not None:
-            stamp_changes(run.connection, run.run_id, changes, replaces_newer=allow_older)
+            stamp_changes(run.connection, run.run_id, changes.campaigns, replaces_newer=allow_older)
 
     run.transact(complete)
 

@@ -25,6 +25,7 @@ from email_scheduler.planning.columns import (
     trim,
 )
 from email_scheduler.planning.frames import (
+    CONTACT_ADDRESS_KEYS,
     CONTACT_ISSUES,
     CONTACTS,
     CONTACTS_TABLE,
@@ -142,6 +143,30 @@ def address_keys(addresses: pa.Array) -> pa.Array:
         return keys
     found = pa.array([address_key(text) for text in others.to_pylist()], keys.type)
     return pc.replace_with_mask(keys, pc.fill_null(pc.invert(is_plain), False), found)
+
+
+def contact_address_keys(contacts: pd.DataFrame) -> pd.DataFrame:
+    """Return the keys of the addresses that are not plain: SQL cannot compute them.
+
+    Args:
+        contacts: ``CONTACTS_TABLE``.
+
+    Returns:
+        ``CONTACT_ADDRESS_KEYS``, in the order of the contacts.
+    """
+    email = to_arrow(contacts["email"])
+    is_plain = pc.and_(
+        pc.string_is_ascii(email), pc.invert(pc.match_substring(pc.ascii_lower(email), _PUNYCODE))
+    )
+    is_odd = _flags(pc.invert(pc.fill_null(is_plain, True))) & (contacts["id"].to_numpy() != NO_CONTACT)
+    odd = email.filter(pa.array(is_odd))
+    return CONTACT_ADDRESS_KEYS.build(
+        {
+            "contact_id": contacts["id"].to_numpy()[is_odd],
+            "email": pd.Series(odd.to_pylist(), dtype="str"),
+            "address_key": pd.Series(address_keys(odd).to_pylist(), dtype="str"),
+        }
+    )
 
 
 def address_key(address: str) -> str:
