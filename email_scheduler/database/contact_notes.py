@@ -87,10 +87,9 @@ def note_contacts_of_another_plan(
 
     def note(ids: npt.NDArray[np.int64]) -> None:
         connection.stage(_STAGED, pa.table({"contact_id": pa.array(ids)}), "contact_changes")
-        connection.execute(
-            f"DELETE FROM contact_changes WHERE contact_id IN (SELECT contact_id FROM {_STAGED})"
-        )  # noqa: S608
-        connection.execute(f"INSERT INTO contact_changes (contact_id) SELECT contact_id FROM {_STAGED}")  # noqa: S608
+        those = f"SELECT contact_id FROM {_STAGED}"  # noqa: S608
+        connection.execute(f"DELETE FROM contact_changes WHERE contact_id IN ({those})")  # noqa: S608
+        connection.execute(f"INSERT INTO contact_changes (contact_id) {those}")
 
     for start in range(0, len(differing), _ROWS_AT_A_TIME):
         transact(partial(note, differing[start : start + _ROWS_AT_A_TIME]))

@@ -131,8 +131,9 @@ def test_the_emails_of_a_day_are_found_without_a_scan(organisation: Database, is
         "EXPLAIN QUERY PLAN SELECT * FROM due_emails WHERE scheduled_send_date = '2027-01-01'"
     )
     details = [step[3] for step in steps]
-    # scanning the few campaigns does no harm
-    assert [detail for detail in details if detail.startswith(("SCAN s", "SCAN c", "SCAN n"))] == []
+    # scanning the few campaigns, and the contacts that were just edited, does no harm
+    scans = [detail for detail in details if detail.startswith(("SCAN s", "SCAN c", "SCAN n"))]
+    assert set(scans) <= {"SCAN change"}
     assert any("SEARCH schedule USING INDEX ix_email_schedules_due_date" in detail for detail in details)
     assert any("SEARCH namesake USING INDEX ix_contacts_address" in detail for detail in details)
 
@@ -146,7 +147,7 @@ def test_a_server_finds_the_emails_of_a_day_and_a_single_one_by_indexes(organisa
         INSERT INTO email_schedules (contact_id, email_type, scheduled_send_date, status)
             SELECT id, 'aep', DATE '2027-01-01' + CAST(id % 300 AS INTEGER), 'pre-scheduled' FROM contacts;
         INSERT INTO contact_suppressions (contact_id) SELECT id FROM contacts WHERE id % 10 = 0;
-        ANALYZE contacts, contact_suppressions, email_schedules;
+        ANALYZE contacts, contact_suppressions, suppressed_addresses, email_schedules;
         """
     )
 

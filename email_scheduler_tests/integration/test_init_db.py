@@ -11,7 +11,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from email_scheduler.database import tables
-from email_scheduler.database.migrations import triggers_0003_sqlite
+from email_scheduler.database.migrations import triggers_0003_sqlite, triggers_0004_sqlite
 from email_scheduler.database.migrations.adoption_sqlite import SqliteAdoption
 from email_scheduler.database.upgrade import VERSION_TABLE, initialise_database, require_current_schema
 from email_scheduler.errors import DatabaseError
@@ -121,8 +121,9 @@ def test_the_migrations_make_the_tables_that_the_package_works_with(tmp_path: Pa
         wanted[table.name] = _normal(str(CreateTable(table).compile(dialect=sqlite.dialect())))
         for index in table.indexes:
             wanted[index.name] = _normal(str(CreateIndex(index).compile(dialect=sqlite.dialect())))
-    triggers = {name for name in made if made[name].startswith("CREATE TRIGGER log_")}
-    assert len(triggers) == len(triggers_0003_sqlite.TRIGGERS)
+    triggers = {name for name in made if made[name].startswith("CREATE TRIGGER")}
+    of_versions = (triggers_0003_sqlite.TRIGGERS, triggers_0004_sqlite.TRIGGERS, triggers_0004_sqlite.WATCH)
+    assert len(triggers) == sum(map(len, of_versions))
     others = made.keys() - wanted.keys() - triggers
     assert {name: made[name] for name in wanted} == wanted
     assert others == {VERSION_TABLE, "sqlite_sequence", "due_emails"}

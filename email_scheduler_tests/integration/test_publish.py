@@ -551,7 +551,10 @@ def test_a_campaign_email_to_all_contacts_is_answered_by_any_of_its_instance(
 ):
     add_campaign(organisation, target_all_contacts=True)
     if is_explicit:
-        organisation.write("INSERT INTO contact_campaigns (contact_id, campaign_instance_id) VALUES (1, 7)")
+        organisation.write(
+            "INSERT INTO contact_campaigns (contact_id, campaign_instance_id, trigger_date)"
+            " VALUES (1, 7, '2026-12-01')"
+        )
     inputs = organisation.inputs()
     taken(organisation, "campaign_promo", "2026-11-20", campaign_instance_id=7)
     row = planned(1, "campaign_promo", "2026-12-01", "2026-11-24", campaign_instance_id=7)

@@ -21,6 +21,7 @@ from email_scheduler_tests.builders import (
     day_number,
     email_row,
     inputs,
+    suppressed_address,
     suppression,
     table,
     target,
@@ -432,6 +433,18 @@ PLANTED = {
         [
             ("suppressed_contact", 2, "aep", "2027-09-15"),
             ("suppressed_contact", 2, "post_window", "2027-04-12"),
+        ],
+    ),
+    "shared_address": (
+        Case(
+            [CALIFORNIAN],
+            CALIFORNIAN_ROWS,
+            config=config(contacts={"max_per_address": 1}),
+            tables={"contacts": [contact(2, email="a@b.co"), contact(3, email="A@b.co"), contact(4)]},
+        ),
+        [
+            ("shared_address", 2, "aep", "2027-09-15"),
+            ("shared_address", 2, "post_window", "2027-04-12"),
         ],
     ),
     "unknown_status": (
@@ -1469,6 +1482,24 @@ def test_a_suppression_counts_for_everybody_with_the_address():
     assert found(texan(tables=other)) == []
     nameless = {"contacts": [contact(1, email=" "), contact(8, email=None)], "suppressions": [suppression(8)]}
     assert found(texan(tables=nameless)) == []
+
+
+@pytest.mark.parametrize(("suppressed_at", "counts"), [
+    ("2026-11-24T06:00:00Z", True), ("2026-11-25", False), (None, True), ("long ago", True),
+])  # fmt: skip
+def test_a_suppressed_address_counts_for_whoever_has_it(suppressed_at: str | None, counts: bool):
+    listed = [suppressed_address("X@xn--mnchen-3ya.example", suppressed_at), suppressed_address(" ")]
+    tables = {"contacts": [contact(1, email="x@münchen.example")], "suppressed_addresses": listed}
+    assert rules(texan(tables=tables)) == ["suppressed_contact"] * (3 if counts else 0)
+
+
+def test_as_many_contacts_as_may_have_an_address_get_emails_at_it():
+    blank = [contact(9, email=" "), contact(10, email="")]
+    people = [contact(1, email="a@b.co"), contact(8, email="A@b.co"), *blank]
+    tables = {"contacts": people}
+    assert rules(texan(config=config(contacts={"max_per_address": 2}), tables=tables)) == []
+    one = texan(config=config(contacts={"max_per_address": 1}), tables=tables)
+    assert rules(one) == ["shared_address"] * 3
 
 
 def test_rows_of_nobody_are_not_taken_for_those_of_a_suppressed_contact():

@@ -206,7 +206,8 @@ def test_an_unknown_key_is_refused_with_those_that_there_are(file: Path) -> None
     line = problem(file, "features: {enable_text: true}")
     assert line == (
         "scheduler.yaml: features.enable_text: unknown key: accepted is one of enable_campaigns, "
-        "enable_followups, enable_load_balancing, enable_sms, enable_ab_testing"
+        "enable_followups, enable_load_balancing, enable_sms, enable_ab_testing,"
+        " watch_contacts"
     )
 
 

@@ -93,7 +93,8 @@ _ASCII_SQLITE: Final = f"char({', '.join(map(str, range(1, 128)))})"
 
 
 def is_plain_sql(expression: str, dialect_name: str) -> str:
-    """Return SQL that tells whether an address is of ASCII characters, without a label ``xn--``."""
+    """Return SQL that tells whether an address, trimmed, is of ASCII characters, without a label ``xn--``."""
+    expression = trimmed_sql(expression, dialect_name)
     if dialect_name == "postgresql":
         return (
             f"(octet_length({expression}) = char_length({expression})"
@@ -146,8 +147,9 @@ WHERE schedule.status = 'pre-scheduled'
     WHERE {address_sql("namesake.email", dialect_name)} = {key} AND {in_force})
   AND NOT EXISTS (
     SELECT 1 FROM contact_address_keys AS namesake
-    JOIN contact_suppressions AS suppression ON suppression.contact_id = namesake.contact_id
-    WHERE namesake.address_key = {key} AND {in_force})
+    WHERE namesake.address_key = {key} AND (
+      SELECT count(*) FROM contact_suppressions AS suppression
+      WHERE suppression.contact_id = namesake.contact_id AND {in_force}) > 0)
   AND NOT EXISTS (
     SELECT 1 FROM suppressed_addresses AS suppression WHERE suppression.address_key = {key} AND {in_force})
   AND NOT EXISTS (SELECT 1 FROM unknown WHERE {_may_be_sql(key, dialect_name)})
@@ -208,10 +210,11 @@ def _unknown_sql(dialect_name: str) -> str:
         SELECT suppression.address FROM suppressed_addresses AS suppression
         WHERE suppression.address_key IS NULL AND {in_force}
         UNION ALL
-        SELECT contact.email FROM contact_changes AS change
-        JOIN contact_suppressions AS suppression ON suppression.contact_id = change.contact_id
-        JOIN contacts AS contact ON contact.id = change.contact_id
-        WHERE NOT {is_plain_sql("contact.email", dialect_name)} AND {in_force}
+        SELECT (SELECT contact.email FROM contacts AS contact
+          WHERE contact.id = change.contact_id AND NOT {is_plain_sql("contact.email", dialect_name)})
+        FROM contact_changes AS change
+        WHERE (SELECT count(*) FROM contact_suppressions AS suppression
+          WHERE suppression.contact_id = change.contact_id AND {in_force}) > 0
       ) AS suppressed
     ) AS trimmed
   ) AS parts"""
