@@ -76,9 +76,11 @@ def suppression(contact_id: int, suppressed_at: str | None = "2000-01-01") -> Ro
     return {"contact_id": contact_id, "suppressed_at": suppressed_at}
 
 
-def suppressed_address(address: str, suppressed_at: str | None = "2000-01-01") -> Row:
+def suppressed_address(
+    address: str, suppressed_at: str | None = "2000-01-01", until: str | None = None
+) -> Row:
     """Return a row of ``suppressed_addresses``."""
-    return {"address": address, "suppressed_at": suppressed_at}
+    return {"address": address, "suppressed_at": suppressed_at, "suppressed_until": until}
 
 
 def campaign_type(

@@ -169,7 +169,12 @@ def random_suppressed_addresses(rng: random.Random, today: date, contacts: list[
     addresses += rng.sample(SPELLINGS, rng.choice([0, 0, 0, 1, 2]))
     addresses += rng.choice([[], [], ["nobody@example.com"], ["", " "]])
     written = {rng.choice([each, each, each.upper(), f" {each} "]) for each in addresses}
-    return [suppressed_address(each, random_moment(rng, today)) for each in sorted(written)]
+    return [
+        suppressed_address(
+            each, random_moment(rng, today), rng.choice([None, None, None, random_moment(rng, today)])
+        )
+        for each in sorted(written)
+    ]
 
 
 def random_moment(rng: random.Random, today: date) -> str | None:

@@ -106,6 +106,8 @@ suppressed_addresses = Table(
     Column("address", Text, primary_key=True),
     Column("reason", Text),
     Column("suppressed_at", Text, server_default=_NOW),
+    # The last day on which it counts; null: for good.
+    Column("suppressed_until", Text),
     Column("contact_id", ID),
     # Null until a plan or a command has computed it: the database does so for plain addresses only.
     Column("address_key", Text),

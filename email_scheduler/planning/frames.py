@@ -153,7 +153,9 @@ CONTACT_ATTRIBUTES = Frame("contact attributes", {"id": ID}, key=("id",), others
 SUPPRESSIONS_TABLE = Frame(
     "contact_suppressions table", {"contact_id": ID, "suppressed_at": TEXT}, key=("contact_id",)
 )
-SUPPRESSED_ADDRESSES_TABLE = Frame("suppressed_addresses table", {"address": TEXT, "suppressed_at": TEXT})
+SUPPRESSED_ADDRESSES_TABLE = Frame(
+    "suppressed_addresses table", {"address": TEXT, "suppressed_at": TEXT, "suppressed_until": TEXT}
+)
 CAMPAIGN_TYPES_TABLE = Frame(
     "campaign_types table",
     {

@@ -285,7 +285,10 @@ def check_addresses(
 ) -> None:
     """Report planned emails to suppressed contacts and addresses, and to addresses that too many have."""
     suppressed = inputs.suppressions["contact_id"][_is_in_force(inputs.suppressions, as_of)]
-    listed = inputs.suppressed_addresses["address"][_is_in_force(inputs.suppressed_addresses, as_of)]
+    addresses = inputs.suppressed_addresses
+    last = days_of_timestamps(addresses["suppressed_until"])
+    is_over = (last != NO_DATE) & (last < as_of)
+    listed = addresses["address"][_is_in_force(addresses, as_of) & ~is_over]
     if len(suppressed) or len(listed):
         is_named = inputs.contacts["id"].isin(suppressed)
         address = _meanings(inputs.contacts["email"])

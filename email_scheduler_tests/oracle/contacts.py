@@ -141,9 +141,10 @@ def suppressed_addresses(book: Book) -> set[str]:
         row["contact_id"] for row in book.suppressions if is_in_force(row["suppressed_at"], book)
     }
     addresses = [row["email"] for row in book.contact_rows if row["id"] in suppressed_ids]
-    addresses += [
-        row["address"] for row in book.suppressed_addresses if is_in_force(row["suppressed_at"], book)
-    ]
+    for row in book.suppressed_addresses:
+        last = date_part(row["suppressed_until"])
+        if is_in_force(row["suppressed_at"], book) and (last is None or last >= book.today):
+            addresses.append(row["address"])
     return {address_key(each) for each in addresses if not is_blank(each)}
 
 

@@ -1493,6 +1493,15 @@ def test_a_suppressed_address_counts_for_whoever_has_it(suppressed_at: str | Non
     assert rules(texan(tables=tables)) == ["suppressed_contact"] * (3 if counts else 0)
 
 
+@pytest.mark.parametrize(("until", "counts"), [
+    ("2026-11-23", True), ("2026-11-22", False), (None, True), ("for good", True),
+])  # fmt: skip
+def test_a_suppressed_address_counts_until_its_last_day_is_over(until: str | None, counts: bool):
+    listed = [suppressed_address("a@b.co", until=until)]
+    tables = {"contacts": [contact(1, email="A@b.co")], "suppressed_addresses": listed}
+    assert rules(texan(tables=tables)) == ["suppressed_contact"] * (3 if counts else 0)
+
+
 def test_as_many_contacts_as_may_have_an_address_get_emails_at_it():
     blank = [contact(9, email=" "), contact(10, email="")]
     people = [contact(1, email="a@b.co"), contact(8, email="A@b.co"), *blank]

@@ -26,6 +26,7 @@ Table(
     Column("address", Text, primary_key=True),
     Column("reason", Text),
     Column("suppressed_at", Text, server_default=_NOW),
+    Column("suppressed_until", Text),
     Column("contact_id", ID),
     Column("address_key", Text),
     Index(None, "contact_id"),
@@ -87,6 +88,22 @@ _IN_FORCE: Final = {
                 'YYYY-MM-DD'
             ) = {_DAY}
             AND {_DAY} COLLATE "C" > to_char((now() AT TIME ZONE 'UTC') + INTERVAL '1 day', 'YYYY-MM-DD')
+        END, FALSE) = FALSE""",
+}
+# One of an address counts as well until its last day is over, if that is a readable date. Six hours behind
+# UTC it is never later than in US Central time.
+_UNTIL: Final = "substr(suppression.suppressed_until, 1, 10)"
+_STILL_IN_FORCE: Final = {
+    "sqlite": f"""coalesce(
+        date({_UNTIL}, '+0 days') = {_UNTIL} AND {_UNTIL} < date('now', '-6 hours'), 0) = 0""",
+    "postgresql": f"""coalesce(
+        CASE WHEN {_UNTIL} ~ '^[0-9]{{4}}-(0[1-9]|1[0-2])-[0-9]{{2}}$' AND {_UNTIL} !~ '^0000' THEN
+            to_char(
+                CAST(substr({_UNTIL}, 1, 8) || '01' AS DATE) + CAST(substr({_UNTIL}, 9) AS INTEGER) - 1,
+                'YYYY-MM-DD'
+            ) = {_UNTIL}
+            AND {_UNTIL} COLLATE "C"
+                < to_char((now() AT TIME ZONE 'UTC') - INTERVAL '6 hours', 'YYYY-MM-DD')
         END, FALSE) = FALSE""",
 }
 _ASCII_SQLITE: Final = f"char({', '.join(map(str, range(1, 128)))})"
@@ -151,7 +168,8 @@ WHERE schedule.status = 'pre-scheduled'
       SELECT count(*) FROM contact_suppressions AS suppression
       WHERE suppression.contact_id = namesake.contact_id AND {in_force}) > 0)
   AND NOT EXISTS (
-    SELECT 1 FROM suppressed_addresses AS suppression WHERE suppression.address_key = {key} AND {in_force})
+    SELECT 1 FROM suppressed_addresses AS suppression
+    WHERE suppression.address_key = {key} AND {in_force} AND {_STILL_IN_FORCE[dialect_name]})
   AND NOT EXISTS (SELECT 1 FROM unknown WHERE {_may_be_sql(key, dialect_name)})
   AND (coalesce(schedule.campaign_instance_id, 0) = 0 OR EXISTS (
     SELECT 1 FROM campaign_instances AS instance
@@ -208,7 +226,7 @@ def _unknown_sql(dialect_name: str) -> str:
     SELECT {start} AS ascii_start, {end} AS ascii_end FROM (
       SELECT {address} AS address FROM (
         SELECT suppression.address FROM suppressed_addresses AS suppression
-        WHERE suppression.address_key IS NULL AND {in_force}
+        WHERE suppression.address_key IS NULL AND {in_force} AND {_STILL_IN_FORCE[dialect_name]}
         UNION ALL
         SELECT (SELECT contact.email FROM contacts AS contact
           WHERE contact.id = change.contact_id AND NOT {is_plain_sql("contact.email", dialect_name)})

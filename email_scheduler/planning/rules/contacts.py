@@ -336,7 +336,9 @@ def _is_suppressed(ids: npt.NDArray[np.int64], address: pa.Array, inputs: PlanIn
     suppressions, listed = inputs.suppressions, inputs.suppressed_addresses
     in_force = suppressions["contact_id"].to_numpy()[_is_in_force(suppressions, inputs.as_of)]
     is_named = np.isin(ids, in_force)
-    keys = address_keys(to_arrow(listed["address"][_is_in_force(listed, inputs.as_of)]))
+    until = date_parts(listed["suppressed_until"])
+    is_listed = _is_in_force(listed, inputs.as_of) & ((until == NO_DATE) | (until >= to_day(inputs.as_of)))
+    keys = address_keys(to_arrow(listed["address"][is_listed]))
     addresses = pa.chunked_array([address.filter(pa.array(is_named)), keys], keys.type).combine_chunks()
     addresses = pc.unique(pc.drop_null(addresses))
     return is_named | _flags(pc.fill_null(pc.is_in(address, addresses), False))
