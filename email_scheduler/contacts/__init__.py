@@ -1,0 +1,1 @@
+"""Contacts as people change them: whom nobody may write to any more."""
