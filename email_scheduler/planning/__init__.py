@@ -119,7 +119,14 @@ from email_scheduler.planning.rules.campaign_occurrences import (
     campaign_occurrences,
     trigger_days,
 )
-from email_scheduler.planning.rules.contacts import STATES, state_codes_by_zip, states_of, validate_contacts
+from email_scheduler.planning.rules.contacts import (
+    STATES,
+    address_key,
+    address_keys,
+    state_codes_by_zip,
+    states_of,
+    validate_contacts,
+)
 from email_scheduler.planning.rules.exclusions import (
     ALLOWED,
     EXCLUSION_REASONS,
@@ -213,6 +220,8 @@ __all__ = [
     "Positions",
     "SortedIds",
     "YearlySeries",
+    "address_key",
+    "address_keys",
     "anniversaries",
     "anniversary_occurrences",
     "anniversary_series",
