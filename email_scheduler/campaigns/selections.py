@@ -326,16 +326,16 @@ def read_targets(
         UsageError: The heading is not accepted.
     """
 
-    def reader_of(heading: list[str]) -> LineReader[TargetLine]:
-        return _reader_of(heading, source, needs_date=needs_date)
+    def reader_of(heading: list[str], where: str) -> LineReader[TargetLine]:
+        return _reader_of(heading, where, needs_date=needs_date)
 
     return read_lines(lines, source, bad_lines, reader_of)
 
 
-def _reader_of(heading: list[str], source: str, *, needs_date: bool) -> LineReader[TargetLine]:
+def _reader_of(heading: list[str], where: str, *, needs_date: bool) -> LineReader[TargetLine]:
     if CONTACT_ID not in heading and EMAIL not in heading:
         raise UsageError(
-            f"{source}: line 1: none of the {len(heading)} columns is contact_id or email; accepted is one of"
+            f"{where}: none of the {len(heading)} columns is contact_id or email; accepted is one of"
             " them, trigger_date if you like, and any others"
         )
     position = {name: at for at, name in enumerate(heading)}
@@ -351,17 +351,18 @@ def _reader_of(heading: list[str], source: str, *, needs_date: bool) -> LineRead
         contact_id, address = read_contact(
             cell(cells, id_at), cell(cells, email_at), contact_column, problems
         )
-        trigger = cell(cells, date_at)
-        if trigger and not dates.is_date(trigger):
+        written = cell(cells, date_at)
+        trigger = dates.date_of(written)
+        if written and trigger is None:
             problems.append((TRIGGER_DATE, ACCEPTED_DATE))
-        if not trigger and needs_date:
+        if not written and needs_date:
             problems.append((TRIGGER_DATE, NO_DATE))
         metadata = {name: unescape_cell(cells[at]) for name, at in free if cells[at].strip()}
         return TargetLine(
             number,
             contact_id,
             address,
-            trigger or None,
+            trigger,
             json.dumps(metadata, ensure_ascii=False) if metadata else None,
         )
 

@@ -56,6 +56,7 @@ from email_scheduler.database import (
     email_schedules,
     import_lines,
     open_csv,
+    read_id,
     require_current_schema,
     stage_table,
     transaction,
@@ -285,11 +286,18 @@ class _Campaigns:
                 trigger_dates[each.id] = day.isoformat()
         return cls(by_name, trigger_dates)
 
+    def find(self, email_type: str, name: str) -> InstanceRow | None:
+        """Return the instance of an email type that a file calls so; None: there is none.
+
+        Spreadsheets write ``.0`` behind an id, which may be another instance's name.
+        """
+        return self.by_name.get((email_type, name)) or self.by_name.get((email_type, str(read_id(name))))
+
     def of(self, line: EmailLine) -> tuple[str, int | None, str | None, tuple[str, str] | None]:
         """Return email type, instance and event date of a line as they are stored, and what is wrong."""
         email_type, name, event = line.email_type, line.campaign_instance, line.event_date
         if email_type == OLDER_TYPE:
-            found = self.by_name.get((NEW_OLDER_TYPE, name or INSTANCE_NAME))
+            found = self.find(NEW_OLDER_TYPE, name or INSTANCE_NAME)
             problem = None if found or not name else (CAMPAIGN_INSTANCE, UNKNOWN_INSTANCE)
             return NEW_OLDER_TYPE, found.id if found else 0, event, problem
         is_follow_up = email_type.startswith(FOLLOW_UP_PREFIX)
@@ -297,7 +305,7 @@ class _Campaigns:
             return email_type, None, event, (CAMPAIGN_INSTANCE, NO_CAMPAIGN) if name else None
         if not name:
             return email_type, None, event, None if is_follow_up else (CAMPAIGN_INSTANCE, NO_INSTANCE)
-        found = self.by_name.get(("" if is_follow_up else email_type, name))
+        found = self.find("" if is_follow_up else email_type, name)
         if found is None:
             return email_type, None, event, (CAMPAIGN_INSTANCE, UNKNOWN_INSTANCE)
         if not event and not is_follow_up:

@@ -85,7 +85,7 @@ ACCEPTED_MOMENT: Final = (
 _KNOWN_TYPES: Final = {*BUILT_IN_TYPES, OLDER_TYPE}
 _CAMPAIGN_TYPE: Final = re.compile(CAMPAIGN_PREFIX + r"[a-z0-9][a-z0-9_]{0,62}")
 _TIMESTAMP: Final = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ][0-9]{2}:[0-9]{2}.*")
-_NUMBER: Final = re.compile(r"[0-9]{1,4}(\.0)?")
+_NUMBER: Final = re.compile(r"[0-9]{1,4}(\.0+)?")
 NO_ID: Final = "not given; plans are compared by it, accepted is a whole number"
 _LABELS: Final = (EMAIL_TYPE, SEND_DATE, STATUS, SKIP_REASON)
 
@@ -123,7 +123,7 @@ class EmailLine:
         number: The line of the file on which it begins; the heading is line 1.
         contact_id: None: the address tells who is meant.
         address: Trimmed; None: not given.
-        email_type: As the file has it.
+        email_type: In small letters.
         campaign_instance: What the file calls the campaign instance; blank: nothing.
         send_date: The scheduled date, ISO 8601; where the file has none, the date of sending.
         sent_at: The date or moment of sending, ISO 8601, a moment in US Central time; None: not given.
@@ -162,7 +162,7 @@ def read_emails(lines: Iterable[str], source: str, bad_lines: BadLines) -> Itera
     Raises:
         UsageError: The heading is not accepted.
     """
-    return read_lines(lines, source, bad_lines, lambda heading: _Reader(_positions(heading, source)).read)
+    return read_lines(lines, source, bad_lines, lambda *heading: _Reader(_positions(*heading)).read)
 
 
 def read_older_csv(path: Path) -> pd.DataFrame:
@@ -215,7 +215,7 @@ class _Reader:
         """Return a line, and note what is wrong with which column; where something is, it says nothing."""
         cell = {name: unescape_cell(cells[place].strip()) for name, place in self._at if cells[place]}.get
         contact, address = read_contact(cell(CONTACT_ID, ""), cell(EMAIL, ""), self._contact_column, problems)
-        email_type, status = cell(EMAIL_TYPE, ""), cell(STATUS) or DEFAULT_STATUS
+        email_type, status = cell(EMAIL_TYPE, "").lower(), cell(STATUS, "").lower() or DEFAULT_STATUS
         if email_type not in _KNOWN_TYPES and not _CAMPAIGN_TYPE.fullmatch(email_type):
             problems.append((EMAIL_TYPE, UNKNOWN_TYPE))
         if status not in SENDER_STATUSES and status not in STATUSES:
@@ -244,10 +244,10 @@ class _Reader:
 
     def _moment(self, text: str, column: str, problems: Problems) -> str:
         """Return a date as it is, and a timestamp as one of US Central time; blank where there is none."""
-        if not text or self._dates.is_date(text):
+        if not text or self._dates.date_of(text) == text:
             return text
         found = _TIMESTAMP.fullmatch(text)
-        if found is not None and self._dates.is_date(found[1]):
+        if found is not None and self._dates.date_of(found[1]):
             try:
                 moment = datetime.fromisoformat(text)
             except ValueError:
@@ -260,21 +260,22 @@ class _Reader:
     def _event_date(self, event: str, parts: list[str], problems: Problems) -> str | None:
         """Return the event date, in one column or in three; None where there is none."""
         if event:
-            if not self._dates.is_date(event):
+            found = self._dates.date_of(event)
+            if found is None:
                 problems.append((EVENT_DATE, ACCEPTED_DATE))
-            return event
+            return found
         if not any(parts):
             return None
         if all(map(_NUMBER.fullmatch, parts)):
-            year, month, day = (int(part.removesuffix(".0")) for part in parts)
+            year, month, day = (int(part.partition(".")[0]) for part in parts)
             event = f"{year:04}-{month:02}-{day:02}"
-            if self._dates.is_date(event):
+            if self._dates.date_of(event):
                 return event
         problems.append((EVENT_PARTS[0], ACCEPTED_DATE))
         return None
 
 
-def _positions(heading: list[str], source: str) -> dict[str, int]:
+def _positions(heading: list[str], where: str) -> dict[str, int]:
     """Return where the columns are that count, by the names that they have here."""
     at = {name: place for place, name in enumerate(heading)}
     for name, others in _OTHER_NAMES.items():
@@ -284,7 +285,7 @@ def _positions(heading: list[str], source: str) -> dict[str, int]:
     for names in ((CONTACT_ID, EMAIL), (EMAIL_TYPE,), (SEND_DATE, SENT_AT)):
         if not any(name in at for name in names):
             raise UsageError(
-                f"{source}: line 1: none of the {len(heading)} columns is {' or '.join(names)};"
+                f"{where}: none of the {len(heading)} columns is {' or '.join(names)};"
                 " accepted is a heading that names the contact, the email_type and the date of each email"
             )
     return at

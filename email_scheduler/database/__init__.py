@@ -1,5 +1,6 @@
 """SQL: one way to a database, its tables, reading them into frames, writing the plan."""
 
+from email_scheduler.database.addresses import contacts_of_addresses
 from email_scheduler.database.backups.backup_files import Backup, backup_directory, finished_backups, prune
 from email_scheduler.database.backups.make_backup import (
     backup_before_publishing,
@@ -22,7 +23,7 @@ from email_scheduler.database.campaign_changes import (
     without_logging,
 )
 from email_scheduler.database.connections.arrow import append_rows, read_frame
-from email_scheduler.database.connections.column_types import ID, address_sql, read_moment, timestamp, utc_now
+from email_scheduler.database.connections.column_types import ID, read_moment, timestamp, utc_now
 from email_scheduler.database.connections.connection import Connection, Row, among
 from email_scheduler.database.connections.faults import (
     DRIVER_ERRORS,
@@ -50,6 +51,7 @@ from email_scheduler.database.csv_files import (
     Problems,
     open_csv,
     read_contact,
+    read_id,
     read_lines,
     unescape_cell,
     write_csv,
@@ -174,7 +176,6 @@ __all__ = [
     "Session",
     "Source",
     "Turns",
-    "address_sql",
     "among",
     "append_rows",
     "backend_of",
@@ -190,6 +191,7 @@ __all__ = [
     "contact_columns",
     "contact_events",
     "contacts",
+    "contacts_of_addresses",
     "count_outcomes",
     "create_backup",
     "create_index_sql",
@@ -227,6 +229,7 @@ __all__ = [
     "read_contact",
     "read_frame",
     "read_hold",
+    "read_id",
     "read_inputs",
     "read_inputs_and_changes",
     "read_kept",

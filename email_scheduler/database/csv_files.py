@@ -1,15 +1,18 @@
 """The lines of CSV files: what is accepted in their cells, and which cannot be taken, and why.
 
+What spreadsheets leave in a file is passed over: blank lines, blank columns at the end, a line ``sep=;``.
 Millions of bad lines fit into little memory.
 """
 
 import csv
+import io
 import re
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date
 from heapq import merge
+from itertools import chain
 from pathlib import Path
 from typing import Final, TextIO, TypeVar
 
@@ -24,11 +27,25 @@ ACCEPTED_ID: Final = "not a contact id; accepted is a whole number"
 ACCEPTED_DATE: Final = f"not a date; accepted is YYYY-MM-DD in the years {FIRST_YEAR} to {LAST_YEAR}"
 NO_CONTACT: Final = "neither contact_id nor email is given; accepted is one of them"
 NOT_TEXT: Final = "not text in UTF-8; accepted is a text file in UTF-8"
+HAS_NUL: Final = "holds a NUL, a character that is no text; accepted is a text file without one"
 NOT_QUOTED: Final = (
     "quotation marks do not match; accepted are a pair of them around a cell, inner ones doubled"
 )
-CELL_COUNT: Final = "another number of cells than the heading; accepted is one for each column"
-_ID: Final = re.compile(r"[0-9]{1,18}")
+CELL_COUNT: Final = (
+    "another number of cells than the heading; accepted is one for each column, and blank ones behind them"
+)
+# Spreadsheets write .0 behind whole numbers.
+_ID: Final = re.compile(r"([0-9]{1,18})(\.0+)?")
+_DATE: Final = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})([T ].*)?", re.DOTALL)
+# What Excel calls the separator by.
+_SEPARATOR: Final = re.compile(r'"?sep=([^"\r\n])"?[,;\t]*', re.IGNORECASE)
+_WORKBOOKS: Final = {
+    b"PK\x03\x04": "a workbook, such as an .xlsx file, or another ZIP archive",
+    b"\xd0\xcf\x11\xe0": "a workbook of an older Excel, such as an .xls file",
+}
+_BYTES_LOOKED_AT: Final = 4096
+_UTF_16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
+_SAVE_AS: Final = "accepted is a CSV file in UTF-8; in Excel: save as, CSV UTF-8 (comma delimited)"
 _FORMULA: Final = re.compile(r"'*[=+\-@\t\r]")
 _ESCAPED: Final = re.compile(r"'+[=+\-@\t\r]")
 _DELIMITERS: Final = (",", ";", "\t")
@@ -100,7 +117,7 @@ def read_lines(
     lines: Iterable[str],
     source: str,
     bad_lines: BadLines,
-    reader_of: Callable[[list[str]], LineReader[_Line]],
+    reader_of: Callable[[list[str], str], LineReader[_Line]],
 ) -> Iterator[_Line]:
     """Yield what the lines of a file say; note those that cannot be read.
 
@@ -108,13 +125,13 @@ def read_lines(
         lines: With their line ends; bytes that are no UTF-8 are surrogates.
         source: What they are called in messages.
         bad_lines: Gets the lines that cannot be read, as they are read.
-        reader_of: Returns what reads a line, given the heading.
+        reader_of: Returns what reads a line, given the heading, and what its place is called in messages.
 
     Raises:
         UsageError: The heading is not accepted.
     """
-    heading, records = _read_records(lines, source, bad_lines)
-    read = reader_of(heading)
+    heading, where, records = _read_records(lines, source, bad_lines)
+    read = reader_of(heading, where)
     for number, cells in records:
         problems: Problems = []
         line = read(number, cells, problems)
@@ -133,12 +150,18 @@ def read_contact(contact: str, email: str, column: str, problems: Problems) -> t
         column: The one in which something is missing where neither is given.
         problems: Gets what is wrong.
     """
-    is_id = _ID.fullmatch(contact) is not None
-    if contact and not is_id:
+    contact_id = read_id(contact)
+    if contact and contact_id is None:
         problems.append((CONTACT_ID, ACCEPTED_ID))
     if not contact and not email:
         problems.append((column, NO_CONTACT))
-    return int(contact) if is_id else None, email or None
+    return contact_id, email or None
+
+
+def read_id(text: str) -> int | None:
+    """Return the whole number that a cell holds, with ``.0`` behind it or not; None: it holds none."""
+    found = _ID.fullmatch(text)
+    return None if found is None else int(found[1])
 
 
 def escape_cell(text: str) -> str:
@@ -164,27 +187,31 @@ def write_csv(file: TextIO, headings: Iterable[str], rows: Iterable[Iterable[obj
 
 
 class Dates:
-    """Tells whether a text is a date; most files name few dates many times."""
+    """Reads dates; most files name few dates many times."""
 
     def __init__(self) -> None:
-        self._known: dict[str, bool] = {}
+        self._known: dict[str, str | None] = {}
 
-    def is_date(self, text: str) -> bool:
-        """Tell whether a text is a date that is accepted (``ACCEPTED_DATE``)."""
+    def date_of(self, text: str) -> str | None:
+        """Return the date of a text, ISO 8601, without a time behind it; None: none that is accepted.
+
+        What is accepted says ``ACCEPTED_DATE``. A time is told by ``T`` or a blank before it.
+        """
         if text not in self._known:
             if len(self._known) > 100_000:
                 self._known.clear()
-            self._known[text] = _is_date(text)
+            self._known[text] = _date_of(text)
         return self._known[text]
 
 
-def _is_date(text: str) -> bool:
-    if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
-        return False
+def _date_of(text: str) -> str | None:
+    found = _DATE.fullmatch(text)
+    if found is None:
+        return None
     try:
-        return FIRST_YEAR <= date.fromisoformat(text).year <= LAST_YEAR
+        return found[1] if FIRST_YEAR <= date.fromisoformat(found[1]).year <= LAST_YEAR else None
     except ValueError:
-        return False
+        return None
 
 
 @contextmanager
@@ -192,19 +219,38 @@ def open_csv(path: Path) -> Iterator[Iterable[str]]:
     """Open a file for the block and return its lines; bytes that are no UTF-8 are surrogates.
 
     Raises:
-        UsageError: The file cannot be read.
+        UsageError: The file cannot be read, or is a workbook or in UTF-16.
     """
     try:
-        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            yield file
+        with path.open("rb") as content:
+            kind = _kind_of(content.peek(_BYTES_LOOKED_AT)[:_BYTES_LOOKED_AT])
+            if kind is not None:
+                raise UsageError(f"{path}: {kind}; {_SAVE_AS}")
+            with io.TextIOWrapper(
+                content, encoding="utf-8-sig", errors="surrogateescape", newline=""
+            ) as file:
+                yield file
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
 
 
+def _kind_of(beginning: bytes) -> str | None:
+    """Return what a file is that is no CSV file in UTF-8, by its first bytes; None: it may be one."""
+    for mark, kind in _WORKBOOKS.items():
+        if beginning.startswith(mark):
+            return kind
+    # in UTF-16, every other byte of English text is a NUL
+    halves = [beginning[at::2] for at in (0, 1)]
+    is_wide = any(half and half.count(0) > 0.9 * len(half) for half in halves)
+    return "text in UTF-16" if beginning.startswith(_UTF_16_MARKS) or is_wide else None
+
+
 def _read_records(
     lines: Iterable[str], source: str, bad_lines: BadLines
-) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
-    """Return the heading of a file, and number and cells of each line that has a cell for each column.
+) -> tuple[list[str], str, Iterator[tuple[int, list[str]]]]:
+    """Return the heading of a file, what its place is called, and its lines.
+
+    Of each line that has a cell for each column, number and cells.
 
     Args:
         lines: With their line ends.
@@ -214,18 +260,18 @@ def _read_records(
     Raises:
         UsageError: The heading cannot be read, or a column has no name or that of another one.
     """
-    records = _Records(lines)
-    heading = records.heading(source)
+    records = _Records(lines, source)
+    heading, where = records.heading, records.where
     for at, name in enumerate(heading):
         if not name:
-            raise UsageError(f"{source}: line 1: column {at + 1} has no name; accepted is a name for each")
+            raise UsageError(f"{where}: column {at + 1} has no name; accepted is a name for each")
         if name in heading[:at]:
             # the name may be somebody's data, where the heading is missing
             raise UsageError(
-                f"{source}: line 1: columns {heading.index(name) + 1} and {at + 1} have the same name;"
+                f"{where}: columns {heading.index(name) + 1} and {at + 1} have the same name;"
                 " accepted is a name of its own for each"
             )
-    return heading, _whole_records(records, len(heading), bad_lines)
+    return heading, where, _whole_records(records, len(heading), bad_lines)
 
 
 def _whole_records(
@@ -234,42 +280,58 @@ def _whole_records(
     for number, cells, problem in records:
         if problem is not None:
             bad_lines.add(number, "", problem)
-        elif len(cells) != column_count:
+        elif len(cells) < column_count or any(map(str.strip, cells[column_count:])):
             bad_lines.add(number, "", CELL_COUNT)
         else:
             yield number, cells
 
 
 class _Records:
-    """The records of a CSV file, each with the line on which it begins; blank lines are passed over."""
+    """The records of a CSV file, each with the line on which it begins; blank lines are passed over.
 
-    def __init__(self, lines: Iterable[str]) -> None:
+    Attributes:
+        heading: The names of the columns, in lower case, without blank ones at the end.
+        where: What its place is called in messages.
+    """
+
+    def __init__(self, lines: Iterable[str], source: str) -> None:
+        """Read the heading.
+
+        Raises:
+            UsageError: There is none, or it cannot be read.
+        """
         self._lines = iter(lines)
-        self._is_text = True
-        self._first: list[str] = []
-        self._reader = csv.reader(self._checked())
-
-    def heading(self, source: str) -> list[str]:
-        """Return the names of the columns, in lower case."""
-        first = next(self._lines, None)
-        if first is None or not first.strip():
-            raise UsageError(f"{source}: no heading in line 1; accepted is one that names the columns")
-        delimiter = max(_DELIMITERS, key=first.count)
-        self._first = [first]
-        self._reader = csv.reader(self._checked(), delimiter=delimiter, strict=True)
+        self._problem: str | None = None
+        self._heading_line, first, delimiter = self._find_heading(source)
+        self._reader = csv.reader(
+            map(self._checked, chain([first], self._lines)), delimiter=delimiter, strict=True
+        )
+        self.where = f"{source}: line {self._heading_line}"
         try:
-            names = [name.strip().lower() for name in next(self._reader)]
+            self.heading = [name.strip().lower() for name in next(self._reader)]
         except csv.Error as error:
-            raise UsageError(f"{source}: line 1: {NOT_QUOTED}") from error
-        if not self._is_text:
-            raise UsageError(f"{source}: line 1: {NOT_TEXT}")
-        return names
+            raise UsageError(f"{self.where}: {NOT_QUOTED}") from error
+        if self._problem is not None:
+            raise UsageError(f"{self.where}: {self._problem}")
+        while not self.heading[-1]:
+            self.heading.pop()
+
+    def _find_heading(self, source: str) -> tuple[int, str, str]:
+        """Return number and text of the first line that is not blank, and what separates its cells."""
+        delimiter = None
+        for number, line in enumerate(self._lines, start=1):
+            separator = _SEPARATOR.fullmatch(line.strip("\r\n "))
+            if separator is not None and delimiter is None:
+                delimiter = separator[1]
+            elif not _holds_blank_cells(line, delimiter or ""):
+                return number, line, delimiter or max(_DELIMITERS, key=line.count)
+        raise UsageError(f"{source}: no heading; accepted is a first line that names the columns")
 
     def __iter__(self) -> Iterator[tuple[int, list[str], str | None]]:
         """Yield line number, cells, and what is wrong with them."""
         while True:
-            number = self._reader.line_num + 1
-            self._is_text = True
+            number = self._heading_line + self._reader.line_num
+            self._problem = None
             try:
                 cells = next(self._reader)
             except StopIteration:
@@ -277,20 +339,25 @@ class _Records:
             except csv.Error:
                 yield number, [], NOT_QUOTED
                 continue
-            if cells:
-                yield number, cells, None if self._is_text else NOT_TEXT
+            if not _is_blank(cells):
+                yield number, cells, self._problem
 
-    def _checked(self) -> Iterator[str]:
-        for line in self._first:
-            self._check(line)
-            yield line
-        for line in self._lines:
-            self._check(line)
-            yield line
+    def _checked(self, line: str) -> str:
+        """Return a line, and note what is wrong with it."""
+        if "\0" in line:
+            self._problem = HAS_NUL
+        elif not line.isascii():
+            try:
+                line.encode()
+            except UnicodeEncodeError:
+                self._problem = NOT_TEXT
+        return line
 
-    def _check(self, line: str) -> None:
-        try:
-            is_text = "\0" not in line and (line.isascii() or bool(line.encode()))
-        except UnicodeEncodeError:
-            is_text = False
-        self._is_text = self._is_text and is_text
+
+def _holds_blank_cells(line: str, delimiter: str) -> bool:
+    blank = {'"', *_DELIMITERS, delimiter}
+    return line.count('"') % 2 == 0 and all(each in blank or each.isspace() for each in line)
+
+
+def _is_blank(cells: Iterable[str]) -> bool:
+    return not any(map(str.strip, cells))

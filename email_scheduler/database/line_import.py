@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
 
+import pyarrow as pa
 from sqlalchemy import (
     Column,
     ColumnCollection,
@@ -18,13 +19,14 @@ from sqlalchemy import (
     exists,
     func,
     select,
-    text,
     update,
 )
 
-from email_scheduler.database.connections import ID, Connection, address_sql
+from email_scheduler.database.addresses import has_that_address, look_up_addresses
+from email_scheduler.database.connections import ID, Connection
 from email_scheduler.database.csv_files import CONTACT_ID, EMAIL, BadLines, BadLinesError
 from email_scheduler.database.tables import contacts
+from email_scheduler.planning import address_keys
 
 UNKNOWN_CONTACT: Final = "no contact has this id"
 UNKNOWN_ADDRESS: Final = "no contact has this address"
@@ -59,6 +61,7 @@ def stage_table(name: str, *columns: Column[Any]) -> Table:
         MetaData(),
         Column("line", ID, primary_key=True, autoincrement=False),
         Column("contact_id", ID),
+        # its key
         Column("address", Text),
         # of the address: one contact that has it, and how many have it
         Column("found_id", ID),
@@ -139,12 +142,16 @@ def stage_lines(connection: Connection, kind: LineKind, rows: Iterable[Mapping[s
     Args:
         connection: In a transaction, or staging.
         kind: What the lines are.
-        rows: With different numbers; all with the same columns.
+        rows: With different numbers; all with the same columns, and addresses as they are written.
     """
     connection.create_temporary(kind.stage)
     rest = iter(rows)
     while batch := list(islice(rest, _ROWS_AT_A_TIME)):
-        connection.append_rows(kind.stage, batch)
+        keys = address_keys(pa.array([row["address"] for row in batch], pa.large_string()))
+        connection.append_rows(
+            kind.stage,
+            [{**row, "address": key} for row, key in zip(batch, keys.to_pylist(), strict=True)],
+        )
 
 
 def count_outcomes(connection: Connection, stage: Table) -> dict[str, int]:
@@ -155,24 +162,15 @@ def count_outcomes(connection: Connection, stage: Table) -> dict[str, int]:
 
 def _find_contacts(connection: Connection, stage: Table) -> None:
     """Write ``contact_id`` of lines that give an address, and why a line means nobody into ``outcome``."""
-    # a contact's address is in an index as it is spelled there
-    address = address_sql("email", connection.dialect.name)
-    has_address = text(f"{address} = lower({stage.name}.address)")
-    having_it = select(func.min(contacts.c.id)).where(has_address)
-    counted = select(func.count()).select_from(contacts).where(has_address)
-    connection.execute(
-        update(stage)
-        .where(stage.c.address.is_not(None))
-        .values(found_id=having_it.scalar_subquery(), found_count=counted.scalar_subquery())
-    )
+    look_up_addresses(connection, stage)
     is_known = exists().where(contacts.c.id == stage.c.contact_id)
-    has_that_address = exists().where(contacts.c.id == stage.c.contact_id, has_address)
+    is_its_own = has_that_address(connection, stage)
     by_address = stage.c.contact_id.is_(None)
     for condition, outcome in (
         (and_(by_address, stage.c.found_count == 0), UNKNOWN_ADDRESS),
         (and_(by_address, stage.c.found_count > 1), SHARED_ADDRESS),
         (and_(~by_address, ~is_known), UNKNOWN_CONTACT),
-        (and_(~by_address, is_known, stage.c.address.is_not(None), ~has_that_address), NOT_THE_SAME),
+        (and_(~by_address, is_known, stage.c.address.is_not(None), ~is_its_own), NOT_THE_SAME),
     ):
         connection.execute(update(stage).where(condition).values(outcome=outcome))
     connection.execute(

@@ -48,6 +48,9 @@ PLANNER_TYPE_SQL = "({} OR {})".format(
 )
 FOREIGN_ROW_SQL = f"{PRE_SCHEDULED_SQL} AND NOT coalesce({PLANNER_TYPE_SQL}, FALSE)"
 
+# The name of the index of addresses, which queries name.
+ADDRESS_INDEX = "ix_contacts_address"
+
 metadata = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -87,7 +90,7 @@ contacts = Table(
     Column("birth_date", Text),
     Column("effective_date", Text),
     Column("phone_number", Text),
-    Index("ix_contacts_address", Address()),
+    Index(ADDRESS_INDEX, Address()),
 )
 
 contact_suppressions = Table(

@@ -60,7 +60,7 @@ def explain_contact(url: str, config: SchedulerConfig, contact_id: int, as_of: d
 
 
 def explain_address(url: str, config: SchedulerConfig, address: str, as_of: date) -> ContactAnswer:
-    """Explain all contacts that have an address, upper and lower case and blanks around it put aside.
+    """Explain all contacts that have an address, however it is spelled (section 1 of the planning rules).
 
     Raises:
         UsageError: No contact has it, more than ``MOST_CONTACTS`` have, or as ``explain_contact``.
@@ -69,7 +69,7 @@ def explain_address(url: str, config: SchedulerConfig, address: str, as_of: date
     """
 
     def find(connection: Connection) -> list[int]:
-        found = contacts_of_address(connection, url, address)
+        found = contacts_of_address(connection, address)
         if not found:
             raise UsageError(
                 f"database {display_url(url)}: no contact has the address that is given; accepted is that of"
@@ -122,7 +122,7 @@ def _explained(
     if publication is None:
         raise UsageError(_no_plan(url, runs, as_of))
     stored = read_stored_rows(connection, contact_ids)
-    others = addressees(connection, url, contact_ids)
+    others = addressees(connection, contact_ids)
     by_run: dict[tuple[str, bool], list[int]] = {}
     publications = {}
     for contact_id in contact_ids:
@@ -160,14 +160,13 @@ def _of_one_plan(
     suppressions = read_suppressions(connection, {*contact_ids, *addressed}, publication.run.as_of)
     found = []
     for contact_id in contact_ids:
-        same = _really_same(facts, contact_id, others[contact_id])
         explanation = explain(
             facts,
             contact_id,
             publication,
             [row for row in stored if row.contact_id == contact_id],
-            [each for each in suppressions if each.contact_id in {contact_id, *same}],
-            same,
+            [each for each in suppressions if each.contact_id in {contact_id, *others[contact_id]}],
+            others[contact_id],
         )
         found.append(ExplainedContact(plan, explanation))
     return found
@@ -215,17 +214,6 @@ def _as_known(inputs: PlanInputs, publication: Publication, stored: Sequence[Sto
     known = publication.history(stored)
     unknown = {row.id for row in stored if not row.is_planners and row.id not in known}
     return replace(inputs, history=inputs.history[~inputs.history["id"].isin(unknown)])
-
-
-def _really_same(facts: Facts, contact_id: int, others: Sequence[int]) -> list[int]:
-    """Return the contacts whose address planning takes for the same."""
-    table = facts.inputs.contacts
-    addresses = {
-        int(key): email.strip().lower()
-        for key, email in zip(table["id"], table["email"].astype("object"), strict=True)
-        if isinstance(email, str)
-    }
-    return [other for other in others if addresses.get(other) == addresses.get(contact_id)]
 
 
 def _unknown_contact(connection: Connection, url: str, contact_id: int) -> str:

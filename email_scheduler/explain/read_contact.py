@@ -15,16 +15,15 @@ import pandas as pd
 from email_scheduler.clock import TIME_ZONE
 from email_scheduler.database import (
     Connection,
-    address_sql,
     among,
-    backend_of,
+    contacts_of_addresses,
     read_frame,
     read_moment,
     read_runs,
 )
 from email_scheduler.explain.explanation import Suppression
 from email_scheduler.explain.stored_rows import KeptRun, StoredRow
-from email_scheduler.planning import ID, NO_NUMBER, NUMBER, TEXT, WHITESPACE, Frame
+from email_scheduler.planning import ID, NO_NUMBER, NUMBER, TEXT, Frame, address_key
 
 _ROWS: Final = Frame(
     "rows of contacts",
@@ -64,15 +63,10 @@ _ADDRESSES: Final = Frame("addresses", {"id": ID, "email": TEXT})
 _MOST_ADDRESSEES: Final = 1000
 
 
-def contacts_of_address(connection: Connection, url: str, address: str) -> list[int]:
-    """Return the contacts whose address, trimmed and in small letters, is this one, ascending."""
-    sql = address_sql("email", backend_of(url))
-    wanted = address_sql("CAST(? AS TEXT)", backend_of(url))
-    found = connection.execute(
-        f"SELECT id FROM contacts WHERE {sql} = {wanted} AND id IS NOT NULL ORDER BY id LIMIT ?",
-        (address, _MOST_ADDRESSEES),
-    )
-    return [int(contact_id) for (contact_id,) in found]
+def contacts_of_address(connection: Connection, address: str) -> list[int]:
+    """Return the contacts that have this address, ascending."""
+    (found,) = contacts_of_addresses(connection, [address], _MOST_ADDRESSEES).values()
+    return found
 
 
 def is_contact(connection: Connection, contact_id: int) -> bool:
@@ -80,21 +74,16 @@ def is_contact(connection: Connection, contact_id: int) -> bool:
     return bool(connection.execute(f"SELECT 1 FROM contacts WHERE id = {int(contact_id)} LIMIT 1"))
 
 
-def addressees(connection: Connection, url: str, contact_ids: Collection[int]) -> dict[int, list[int]]:
-    """Return for each of these contacts the others with the same address, ascending.
-
-    Of an address with other letters than those of English, of which a database may not know the small ones,
-    also suppressed contacts that might have it: planning decides.
-    """
+def addressees(connection: Connection, contact_ids: Collection[int]) -> dict[int, list[int]]:
+    """Return for each of these contacts the others with the same address, ascending."""
     own = read_frame(connection, _ADDRESSES, f"contacts WHERE {among('id', contact_ids)}")
-    found: dict[int, list[int]] = {}
-    for contact_id, email in zip(own["id"].tolist(), own["email"].astype("object"), strict=True):
-        address = email.strip(WHITESPACE) if isinstance(email, str) else ""
-        others = set(contacts_of_address(connection, url, address)) if address else set()
-        if not address.isascii():
-            others |= _suppressed_with(connection, address)
-        found[contact_id] = sorted(others - {contact_id})
-    return found
+    emails = own["email"].astype("object")
+    keys = [address_key(email) if isinstance(email, str) else "" for email in emails]
+    found = contacts_of_addresses(connection, set(filter(None, keys)), _MOST_ADDRESSEES)
+    return {
+        contact_id: [other for other in found.get(key, ()) if other != contact_id]
+        for contact_id, key in zip(own["id"].tolist(), keys, strict=True)
+    }
 
 
 def read_stored_rows(connection: Connection, contact_ids: Collection[int]) -> list[StoredRow]:
@@ -134,16 +123,6 @@ def day_of(text: str | None) -> date | None:
         return datetime.strptime((text or "")[:10], "%Y-%m-%d").date()  # noqa: DTZ007 - a day, not a moment
     except ValueError:
         return None
-
-
-def _suppressed_with(connection: Connection, address: str) -> set[int]:
-    source = (
-        "contacts WHERE id IN (SELECT contact_id FROM contact_suppressions) AND email IS NOT NULL"
-        f" AND length(email) >= {len(address)}"
-    )
-    found = read_frame(connection, _ADDRESSES, source)
-    is_same = [str(email).strip(WHITESPACE).lower() == address.lower() for email in found["email"]]
-    return set(found["id"][is_same].tolist())
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:

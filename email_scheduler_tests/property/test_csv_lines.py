@@ -20,7 +20,7 @@ good_ids = st.integers(0, 10**18 - 1)
 good_dates = st.dates(date(1900, 1, 1), date(2200, 12, 31))
 bad_ids = st.sampled_from(["x", "1.5", "-3", "1e3", "12 34", "9" * 19, "=1"])
 bad_dates = st.sampled_from(
-    ["tomorrow", "2027-2-3", "2027-02-30", "12/31/2027", "1899-12-31", "2027-01-01T00"]
+    ["tomorrow", "2027-2-3", "2027-02-30", "12/31/2027", "1899-12-31", "2027-01-01x", "2027-02-29 00:00"]
 )
 
 
@@ -42,7 +42,8 @@ def test_no_text_breaks_the_reader_and_every_line_is_taken_told_or_blank(text: s
     assert not told & set(taken)
     physical = io.StringIO(content, newline="").readlines()
     for number, line in enumerate(physical, start=1):
-        if number > 1 and line.strip("\r\n") and '"' not in content:
+        is_blank = all(each.isspace() or each in ",;" for each in line)
+        if number > 1 and not is_blank and '"' not in content:
             assert number in told or number in taken, (number, line)
 
 

@@ -11,6 +11,7 @@ from email_scheduler.database.csv_files import (
     ACCEPTED_DATE,
     ACCEPTED_ID,
     CELL_COUNT,
+    HAS_NUL,
     NO_CONTACT,
     NOT_QUOTED,
     NOT_TEXT,
@@ -82,7 +83,8 @@ def test_a_cell_that_looks_like_a_formula_is_written_with_an_apostrophe(
     ("line", "column", "reason"),
     [
         ("x,,2027-03-01", "contact_id", ACCEPTED_ID),
-        ("1.0,,", "contact_id", ACCEPTED_ID),
+        ("1.5,,", "contact_id", ACCEPTED_ID),
+        ("1.,,", "contact_id", ACCEPTED_ID),
         ("-1,,", "contact_id", ACCEPTED_ID),
         ("1234567890123456789,,", "contact_id", ACCEPTED_ID),
         ("\u0661,,", "contact_id", ACCEPTED_ID),
@@ -93,10 +95,12 @@ def test_a_cell_that_looks_like_a_formula_is_written_with_an_apostrophe(
         ("1,,1899-12-31", "trigger_date", ACCEPTED_DATE),
         ("1,,2201-01-01", "trigger_date", ACCEPTED_DATE),
         ("1,", "", CELL_COUNT),
-        ("1,,,", "", CELL_COUNT),
+        ("1,,,x", "", CELL_COUNT),
+        ("1,,2027-02-30 00:00:00", "trigger_date", ACCEPTED_DATE),
+        ("1,,2027-02-28x", "trigger_date", ACCEPTED_DATE),
         ('1,"a"b,', "", NOT_QUOTED),
         ("1,\udcff@x.org,", "", NOT_TEXT),
-        ("1,a\0b@x.org,", "", NOT_TEXT),
+        ("1,a\0b@x.org,", "", HAS_NUL),
     ],
 )
 def test_a_bad_line_is_told_with_its_column_and_the_others_are_taken(
@@ -139,13 +143,17 @@ def test_a_quotation_mark_that_is_never_closed_is_told_where_it_begins_and_takes
 @pytest.mark.parametrize(
     ("heading", "told"),
     [
-        ("", "no heading in line 1"),
-        ("\n1", "no heading in line 1"),
+        ("", "no heading"),
+        ("\n;;\n \n", "no heading"),
+        ("sep=;\n", "no heading"),
+        ("\n1", "line 2: none of the 1 columns is contact_id or email"),
+        ("sep=;\n\ncontact_id;;x;", "line 3: column 2 has no name"),
         ("id,trigger_date", "none of the 2 columns is contact_id or email"),
         ("contact_id,,x", "column 2 has no name"),
         ("contact_id,note,Note", "columns 2 and 3 have the same name"),
         ('contact_id,"x', "line 1: quotation marks do not match"),
         ("contact_id,\udce9", "line 1: not text in UTF-8"),
+        ("contact_id,\0", "line 1: holds a NUL"),
     ],
 )
 def test_a_heading_that_cannot_be_used_is_refused(heading: str, told: str) -> None:
@@ -160,6 +168,62 @@ def test_a_byte_order_mark_and_bytes_that_are_no_utf_8_are_noticed(tmp_path: Pat
     bad = BadLines()
     assert [line.contact_id for line in read_csv(path, bad, needs_date=False)] == [2]
     assert list(bad) == [(2, "", NOT_TEXT)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "contact_id;trigger_date\n7;2027-03-01\n",
+        "sep=;\r\ncontact_id;trigger_date\r\n7;2027-03-01\r\n",
+        '"sep=;"\ncontact_id;trigger_date\n7;2027-03-01\n',
+        "SEP=,;;\ncontact_id,trigger_date\n7,2027-03-01\n",
+        "sep=|\n||\ncontact_id|trigger_date|\n7|2027-03-01|\n||\n",
+        "\n\n;;;\n \ncontact_id;trigger_date\n7;2027-03-01\n",
+        "contact_id;trigger_date;;\n7;2027-03-01;;\n;;;\n\n;;;\n",
+        "contact_id;trigger_date; ;\n7;2027-03-01\n",
+        "contact_id,trigger_date\n7,2027-03-01,,\n , \n",
+        '"","",""\ncontact_id,trigger_date\n"7","2027-03-01",""\n"","",""\n',
+        "contact_id,trigger_date\n7.0,2027-03-01 00:00:00\n",
+        "contact_id,trigger_date\n7.00,2027-03-01T08:30:00-06:00\n",
+    ],
+)
+def test_what_spreadsheets_leave_in_a_file_is_passed_over(text: str) -> None:
+    lines, bad = read(text)
+    assert bad == []
+    assert [(line.contact_id, line.trigger_date) for line in lines] == [(7, "2027-03-01")]
+
+
+def test_a_separator_that_the_file_names_counts_though_another_one_is_more_frequent() -> None:
+    lines, bad = read("sep=;\ncontact_id;a,b,c,d\n7;x,y\n")
+    assert bad == []
+    assert [json.loads(line.metadata or "") for line in lines] == [{"a,b,c,d": "x,y"}]
+
+
+def test_lines_are_counted_from_the_beginning_of_the_file() -> None:
+    lines, bad = read('\n\nsep=;\n\ncontact_id;"no\nte"\n1;\n;;\nx;\n')
+    assert [line.number for line in lines] == [7]
+    assert bad == [(9, "contact_id", ACCEPTED_ID)]
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"PK\x03\x04\x14\x00\x06\x00", "a workbook, such as an .xlsx file"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "a workbook of an older Excel"),
+        ("contact_id\n1\n".encode("utf-16"), "text in UTF-16"),
+        ("contact_id\n1\n".encode("utf-16-le"), "text in UTF-16"),
+        ("contact_id\n1\n".encode("utf-16-be"), "text in UTF-16"),
+    ],
+)
+def test_a_workbook_and_a_file_in_utf_16_are_recognised_and_named(
+    tmp_path: Path, content: bytes, kind: str
+) -> None:
+    path = tmp_path / "targets.csv"
+    path.write_bytes(content)
+    with pytest.raises(UsageError) as refused:
+        list(read_csv(path, BadLines(), needs_date=False))
+    assert str(refused.value).startswith(f"{path}: {kind}")
+    assert str(refused.value).endswith("save as, CSV UTF-8 (comma delimited)")
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

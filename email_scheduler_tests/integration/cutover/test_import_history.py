@@ -207,3 +207,25 @@ def test_an_error_shows_no_cell_of_the_file(database: Database, tmp_path: Path) 
 def test_a_file_without_the_columns_that_it_takes_is_refused(database: Database, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="line 1: none of the 2 columns is email_type"):
         imported(database, tmp_path, "contact_id,send_date\n1,2026-01-01\n")
+
+
+def test_what_spreadsheets_make_of_ids_dates_types_and_statuses_is_read(
+    database: Database, tmp_path: Path
+) -> None:
+    campaigns = Campaigns(database.url)
+    campaigns.create_type("promo")
+    campaigns.create_instance("promo", "spring", email_template="promo_v1")
+    text = (
+        "sep=;\r\n;;\r\nContact_ID;Email_Type;Campaign_Instance_ID;Send_Date;Status;Event_Date;\r\n"
+        "1.0;Birthday;;2026-02-24 00:00:00;Sent;2026-03-10 00:00:00;\r\n"
+        "2.0;AEP;;2026-09-01T00:00;DELIVERED;;\r\n"
+        "4.0;Campaign_Promo;1.0;2026-02-22;;2026-03-01T12:00:00Z;\r\n"
+        ";;;;;;\r\n"
+    )
+    done = imported(database, tmp_path, text)
+    assert history(database, done) == [
+        (1, "birthday", "2026-02-24", "sent", 2026, 3, 10),
+        (2, "aep", "2026-09-01", "delivered", None, None, None),
+        (4, "campaign_promo", "2026-02-22", "sent", 2026, 3, 1),
+    ]
+    assert imported(database, tmp_path, text).counts == {"there_already": 3, "not_sent": 0}
