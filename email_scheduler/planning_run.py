@@ -166,7 +166,11 @@ def warnings(plan: Plan, config: SchedulerConfig, hold: Hold | None = None) -> l
     """Return what an operator should look at, a sentence each."""
     found = [] if hold is None else [str(hold)]
     if plan.as_of != today():
-        found.append(f"the plan is for {plan.as_of}, not for today, {today()}")
+        ahead = (
+            ": where it is published, nothing is due before its day, and plans of today are refused as older"
+        )
+        is_ahead = plan.as_of > today()
+        found.append(f"the plan is for {plan.as_of}, not for today, {today()}{ahead if is_ahead else ''}")
     for email_type, count in plan.foreign_rows.items():
         remedy = f"; {_MIGRATION} turns them into a campaign" if email_type == OLDER_TYPE else ""
         found.append(

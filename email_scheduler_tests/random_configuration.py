@@ -107,7 +107,11 @@ def random_aep(rng: random.Random, today: date) -> dict[str, object]:
 def random_state_rules(rng: random.Random, today: date) -> dict[str, object]:
     """Return ``state_rules`` with states of every kind, some of several kinds."""
     return {
-        "year_round_exclusion": [state for state in RULED_STATES if rng.random() < 0.1],
+        "year_round_exclusion": [
+            {"state": state, "source": f"statute {state}"} if rng.random() < 0.3 else state
+            for state in RULED_STATES
+            if rng.random() < 0.1
+        ],
         "age_76_plus_exclusion": [state for state in RULED_STATES if rng.random() < 0.25],
         "exclude_when_anchor_missing": rng.random() < 0.3,
         "birthday_windows": by_age(rng, random_windows(rng, today, 0.45)),

@@ -25,6 +25,7 @@ from email_scheduler.database import (
     current_hold,
     hold_organization,
     initialise_database,
+    refuse_future,
     release_organization,
 )
 from email_scheduler.planning_run import PlanRun, plan_and_publish, preview_plan, warnings
@@ -116,6 +117,10 @@ def plan(
         bool,
         typer.Option("--allow-older", help="Publish although a plan for a later date has been published."),
     ] = False,
+    allow_future: Annotated[
+        bool,
+        typer.Option("--allow-future", help="Publish although the date is more than 7 days after today."),
+    ] = False,
     replica: Annotated[
         str | None,
         typer.Option(
@@ -128,15 +133,17 @@ def plan(
     as_json: AsJson = False,
 ) -> Answer:
     """Plan every email of an organisation, prove the plan, and publish it."""
-    url, settings = at.url, at.settings
+    url, settings, day = at.url, at.settings, as_of or today()
+    if not (dry_run or allow_future):
+        refuse_future(day, today())
     with _progress() as show:
         if dry_run:
-            run = preview_plan(url, settings, as_of or today(), replica=replica, on_phase=show)
+            run = preview_plan(url, settings, day, replica=replica, on_phase=show)
         else:
             run = plan_and_publish(
                 url,
                 settings,
-                as_of or today(),
+                day,
                 replica=replica,
                 allow_older=allow_older,
                 planned_by=at.by,

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 
-from email_scheduler.config.organizations import Organization, OrganizationsFile
+from email_scheduler.config.organizations import Organization, OrganizationsFile, shared_databases
 from email_scheduler.config.problems import FileOfKey, Key, Problem, problems_of, refuse
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.config.setting_types import WithoutEffect
@@ -88,7 +88,9 @@ def load_organizations(path: Path) -> dict[str, Organization]:
         problems += problems_of(error, OrganizationsFile, raw, lambda key: (str(file), key))
         entries = {}
     refuse(problems)
-    return {name: Organization(name, str(file), **dict(entry)) for name, entry in entries.items()}
+    found = {name: Organization(name, str(file), **dict(entry)) for name, entry in entries.items()}
+    refuse(list(shared_databases(found.values())))
+    return found
 
 
 def files_of_keys(path: Path) -> dict[tuple[str, ...], Path]:

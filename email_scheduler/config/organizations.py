@@ -2,17 +2,29 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
+from pathlib import Path
 from typing import Annotated, Any, Final, Self
+from urllib.parse import parse_qs, unquote
 
 from pydantic import BeforeValidator, Field, PlainValidator, model_validator
 
+from email_scheduler.config.problems import Problem
 from email_scheduler.config.setting_types import Section, name_like, refusal
 from email_scheduler.errors import ConfigurationError
 
 _ACCEPTED_URL = "a database URL, such as sqlite:///data/sample.db or postgresql+psycopg://user@host/name"
 _DATABASE_URL = re.compile(r"(sqlite(\+pysqlite)?|postgresql\+psycopg)://\S*")
+_SQLITE_URL: Final = re.compile(r"sqlite(\+pysqlite)?:///(?P<file>[^?]+)(\?.*)?")
+# as SQLAlchemy cuts it: a password may hold anything but an at sign
+_POSTGRESQL_URL: Final = re.compile(
+    r"postgresql\+psycopg://([^:/]*(:[^@]*)?@)?(\[(?P<ipv6>[^/?]+)\]|(?P<host>[^/:?]+))?(:(?P<port>[^/?]*))?"
+    r"(/(?P<name>[^?]*))?(\?(?P<query>.*))?"
+)
+_POSTGRESQL_PORT: Final = "5432"
+_THIS_MACHINE: Final = "localhost"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 
@@ -70,6 +82,88 @@ class Organization:
         if not _DATABASE_URL.fullmatch(url):
             raise ConfigurationError(f"{key}: value (not shown): accepted is {_ACCEPTED_URL}")
         return url
+
+
+def shared_databases(organizations: Iterable[Organization]) -> Iterator[Problem]:
+    """Yield a problem for each database that is one of two organisations, the copies of them included.
+
+    What counts is what the URLs mean: the file, or the server and the database, whoever the user is and by
+    whichever driver. A variable that is not set, or holds no URL, says nothing; host names are not looked up.
+    """
+    owners: dict[Hashable, tuple[str, str]] = {}
+    for each in organizations:
+        for option, url in _urls(each):
+            for place, called in _places(url).items():
+                name, other = owners.setdefault(place, (each.name, option))
+                if name != each.name:
+                    text = (
+                        f"means the {called}, as organizations.{name}.{other} does: accepted is a database of"
+                        " its own for each organisation"
+                    )
+                    yield Problem(each.file, ("organizations", each.name, option), text)
+
+
+def _urls(organization: Organization) -> Iterator[tuple[str, str]]:
+    for option in ("database", "replica"):
+        url, variable = getattr(organization, option), getattr(organization, f"{option}_env")
+        if url is not None:
+            yield option, url
+        elif variable is not None:
+            yield f"{option}_env", os.environ.get(variable, "")
+
+
+def _places(url: str) -> dict[Hashable, str]:
+    """Return what a URL means, and what that is called; nothing if it does not say."""
+    if found := _SQLITE_URL.fullmatch(url):
+        return _file(unquote(found["file"]))
+    if found := _POSTGRESQL_URL.fullmatch(url):
+        query = {name: ",".join(values) for name, values in parse_qs(found["query"] or "").items()}
+        host = found["ipv6"] or found["host"]
+        if host is None and "service" in query:
+            host = f"service {query['service']}"
+        hosts = query.get("hostaddr") or query.get("host") or host or os.environ.get("PGHOST") or ""
+        ports = query.get("port") or found["port"] or os.environ.get("PGPORT") or _POSTGRESQL_PORT
+        return _servers(
+            hosts.split(","), ports.split(","), query.get("dbname") or unquote(found["name"] or "")
+        )
+    return {}
+
+
+def _file(name: str) -> dict[Hashable, str]:
+    if name == ":memory:" or name.startswith("file:"):
+        return {}
+    try:
+        path = Path(name).expanduser().resolve()
+    except (OSError, RuntimeError, ValueError):
+        return {}
+    try:
+        # looking at a file does not open it, which would take SQLite's locks away
+        found = path.stat()
+    except OSError:
+        return {str(path): f"file {path}"}
+    return {(found.st_dev, found.st_ino): f"file {path}"}
+
+
+def _servers(hosts: list[str], ports: list[str], name: str) -> dict[Hashable, str]:
+    ports = ports * len(hosts) if len(ports) == 1 else ports
+    places: dict[Hashable, str] = {}
+    for host, port in zip(map(_host, hosts), ports, strict=False):
+        number = int(port) if port.isdecimal() else port or _POSTGRESQL_PORT
+        places[host, str(number), name] = f"database {name} of the server {host}:{number}"
+    return places
+
+
+def _host(text: str) -> str:
+    """Return a host by the name that it has here; the names and sockets of this machine are one."""
+    name = unquote(text).strip().strip("[]").rstrip(".").lower()
+    if name in {"", _THIS_MACHINE} or name.startswith(("/", "@")):
+        return _THIS_MACHINE
+    try:
+        address = ip_address(name)
+    except ValueError:
+        return name
+    address = getattr(address, "ipv4_mapped", None) or address
+    return _THIS_MACHINE if address.is_loopback or address.is_unspecified else str(address)
 
 
 def _database_url(value: object) -> str:

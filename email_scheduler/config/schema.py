@@ -42,6 +42,7 @@ from email_scheduler.config.setting_types import (
     Section,
     SendTime,
     Share,
+    StateWithSource,
     Weekday,
     WithoutEffect,
     Year,
@@ -356,7 +357,9 @@ def _plain(value: object) -> Any:  # noqa: PLR0911 - one line for each type
         case Mapping():
             return {str(key): _plain(value[key]) for key in sorted(value)}
         case frozenset():
-            return sorted(_plain(item) for item in value)
+            return [_plain(item) for item in sorted(value)]
+        case StateWithSource():
+            return value.written()
         case tuple() | list():
             return [_plain(item) for item in value]
         case Decimal():

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Final, LiteralString, TypeVar
+from typing import Annotated, Any, Final, LiteralString, Self, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, create_model
 from pydantic_core import PydanticCustomError
@@ -231,6 +231,48 @@ def _state_code(value: object) -> str:
     return value
 
 
+class StateWithSource(str):
+    """The two letters of a state, equal to any other text of these letters.
+
+    Attributes:
+        source: Where the rule that names the state is written; None: nobody says.
+    """
+
+    source: str | None = None
+
+    @classmethod
+    def of(cls, letters: str, source: str | None) -> Self:
+        """Return the state with its source."""
+        state = cls(letters)
+        state.source = source
+        return state
+
+    def written(self) -> str | dict[str, str]:
+        """Return it as a file says it."""
+        return str(self) if self.source is None else {"state": str(self), "source": self.source}
+
+
+def _state_with_source(value: object) -> StateWithSource:
+    if isinstance(value, StateWithSource):
+        return value
+    if not isinstance(value, Mapping):
+        return StateWithSource(_state_code(value))
+    if "state" not in value or not set(value) <= {"state", "source"}:
+        raise refusal("the two letters of a state, or a mapping with the keys state and source")
+    source = value.get("source")
+    return StateWithSource.of(_state_code(value["state"]), None if source is None else _text(source))
+
+
+def _named_once(value: object) -> object:
+    if not isinstance(value, list | tuple | set | frozenset):
+        raise refusal("a list of states")
+    letters = [each.get("state") if isinstance(each, Mapping) else each for each in value]
+    for each in value:
+        if isinstance(each, Mapping) and letters.count(each.get("state")) > 1:
+            raise refusal(f"a list in which a state with a source stands once ({each.get('state')} does not)")
+    return value
+
+
 def _weekday(value: object) -> str:
     if not isinstance(value, str) or value not in WEEKDAYS:
         raise refusal(f"one of {', '.join(WEEKDAYS)}")
@@ -272,6 +314,9 @@ SendTime = Annotated[str, name_like(_SEND_TIME, 'a time of day in quotes, HH:MM:
 DayTime = Annotated[str, name_like(_DAY_TIME, 'a time of day in quotes, HH:MM, such as "05:00"')]
 StateCode = Annotated[str, PlainValidator(_state_code)]
 States = Annotated[frozenset[StateCode], list_of("states")]
+StatesWithSources = Annotated[
+    frozenset[Annotated[StateWithSource, PlainValidator(_state_with_source)]], BeforeValidator(_named_once)
+]
 Weekday = Annotated[str, PlainValidator(_weekday)]
 Year = Annotated[int, whole_number(FIRST_YEAR, LAST_YEAR)]
 Count = Annotated[int, whole_number(0)]

@@ -12,6 +12,7 @@ from email_scheduler.config.setting_types import (
     Section,
     StateCode,
     States,
+    StatesWithSources,
     Text,
     refusal,
 )
@@ -103,7 +104,11 @@ BirthdayWindows = dict[StateCode, Annotated[tuple[BirthdayWindow, ...], BeforeVa
 class StateRules(Section):
     """What the states forbid. A key that is missing means that there is no such rule anywhere."""
 
-    year_round_exclusion: States = Field(default=frozenset(), description="nothing is sent in these states")
+    year_round_exclusion: StatesWithSources = Field(
+        default=frozenset(),
+        description="nothing is sent in these states. Instead of its letters a state may be a mapping of"
+        " `state` and `source`, which is where the rule is written",
+    )
     age_76_plus_exclusion: States = Field(
         default=frozenset(), description="contacts of 76 or more get nothing in these states"
     )
@@ -116,6 +121,10 @@ class StateRules(Section):
     effective_date_windows: Windows = Field(
         default_factory=dict, description="windows around the anniversary of the effective date"
     )
+
+    def year_round_source(self, state: str) -> str | None:
+        """Return where it is written that nothing is sent in a state; None: nobody says."""
+        return next((each.source for each in self.year_round_exclusion if each == state), None)
 
 
 def default_state_rules() -> StateRules:

@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from email_scheduler.config.problems import Key, Problem, shown
+from email_scheduler.config.setting_types import StateWithSource
 from email_scheduler.errors import ConfigurationError
 
 MOST_LEVELS = 30
@@ -259,13 +260,15 @@ def with_value(text: str, key: tuple[str, ...], value: Any) -> str:
     return "".join([*lines[: pair[0].start_mark.line], written, *lines[_last_line(pair[1]) + 1 :]])
 
 
-def plain(value: Any) -> Any:
+def plain(value: Any) -> Any:  # noqa: PLR0911 - one line for each type
     """Return a value of a model as a file can hold it."""
     match value:
         case Mapping():
             return {str(key): plain(item) for key, item in value.items()}
         case frozenset() | set():
-            return sorted(plain(item) for item in value)
+            return [plain(item) for item in sorted(value)]
+        case StateWithSource():
+            return value.written()
         case tuple() | list():
             return [plain(item) for item in value]
         case date():

@@ -95,7 +95,7 @@ from email_scheduler.database.publishing.plan_changes import (
     preview_effects,
 )
 from email_scheduler.database.publishing.planned_rows import differences_from_plan, planner_rows_in_background
-from email_scheduler.database.publishing.publish import publish_plan, refuse_violations
+from email_scheduler.database.publishing.publish import publish_plan, refuse_future, refuse_violations
 from email_scheduler.database.publishing.published_plan import Turns
 from email_scheduler.database.records import (
     COMPLETED,
@@ -238,6 +238,7 @@ __all__ = [
     "read_plan_inputs",
     "read_runs",
     "record_config_version",
+    "refuse_future",
     "refuse_violations",
     "release_organization",
     "replace_file",

@@ -41,6 +41,7 @@ from email_scheduler.planning import (
     TEXT,
     PlanInputs,
     named_values,
+    refuse_beyond_calendar,
     source_of,
 )
 from email_scheduler.registry import PRE_SCHEDULED, SKIPPED
@@ -175,7 +176,11 @@ def read_plan_inputs(
         values: Names of values of contacts that are read besides those of planned instances.
         contacts: Some contacts: only their rows are read; None: everybody's.
         addressees: Further contacts of which only those columns and suppressions are read.
+
+    Raises:
+        UsageError: The date is too near to an end of the calendar.
     """
+    refuse_beyond_calendar(as_of, config)
     earliest = as_of - timedelta(days=config.timing_constants.followup_lookback_days)
     everybody = None if contacts is None else {*contacts, *addressees}
     table = read_frame(

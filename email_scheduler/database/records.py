@@ -145,9 +145,9 @@ def read_kept(connection: Connection, run: Run) -> Kept:
 
 
 def last_published(runs: Sequence[Run]) -> Run | None:
-    """Return the run whose plan is in force: the last one for the latest date; None: there is none."""
+    """Return the run whose plan is in force: the last one that published; None: there is none."""
     completed = [run for run in runs if run.status == COMPLETED]
-    return max(completed, key=lambda run: (run.as_of, run.number), default=None)
+    return max(completed, key=lambda run: run.number, default=None)
 
 
 def close_abandoned_checkpoints(connection: Connection, now: str) -> None:

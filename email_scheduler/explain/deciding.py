@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from email_scheduler.config import BirthdayWindow, Window
+from email_scheduler.config import BirthdayWindow, StateRules, Window
 from email_scheduler.explain.explanation import Email, NextDate, Occurrence, Rule, WindowInterval
 from email_scheduler.explain.facts import Facts, as_date
 from email_scheduler.explain.stored_rows import PlanRow, StoredRow
@@ -45,7 +45,7 @@ _NEVER: Final = "None within a year: "
 def window_intervals(facts: Facts, position: int, first: date, last: date) -> tuple[WindowInterval, ...]:
     """Return what excludes a contact between two days, inclusive; nothing is cut off at them."""
     found = facts.basis.windows.intervals(position, to_day(first), to_day(last))
-    return tuple(map(_interval, found))
+    return tuple(_interval(each, facts.config.state_rules) for each in found)
 
 
 def deciding_window(facts: Facts, position: int, day: date, reason: str) -> WindowInterval | None:
@@ -54,7 +54,7 @@ def deciding_window(facts: Facts, position: int, day: date, reason: str) -> Wind
     return next((each for each in found if each.reason == reason), None)
 
 
-def _interval(found: ExcludedInterval) -> WindowInterval:
+def _interval(found: ExcludedInterval, rules: StateRules) -> WindowInterval:
     exclusion = EXCLUSIONS[found.kind]
     return WindowInterval(
         reason=f"{found.kind} in {found.state}",
@@ -62,16 +62,17 @@ def _interval(found: ExcludedInterval) -> WindowInterval:
         last=None if found.last >= FOREVER else as_date(found.last),
         anchor_name=exclusion.anchor,
         anchor=None if found.anchor is None else as_date(found.anchor),
-        rule=_rule(exclusion, found.state, found.window),
+        rule=_rule(exclusion, found.state, found.window, rules),
     )
 
 
-def _rule(exclusion: Exclusion, state: str, window: Window | None) -> Rule:
+def _rule(exclusion: Exclusion, state: str, window: Window | None, rules: StateRules) -> Rule:
     setting = f"state_rules.{exclusion.setting}"
     if window is None:
         # without a window it is the rule about ages that wants to know the date
         by_age = exclusion.is_anchor_unknown
-        return Rule("state_rules.age_76_plus_exclusion" if by_age else setting, f"lists {state}")
+        source = rules.year_round_source(state) if exclusion.setting == "year_round_exclusion" else None
+        return Rule("state_rules.age_76_plus_exclusion" if by_age else setting, f"lists {state}", source)
     if exclusion.is_anchor_unknown:
         value = "every day, since nobody knows when the window is"
     else:

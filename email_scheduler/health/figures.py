@@ -68,7 +68,7 @@ class PlanRecord:
     """What is known of the plans of an organisation.
 
     Attributes:
-        last_date: The latest date that a plan was published for; None: none was.
+        last_date: The date that the plan in force was made for; None: there is none.
         has_broken_rules: Whether a plan for the date that was asked about was not published because it broke
             a rule.
     """
@@ -217,6 +217,7 @@ class HealthFigures:
         database: The database itself.
         contact_issues: Contacts by issue, as the last plan found them.
         held_since: Since when nothing is due, ISO 8601; None: it is not held.
+        is_plan_ahead: Whether the last published plan is for a day that is still to come: it is not today's.
     """
 
     plan: PlanFigures | None
@@ -225,6 +226,7 @@ class HealthFigures:
     database: DatabaseFigures
     contact_issues: dict[str, int]
     held_since: str | None
+    is_plan_ahead: bool = False
 
 
 def read_health(
@@ -247,11 +249,12 @@ def read_health(
         is_file = backend_of(url) == SQLITE
         indexes = connection.index_names()
         damage = _sqlite_damage(connection, url, is_thorough) if is_file else _server_damage(connection)
-        hold = read_hold(connection)
+        hold, plan = read_hold(connection), _plan(connection, now)
+        today = now.astimezone(TIME_ZONE).date()
         return HealthFigures(
-            plan=_plan(connection, now),
+            plan=plan,
             sender=_sender(connection, config, now, is_file=is_file, has_index=SENDER_ROWS_INDEX in indexes),
-            ahead=_ahead(connection, now.astimezone(TIME_ZONE).date()),
+            ahead=_ahead(connection, today),
             database=_database(connection, url, is_file, sorted(_expected_indexes() - indexes), damage),
             contact_issues={
                 str(issue): int(count)
@@ -260,6 +263,7 @@ def read_health(
                 )
             },
             held_since=(hold and hold.held_at) or None,
+            is_plan_ahead=plan is not None and plan.as_of_date > today.isoformat(),
         )
 
 

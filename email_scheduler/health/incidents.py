@@ -6,6 +6,10 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
+REPLACE_PLAN_AHEAD: Final = (
+    "replace it once by email-scheduler plan --allow-older, or in Dagster by today's partition with"
+    " allow_older: true in the run configuration of email_schedules"
+)
 # Incidents that nobody has seen to end are forgotten some day; the names of runs must not pile up either.
 _LONGEST: Final = timedelta(days=30)
 # Runs are looked for again this far back: the record of one may become visible a little late.
@@ -203,8 +207,15 @@ def only(ledger: IncidentLedger, channels: Collection[str]) -> IncidentLedger:
     return replace(ledger, incidents=kept)
 
 
-def missed(name: str, day: date, deadline: str) -> Incident:
-    """Return the incident of an organisation that has no plan of a day."""
+def missed(name: str, day: date, deadline: str, last_date: date | None = None) -> Incident:
+    """Return the incident of an organisation that has no plan of a day; ``last_date``: that of its plan."""
+    if last_date is not None and last_date > day:
+        return Incident(
+            missed_key(name, day),
+            f"{name}: no plan of {day} by {deadline}",
+            f"The last plan, for {last_date}, is ahead of today: nothing is due before its day, and plans of"
+            f" today are refused as older. What to do: {REPLACE_PLAN_AHEAD}.",
+        )
     return Incident(
         missed_key(name, day),
         f"{name}: no plan of {day} by {deadline}",

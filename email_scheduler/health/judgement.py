@@ -7,6 +7,7 @@ from typing import Final
 
 from email_scheduler.config import Health, Limits
 from email_scheduler.health.figures import HealthFigures
+from email_scheduler.health.incidents import REPLACE_PLAN_AHEAD
 
 HEALTHY: Final = "healthy"
 DEGRADED: Final = "degraded"
@@ -101,6 +102,12 @@ def _plan(figures: HealthFigures, health: Health) -> Iterator[Reason]:
     if plan is None:
         yield Reason(UNHEALTHY, "no plan was ever published: run email-scheduler plan")
         return
+    if figures.is_plan_ahead:
+        yield Reason(
+            UNHEALTHY,
+            f"the last plan, for {plan.as_of_date}, is ahead of today: nothing is due before its day, and"
+            f" plans of today are refused as older; {REPLACE_PLAN_AHEAD}",
+        )
     if plan.age_hours is not None:
         yield from _above(
             health.plan_age_hours,

@@ -35,7 +35,7 @@ def _is_before(column: str) -> str:
 _EXPIRED: Final = {
     # the last plan is the one that newer ones are compared with
     "scheduler_checkpoints": f"status IN ('{COMPLETED}', '{FAILED}') AND id <> coalesce((SELECT id FROM"
-    f" scheduler_checkpoints WHERE status = '{COMPLETED}' ORDER BY as_of_date DESC, id DESC LIMIT 1), 0)"
+    f" scheduler_checkpoints WHERE status = '{COMPLETED}' ORDER BY id DESC LIMIT 1), 0)"
     f" AND {_is_before('coalesce(completed_at, run_timestamp)')}",
     "config_versions": "valid_to IS NOT NULL AND id NOT IN (SELECT config_version_id FROM"
     f" scheduler_checkpoints WHERE config_version_id IS NOT NULL) AND {_is_before('valid_to')}",

@@ -310,8 +310,8 @@ def _after_look(
     channels: Sequence[str],
     now: datetime,
 ) -> IncidentLedger:
-    if last_date is None or last_date < day:
-        return begin(ledger, [missed(name, day, deadline)], channels, now)
+    if last_date != day:
+        return begin(ledger, [missed(name, day, deadline, last_date)], channels, now)
     # a plan of today also ends what failed runs have begun
     over = [missed_key(name, day), *keys_with(ledger, f"run/{JOB_NAME}/{name}/", day.isoformat())]
     ledger = end(ledger, over)

@@ -161,6 +161,13 @@ class PublishConfig(dg.Config):
             " next plan of today puts everything right again."
         ),
     )
+    allow_future: bool = Field(
+        default=False,
+        description=(
+            "Publish even if the plan is for a date more than 7 days after today. Nothing is due before its"
+            " day, and plans of the days before it are refused until one is published with allow_older."
+        ),
+    )
 
 
 def organization_tables(
@@ -339,7 +346,7 @@ def email_schedules(
     """The published plan: the planned rows of the table email_schedules, from which the sending system takes.
 
     The plan is proved once more before the table is touched, and only what differs is written. A plan that is
-    older than the published one is refused.
+    older than the published one, or for a date more than 7 days after today, is refused.
     """
     from email_scheduler.database import (  # noqa: PLC0415
         SeenChanges,
@@ -349,9 +356,12 @@ def email_schedules(
         planner_lock,
         planner_rows_in_background,
         publish_plan,
+        refuse_future,
     )
 
     with planning_step(context, scheduler, "wait for the planner lock") as step:
+        if not config.allow_future:
+            refuse_future(step.as_of, today())
         inputs = plan_inputs(step.as_of, contacts, campaigns, email_history, engagement)
         plan = plan_of(step.as_of, contacts, balanced_schedules)
         if balanced_schedules["plan_figures"]["rules_hash"].iloc[0] != step.config.rules_hash():

@@ -210,7 +210,8 @@ def decide_missed(
     requests: list[Request] = []
     remembered = dict(positions)
     for organization, record in records.items():
-        is_there = record.last_date is not None and record.last_date >= day
+        # a plan that lies ahead of today is not today's
+        is_there = record.last_date == day
         if is_there or record.has_broken_rules or organization in refused:
             remembered.pop(organization, None)
             continue

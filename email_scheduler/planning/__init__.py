@@ -1,6 +1,6 @@
 """The planning rules as pure functions over columns: no IO, no clock, no randomness."""
 
-from email_scheduler.planning.basis import PlanningBasis
+from email_scheduler.planning.basis import PlanningBasis, refuse_beyond_calendar
 from email_scheduler.planning.categories import (
     ALL_SKIP_REASONS,
     SKIP_REASON_DTYPE,
@@ -277,6 +277,7 @@ __all__ = [
     "read_history",
     "read_variants",
     "reasons",
+    "refuse_beyond_calendar",
     "row_hashes",
     "source_of",
     "stable_hash",

@@ -3,18 +3,21 @@
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from email_scheduler.config import SchedulerConfig
+from email_scheduler.errors import UsageError
 from email_scheduler.planning.categories import email_type_dtype
 from email_scheduler.planning.columns import Days, Flags, SortedIds, chunks, to_day
 from email_scheduler.planning.frames import HISTORY_TABLE
 from email_scheduler.planning.rules.campaign_instances import CampaignInstance, read_instances
-from email_scheduler.planning.rules.exclusions import ExclusionWindows, OpenDays, Rows
+from email_scheduler.planning.rules.exclusions import SEARCH_DAYS, ExclusionWindows, OpenDays, Rows
 from email_scheduler.planning.rules.history import SenderEvents, read_history
+from email_scheduler.registry import YEARLY_TYPES
 
 
 @dataclass(frozen=True)
@@ -119,3 +122,48 @@ class PlanningBasis:
         """Tell which ideal dates are not before ``go_live_date``: the others were somebody else's emails."""
         go_live = self.config.go_live_date
         return np.ones(len(ideal), np.bool_) if go_live is None else ideal >= to_day(go_live)
+
+
+def refuse_beyond_calendar(as_of: date, config: SchedulerConfig, days: int = 0) -> None:
+    """Refuse a date from which planning would look at days outside of the years 1 to 9999 (section 18).
+
+    Args:
+        as_of: The date that the plan is made for.
+        config: The organisation's configuration: its windows and other lengths of time.
+        days: For how many days after it plans are made too.
+
+    Raises:
+        UsageError: It, or the last of these days, is too near to an end of the calendar.
+    """
+    reach = _days_looked_at(config)
+    first, last = date.min.toordinal() + reach, date.max.toordinal() - reach
+    if not first <= as_of.toordinal() <= last - days:
+        what = f"{as_of} and {days:,} days after it" if days else f"{as_of}"
+        raise UsageError(
+            f"the date to plan for: {what}; accepted are dates from {date.fromordinal(first)} to"
+            f" {date.fromordinal(last)}: windows, ideal dates and deadlines of this configuration reach up to"
+            f" {reach:,} days from it, and have to lie in the years 1 to 9999"
+        )
+
+
+def _days_looked_at(config: SchedulerConfig) -> int:
+    """Return how far from the as-of date planning looks at most, in days: all lengths after each other."""
+    timing, balancing = config.timing_constants, config.load_balancing
+    by_state = (config.state_rules.birthday_windows, config.state_rules.effective_date_windows)
+    windows = chain.from_iterable(chain.from_iterable(each.values() for each in by_state))
+    ends = [abs(end) for each in windows for end in (each.first_offset_days, each.last_offset_days)]
+    days_before: list[int] = [abs(getattr(timing, each.setting)) for each in YEARLY_TYPES.values()]
+    # the occurrence before and after, and the search for the end of the window around it
+    return (
+        3 * SEARCH_DAYS
+        + max(ends, default=0)
+        + max(days_before)
+        + config.aep_config.send_period_days
+        + timing.post_window_grace_days
+        + timing.campaign_catch_up_days
+        + timing.followup_lookback_days
+        + timing.followup_days_after
+        + balancing.catch_up_spread_days
+        + balancing.ed_smoothing_window_days
+        + balancing.period_days
+    )

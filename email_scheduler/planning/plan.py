@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from email_scheduler.config import SchedulerConfig
-from email_scheduler.planning.basis import PlanningBasis
+from email_scheduler.planning.basis import PlanningBasis, refuse_beyond_calendar
 from email_scheduler.planning.columns import side_by_side
 from email_scheduler.planning.cube import PlanCounts
 from email_scheduler.planning.frames import EMAIL_SCHEDULES, SCHEDULES, PlanInputs
@@ -87,7 +87,9 @@ def make_plan(
 
     Raises:
         InputDataError: A campaign cannot be read, or two rows have the same key.
+        UsageError: The date is too near to an end of the calendar.
     """
+    refuse_beyond_calendar(inputs.as_of, config)
     on_phase("contacts")
     contacts, contact_issues = validate_contacts(inputs, config)
     basis = planning_basis(inputs, contacts, config)

@@ -28,7 +28,13 @@ from email_scheduler.database import (
     without_logging,
 )
 from email_scheduler.errors import DatabaseError, UsageError
-from email_scheduler.planning import CONTACTS_TABLE, SUPPRESSIONS_TABLE, PlanInputs, validate_contacts
+from email_scheduler.planning import (
+    CONTACTS_TABLE,
+    SUPPRESSIONS_TABLE,
+    PlanInputs,
+    refuse_beyond_calendar,
+    validate_contacts,
+)
 from email_scheduler.sample.sample_contacts import make_contacts
 from email_scheduler.sample.sample_history import (
     Instance,
@@ -74,7 +80,7 @@ def generate_sample(
         How many rows each table got.
 
     Raises:
-        UsageError: ``contacts`` or ``seed`` is out of range.
+        UsageError: ``contacts``, ``seed`` or ``as_of`` is out of range.
         DatabaseError: The database cannot be opened, or holds contacts, emails or campaigns; it is left as
             it was.
     """
@@ -82,6 +88,7 @@ def generate_sample(
         raise UsageError(f"contacts: {contacts}; accepted is a whole number, 1 or more")
     if seed < 0:
         raise UsageError(f"seed: {seed}; accepted is a whole number, 0 or more")
+    refuse_beyond_calendar(as_of, config)
     _refuse_if_used(url, config)
     initialise_database(url, config)
     organisation = _Organisation(config, as_of, make_instances(config, as_of))

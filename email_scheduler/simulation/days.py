@@ -21,6 +21,7 @@ from email_scheduler.planning import (
     PlanInputs,
     is_label,
     make_plan,
+    refuse_beyond_calendar,
     to_day,
 )
 from email_scheduler.proof import find_violations
@@ -93,11 +94,12 @@ def simulate(
         on_day: Told how many days are done.
 
     Raises:
-        UsageError: There is no day to simulate.
+        UsageError: There is no day to simulate, or one of them is too near to an end of the calendar.
         PlanningError: A plan cannot be made.
     """
     if days < 1:
         raise UsageError(f"days {days}; accepted is a number from 1 on")
+    refuse_beyond_calendar(inputs.as_of, config, days - 1)
     tables = Tables(inputs, reactions)
     rows: list[tuple[int, int, int, int, int]] = []
     ledger, contacts, proofs, violations = SettledEmails(CONTACTS.empty()), CONTACTS.empty(), 0, 0

@@ -4,7 +4,7 @@ import json
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
-from datetime import timedelta
+from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -172,6 +172,59 @@ def test_an_older_plan_is_refused_unless_it_is_meant(command: Command, database:
     assert "2026-11-23" in refused.err
     assert "--allow-older" in refused.err
     assert command(*older, "--allow-older").code == 0
+
+
+@on_both
+def test_a_plan_for_a_day_far_ahead_is_refused_unless_it_is_meant_and_then_it_is_not_todays(
+    command: Command, database: str
+) -> None:
+    plan = ("plan", "--database", database, "--as-of")
+    week, far = today() + timedelta(days=7), date(2062, 11, 23)
+    assert command(*plan, today()).code == 0
+    assert command(*plan, week).code == 0
+    before = schedules(database)
+    for day in (week + timedelta(days=1), far, date.max):
+        refused = command(*plan, day)
+        assert (refused.code, schedules(database)) == (2, before)
+        assert f"{day}, {(day - today()).days:,} days after today, {today()}" in refused.err
+        assert "--allow-future" in refused.err
+    tried = command(*plan, far, "--dry-run")
+    assert (tried.code, schedules(database)) == (0, before)
+    assert "plans of today are refused as older" in " ".join(tried.out.split())
+    assert command(*plan, far, "--allow-future").code == 0
+    assert "is ahead of today" in " ".join(command("health", "--database", database).out.split())
+    refused = command(*plan, today())
+    assert refused.code == 1
+    assert "2062-11-23" in refused.err
+    assert command(*plan, today(), "--allow-older").code == 0
+    # the way back is open for good
+    assert command(*plan, today()).code == 0
+    assert "is ahead of today" not in " ".join(command("health", "--database", database).out.split())
+
+
+@on_both
+def test_a_date_at_an_end_of_the_calendar_is_refused_in_words_by_every_command(
+    command: Command, database: str, tmp_path: Path
+) -> None:
+    planned(command, database)
+    before = schedules(database)
+    other = tmp_path / "other.yaml"
+    other.write_text("timing_constants: {post_window_grace_days: 3660}\n")
+    for day in ("0001-01-01", "9999-12-31"):
+        for arguments in (
+            ("plan", "--allow-future", "--as-of", day),
+            ("plan", "--dry-run", "--as-of", day),
+            ("what-if", "--config", other, "--as-of", day),
+            ("simulate", "--days", "2", "--from", day),
+            ("campaigns", "preview", "initial_blast/new_website", "--ids", "1", "--as-of", day),
+        ):
+            refused = command(*arguments, "--database", database)
+            assert (refused.code, refused.out) == (2, ""), arguments
+            assert f"{day}; accepted are dates from 00" in refused.err or f"{day} and 1 days" in refused.err
+    assert command("report", "--as-of", "9999-12-31", "--database", database).code == 2
+    assert command("explain", "--contact", "1", "--as-of", "9999-12-31", "--database", database).code == 0
+    assert command("explain", "--contact", "1", "--as-of", "0001-01-01", "--database", database).code == 2
+    assert schedules(database) == before
 
 
 @on_both

@@ -182,6 +182,29 @@ def test_publishing_a_past_partition_does_not_overwrite_a_newer_plan(project: Pr
     assert table_rows(url) == before
 
 
+def test_a_plan_for_a_day_far_ahead_is_published_only_where_that_is_asked_for(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, _ = settings_of(project.config, "northwind")
+    with database(url) as connection:
+        connection.execute("DELETE FROM email_schedules WHERE status = 'pre-scheduled'")
+    left = table_rows(url)
+    for days, is_refused in ((8, True), (7, False)):
+        monkeypatch.setattr(
+            "email_scheduler.orchestration.assets.today", lambda d=days: today() - timedelta(d)
+        )
+        result = project.run("northwind", "email_schedules")
+        assert result.success != is_refused, failure_messages(result)
+        assert (table_rows(url) == left) == is_refused
+        if is_refused:
+            assert f"the plan is for {today()}, 8 days after today" in failure_messages(result)
+            assert not retries(result)
+            asked = project.run("northwind", "email_schedules", email_schedules={"allow_future": True})
+            assert asked.success, failure_messages(asked)
+            with database(url) as connection:
+                connection.execute("DELETE FROM email_schedules WHERE status = 'pre-scheduled'")
+
+
 def test_a_planted_violation_stops_the_run_before_the_table_is_touched(project: Project) -> None:
     url, _ = settings_of(project.config, "northwind")
     before = table_rows(url)

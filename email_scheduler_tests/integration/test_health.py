@@ -72,7 +72,27 @@ def test_of_a_database_without_plan_it_is_said_that_there_is_none(database: Data
     assert found.database.bytes > 10_000
 
 
-def test_the_last_plan_is_the_completed_one_of_the_latest_date(database: Database) -> None:
+def test_a_last_plan_ahead_of_today_is_not_todays_until_one_of_today_has_replaced_it(
+    database: Database,
+) -> None:
+    def reasons() -> list[tuple[str, str]]:
+        [found] = check_health([("north", lambda: (database.url, CONFIG))], CONFIG, NOW).organizations
+        return [(each.status, each.text) for each in found.reasons if "ahead of today" in each.text]
+
+    checkpoint(database, "a")
+    assert reasons() == []
+    for number, ahead in enumerate((TOMORROW, "2062-11-23")):
+        checkpoint(database, f"ahead-{number}", as_of_date=ahead)
+        [(status, text)] = reasons()
+        assert (status, ahead in text) == (UNHEALTHY, True)
+        assert "refused as older" in text
+        assert "plan --allow-older" in text
+        assert figures(database).is_plan_ahead
+    checkpoint(database, "b")
+    assert reasons() == []
+
+
+def test_the_last_plan_is_the_completed_one_that_was_published_last(database: Database) -> None:
     summary = {
         "daily_cap": 12,
         "planned": {

@@ -309,6 +309,9 @@ def test_a_plan_older_than_the_last_published_one_is_refused(organisation, unpro
     assert organisation.checkpoint()["status"] == "failed"
     organisation.publish(older, allow_older=True)
     assert [row["contact_id"] for row in organisation.schedules().values()] == [2]
+    # it is the plan in force, so that others of its day are not older
+    organisation.publish(plan(planned(3), as_of=AS_OF - timedelta(days=1)))
+    assert [row["contact_id"] for row in organisation.schedules().values()] == [3]
 
 
 def test_a_plan_for_the_same_day_is_published_and_one_that_failed_does_not_count(

@@ -60,8 +60,8 @@ def test_records_of_runs_leave_after_their_days_apart_from_the_last_plan_and_ope
         ),
     )
     assert delete(database) == {"scheduler_checkpoints": 3}
-    # the plan of the latest date is the one that newer plans are compared with
-    assert ids(database, "scheduler_checkpoints") == [3, 4, 6]
+    # the plan that was published last is the one that newer plans are compared with, whatever its date
+    assert ids(database, "scheduler_checkpoints") == [4, 5, 6]
 
 
 def test_configurations_leave_that_are_over_and_that_no_record_refers_to(database: Database) -> None:

@@ -336,6 +336,16 @@ def test_a_plan_that_is_not_there_at_the_deadline_is_told_though_the_attempts_ar
     assert project.told() == [f"over: {NORTH}: no plan of {today()} by 00:00"]
 
 
+def test_a_plan_ahead_of_today_is_told_as_a_missing_one(project: Project) -> None:
+    tell(project, deadline="00:00")
+    plan_and_publish(*settings_of(project.config, SOUTH), today())
+    plan_and_publish(*settings_of(project.config, NORTH), today() + timedelta(days=3))
+    assert project.told() == [f"{NORTH}: no plan of {today()} by 00:00"]
+    assert "is ahead of today" in project.server.posts[-1]["text"]
+    plan_and_publish(*settings_of(project.config, NORTH), today(), allow_older=True)
+    assert project.told() == [f"over: {NORTH}: no plan of {today()} by 00:00"]
+
+
 def test_before_the_deadline_and_before_the_first_partition_no_plan_is_missed(project: Project) -> None:
     tell(project, deadline="23:59")
     if f"{datetime.now(TIME_ZONE):%H:%M}" < "23:59":

@@ -545,6 +545,17 @@ def organization_problems(tmp_path: Path, text: str) -> list[str]:
     return str(error.value).replace(f"{tmp_path}/", "").splitlines()
 
 
+def test_what_is_wrong_with_the_source_of_a_state_is_said_with_its_place(tmp_path: Path) -> None:
+    file = tmp_path / "scheduler.yaml"
+    entries = "[CT, {state: NY, sauce: x}]"
+    assert problem(file, f"state_rules:\n  year_round_exclusion: {entries}\n") == (
+        "scheduler.yaml: state_rules.year_round_exclusion (entry 2): value {state: 'NY', sauce: 'x'}:"
+        " accepted is the two letters of a state, or a mapping with the keys state and source"
+    )
+    twice = "  - state: NY\n    source: a\n    source: b\n"
+    assert "source" in problem(file, f"state_rules:\n  year_round_exclusion:\n{twice}")
+
+
 def test_an_organisation_has_a_database_and_overrides(tmp_path: Path) -> None:
     found = organizations(
         tmp_path,

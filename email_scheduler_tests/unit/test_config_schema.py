@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from email_scheduler.config.loader import config_of
 from email_scheduler.config.schema import MonthDay, SchedulerConfig
 from email_scheduler.config.setting_types import STATE_CODES
 from email_scheduler.config.state_rules import Window
@@ -345,6 +346,70 @@ def test_states_are_a_list() -> None:
     assert refused("state_rules.year_round_exclusion", "CA") == "accepted is a list of states"
     assert refused("state_rules.year_round_exclusion", {"CA": 1}) == "accepted is a list of states"
     assert refused("state_rules.year_round_exclusion", None) == "accepted is a list of states"
+
+
+STATUTE = {"state": "NY", "source": "Insurance Law"}
+
+
+def test_a_state_in_which_nothing_is_ever_sent_may_say_where_that_is_written() -> None:
+    rules = SchedulerConfig.model_validate(
+        {
+            "state_rules": {
+                "year_round_exclusion": ["CT", STATUTE, {"state": "MA"}, {"state": "WA", "source": None}]
+            }
+        }
+    ).state_rules
+    assert rules.year_round_exclusion == {"CT", "NY", "MA", "WA"}
+    assert [rules.year_round_source(state) for state in ("NY", "CT", "MA", "WA", "TX")] == [
+        "Insurance Law",
+        *[None] * 4,
+    ]
+
+
+def test_the_source_of_a_state_is_part_of_the_document_and_comes_back_from_it() -> None:
+    config = SchedulerConfig.model_validate({"state_rules": {"year_round_exclusion": [STATUTE, "CT"]}})
+    document = json.loads(json.dumps(config.document()))
+    assert document["state_rules"]["year_round_exclusion"] == ["CT", STATUTE]
+    for again in (config_of(document, "here"), SchedulerConfig.model_validate(config.model_dump())):
+        assert again.document() == document
+    without = SchedulerConfig.model_validate({"state_rules": {"year_round_exclusion": ["NY", "CT"]}})
+    assert without.version_hash() != config.version_hash()
+
+
+@pytest.mark.parametrize(
+    ("entry", "accepted"),
+    [
+        ({"state": "XX", "source": "a statute"}, "the two letters, in upper case, of a US state"),
+        ({"state": False, "source": "a statute"}, "in quotes"),
+        ({"state": ["NY"]}, "in quotes"),
+        ({"state": "NY", "source": ""}, "a text of one line that is not empty"),
+        ({"state": "NY", "source": "two\nlines"}, "a text of one line that is not empty"),
+        ({"state": "NY", "source": 627}, "a text of one line that is not empty"),
+        ({"state": "NY", "sauce": "a statute"}, "a mapping with the keys state and source"),
+        ({"source": "a statute"}, "a mapping with the keys state and source"),
+        ({}, "a mapping with the keys state and source"),
+        (["NY"], "in quotes"),
+        (None, "in quotes"),
+    ],
+)
+def test_an_entry_with_a_source_holds_a_state_and_a_source_and_nothing_else(
+    entry: object, accepted: str
+) -> None:
+    assert accepted in refused("state_rules.year_round_exclusion", [entry])
+
+
+@pytest.mark.parametrize("other", ["NY", {"state": "NY"}, {"state": "NY", "source": "another one"}])
+def test_a_state_with_a_source_stands_once(other: object) -> None:
+    for states in ([STATUTE, "CT", other], [other, STATUTE]):
+        assert refused("state_rules.year_round_exclusion", states) == (
+            "accepted is a list in which a state with a source stands once (NY does not)"
+        )
+    # as in every other list of states
+    assert configured("state_rules.year_round_exclusion", ["NY", "NY"]) == {"NY"}
+
+
+def test_only_what_is_closed_all_year_names_a_source_in_a_list() -> None:
+    assert "in quotes" in refused("state_rules.age_76_plus_exclusion", [STATUTE])
 
 
 def test_state_rules_that_are_given_are_taken_as_written() -> None:

@@ -83,6 +83,18 @@ def test_a_missed_plan_is_one_incident_of_its_day() -> None:
     assert titles(begin(ledger, [missed("north", tomorrow, "09:30")], ["email"], NOW), "email")
 
 
+def test_of_a_plan_ahead_of_today_it_is_told_how_to_replace_it() -> None:
+    found = missed("north", TODAY, "09:30", date(2062, 11, 23))
+    assert (found.key, found.title) == (
+        missed_key("north", TODAY),
+        "north: no plan of 2026-11-23 by 09:30",
+    )
+    assert "for 2062-11-23, is ahead of today" in found.text
+    assert "plan --allow-older" in found.text
+    assert "allow_older: true" in found.text
+    assert missed("north", TODAY, "09:30", TODAY - timedelta(days=1)) == missed("north", TODAY, "09:30")
+
+
 def test_what_nobody_has_seen_for_a_month_is_forgotten() -> None:
     ledger = delivered(begin(IncidentLedger(), [DOWN], ["email"], NOW), "email")
     assert forget(ledger, [], TODAY, NOW + timedelta(days=30)).incidents

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 from functools import partial
 from typing import Final
 
@@ -43,7 +44,7 @@ from email_scheduler.database.publishing.schedules import (
 )
 from email_scheduler.database.records import BREAKS_RULES, last_published, read_runs, record_config_version
 from email_scheduler.database.tables import contact_campaigns
-from email_scheduler.errors import ComplianceError, InputDataError, StalePlanError
+from email_scheduler.errors import ComplianceError, InputDataError, StalePlanError, UsageError
 from email_scheduler.planning import (
     CONTACT_ISSUES,
     EMAIL_SCHEDULES,
@@ -60,6 +61,7 @@ from email_scheduler.planning import (
 from email_scheduler.proof import find_violations
 from email_scheduler.proof.violations import RULES
 
+MOST_DAYS_AHEAD: Final = 7
 _STAGED_TARGETS: Final = "planner_target_statuses"
 _TARGET_SQL: Final = (
     "UPDATE contact_campaigns SET status = new.status, updated_at = new.updated_at "  # noqa: S608
@@ -237,6 +239,25 @@ def publish_plan(
     return PublishResult(run.run_id, config_version_id, schedules, effects, backup)
 
 
+def refuse_future(as_of: date, today: date) -> None:
+    """Refuse to publish a plan of a day too far ahead, for whoever has not asked for it (section 18).
+
+    Args:
+        as_of: The date that the plan is made for.
+        today: The date in US Central time.
+
+    Raises:
+        UsageError: It is more than ``MOST_DAYS_AHEAD`` days after today.
+    """
+    days = (as_of - today).days
+    if days > MOST_DAYS_AHEAD:
+        raise UsageError(
+            f"the plan is for {as_of}, {days:,} days after today, {today}: accepted is a date at most"
+            f" {MOST_DAYS_AHEAD} days ahead. Nothing would be due before it, and plans of the days before it"
+            " would be refused; publishing it has to be asked for (--allow-future)"
+        )
+
+
 def refuse_violations(plan: Plan, inputs: PlanInputs, config: SchedulerConfig) -> None:
     """Prove a plan.
 
@@ -281,7 +302,8 @@ def _refuse_older(run: PublishRun) -> None:
     if last is not None and last.as_of > run.plan.as_of.isoformat():
         raise StalePlanError(
             f"the plan is for {run.plan.as_of.isoformat()}, but one for {last.as_of} has been published to "
-            f"{display_url(run.lock.url)}; publishing an older one has to be asked for (--allow-older)"
+            f"{display_url(run.lock.url)}; publishing an older one has to be asked for (--allow-older), after"
+            " which it is the plan in force"
         )
 
 
