@@ -22,6 +22,7 @@ from email_scheduler.config.sections import (
     Database,
     EmailTemplates,
     Features,
+    Guard,
     Logging,
     Orchestration,
     Performance,
@@ -69,6 +70,7 @@ __all__ = [
     "Database",
     "EmailTemplates",
     "Features",
+    "Guard",
     "Health",
     "LoadBalancing",
     "Logging",
@@ -242,7 +244,7 @@ def _default_aep() -> AepConfig:
 # Sections that change no plan: how the program runs, and campaigns, for which the database counts.
 _HOW_IT_RUNS = {
     *("processing", "orchestration", "logging", "database", "audit", "performance"),
-    *("health", "alerts", "reporting"),
+    *("health", "alerts", "reporting", "guard"),
 }
 _CAMPAIGNS = {"campaign_types", "campaign_instances"}
 
@@ -280,6 +282,7 @@ class SchedulerConfig(Section):
     logging: Logging = Logging()
     database: Database = Database()
     audit: Audit = Audit()
+    guard: Guard = Guard()
     health: Health = Health()
     alerts: Alerts = Alerts()
     reporting: Reporting = Reporting()

@@ -78,6 +78,7 @@ from email_scheduler.database.line_import import (
     stage_table,
 )
 from email_scheduler.database.lock import planner_lock
+from email_scheduler.database.publishing.losses import preview_loss, record_refusal, refusal_of
 from email_scheduler.database.publishing.plan_changes import (
     ALTERED,
     CANCELLED,
@@ -97,6 +98,7 @@ from email_scheduler.database.publishing.published_plan import Turns
 from email_scheduler.database.records import (
     COMPLETED,
     FAILED,
+    AcceptedLoss,
     ConfigVersion,
     Kept,
     Run,
@@ -106,6 +108,7 @@ from email_scheduler.database.records import (
     read_kept,
     read_runs,
     record_config_version,
+    waiting_plan,
 )
 from email_scheduler.database.tables import (
     PLANNER_ROW_SQL,
@@ -151,6 +154,7 @@ __all__ = [
     "SENDER_ROWS_INDEX",
     "SENDER_ROW_SQL",
     "SQLITE",
+    "AcceptedLoss",
     "Backup",
     "BadLines",
     "BadLinesError",
@@ -216,6 +220,7 @@ __all__ = [
     "planner_rows_in_background",
     "preview_changes",
     "preview_effects",
+    "preview_loss",
     "prune",
     "publish_plan",
     "read_columns",
@@ -232,6 +237,8 @@ __all__ = [
     "read_plan_inputs",
     "read_runs",
     "record_config_version",
+    "record_refusal",
+    "refusal_of",
     "refuse_violations",
     "release_organization",
     "replace_file",
@@ -247,6 +254,7 @@ __all__ = [
     "unescape_cell",
     "utc_now",
     "verify_backup",
+    "waiting_plan",
     "without_logging",
     "write_csv",
 ]

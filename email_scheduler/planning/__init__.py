@@ -68,6 +68,7 @@ from email_scheduler.planning.frames import (
     Frame,
     PlanInputs,
 )
+from email_scheduler.planning.guard import LEAST_LOST, Cause, Loss, judge_loss
 from email_scheduler.planning.matching import (
     EXISTING_ROWS,
     PLANNER_ROWS,
@@ -172,6 +173,7 @@ __all__ = [
     "ID",
     "LABEL",
     "LAST_DAY",
+    "LEAST_LOST",
     "NO_CONTACT",
     "NO_DATE",
     "NO_NUMBER",
@@ -194,6 +196,7 @@ __all__ = [
     "Axis",
     "Breakdown",
     "CampaignInstance",
+    "Cause",
     "ContactTable",
     "Cube",
     "Days",
@@ -204,6 +207,7 @@ __all__ = [
     "Hashes",
     "Label",
     "ListedTargets",
+    "Loss",
     "Members",
     "Plan",
     "PlanCounts",
@@ -242,6 +246,7 @@ __all__ = [
     "is_handled",
     "is_label",
     "is_planners_type",
+    "judge_loss",
     "kind_of_reason",
     "labels",
     "make_plan",
