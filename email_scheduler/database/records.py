@@ -190,11 +190,14 @@ def read_runs(connection: Connection) -> list[Run]:
     return runs
 
 
-def read_kept(connection: Connection, run: Run) -> Kept:
-    """Read what is kept of what a run published."""
-    ((summary,),) = connection.execute(
-        "SELECT summary FROM scheduler_checkpoints WHERE id = ?", (run.number,)
-    )
+def read_kept(connection: Connection, number: int) -> Kept:
+    """Read what is kept of what a run published.
+
+    Args:
+        connection: To the database.
+        number: The run's (``Run.number``).
+    """
+    ((summary,),) = connection.execute("SELECT summary FROM scheduler_checkpoints WHERE id = ?", (number,))
     return Kept.of_document(json.loads(summary) if summary else {})
 
 

@@ -101,6 +101,8 @@ def _plan(figures: HealthFigures, health: Health) -> Iterator[Reason]:
     if plan is None:
         yield Reason(UNHEALTHY, "no plan was ever published: run email-scheduler plan")
         return
+    if plan.waiting is not None:
+        yield Reason(UNHEALTHY, f"a plan waits for a person: {plan.waiting}")
     if plan.age_hours is not None:
         yield from _above(
             health.plan_age_hours,
