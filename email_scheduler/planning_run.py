@@ -48,7 +48,7 @@ class PlanRun:
         effects: What each change of campaigns that the plan has taken into account led to, or would lead to
             (``CHANGE_EFFECTS``).
         hold: Why nothing of the organisation is due; None: it is not held.
-        loss: What would be lost, of a dry run.
+        loss: What would be lost, of a dry run; None: as for ``preview_loss``.
         accepted: What is lost, and who has accepted it; None: it was not too much, or this is a dry run.
     """
 
@@ -169,11 +169,11 @@ def preview_plan(
         rows = existing()
         changes = preview_changes(plan, inputs, rows)
         effects = preview_effects(plan, inputs, rows, seen)
-        loss = preview_loss(url, config, plan, inputs, rows, seen)
+        loss = preview_loss(url, config, plan, inputs, lambda: rows, seen)
     timer.end()
     hold = current_hold(url, config)
     found = warnings(plan, config, hold)
-    if loss.is_too_much:
+    if loss is not None and loss.is_too_much:
         found.append(f"publishing would be refused: {refusal_of(plan, loss)}")
     return PlanRun(new_run_id(as_of), plan, changes, timer.seconds, found, effects, hold, loss)
 

@@ -114,7 +114,7 @@ class AcceptedLoss:
                 raise UsageError(f"a loss is accepted with {name}, which is blank here; accepted is a text")
 
     def __str__(self) -> str:
-        return f"{self.by} has accepted that this plan {LOSES_TOO_MUCH} ({self.reason}): {self.loss}"
+        return f"the plan was accepted by {self.by} ({self.reason}) although it {LOSES_TOO_MUCH}: {self.loss}"
 
 
 @dataclass(frozen=True)

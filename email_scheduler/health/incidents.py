@@ -203,14 +203,22 @@ def only(ledger: IncidentLedger, channels: Collection[str]) -> IncidentLedger:
     return replace(ledger, incidents=kept)
 
 
-def missed(name: str, day: date, deadline: str) -> Incident:
-    """Return the incident of an organisation that has no plan of a day."""
+def missed(name: str, day: date, deadline: str, *, is_waiting: bool = False) -> Incident:
+    """Return the incident of an organisation that has no plan of a day.
+
+    Args:
+        name: The organisation.
+        day: The day.
+        deadline: When the plan had to be there.
+        is_waiting: Whether there is one, which loses too much and waits for a person.
+    """
+    waits = "The plan waits for a person, since it loses too much. " if is_waiting else ""
     return Incident(
         missed_key(name, day),
         f"{name}: no plan of {day} by {deadline}",
-        "The plan of the day before stays in force. What to do: look at the last runs of plan_emails of this"
-        " organisation and mend what stopped them, then materialise today's partition. Emails of today that"
-        " the older plan does not hold go out late, or not at all.",
+        f"{waits}The plan of the day before stays in force. What to do: look at the last runs of plan_emails"
+        " of this organisation and mend what stopped them, then materialise today's partition. Emails of today"
+        " that the older plan does not hold go out late, or not at all.",
     )
 
 

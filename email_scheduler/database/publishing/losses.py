@@ -1,15 +1,19 @@
 """The guard at publishing: a plan that loses too much waits for a person (section 17 of the rules)."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pandas as pd
 
 from email_scheduler.clock import new_run_id
 from email_scheduler.config import SchedulerConfig
-from email_scheduler.database.connections import Connection, connect, database_errors, retrying
+from email_scheduler.database.connections import connect, database_errors, retrying
+from email_scheduler.database.publishing.planned_rows import ReadPlannerRows
 from email_scheduler.database.records import (
     LOSES_TOO_MUCH,
     AcceptedLoss,
+    Run,
+    last_published,
     plan_in_table,
     read_runs,
     record_waiting_plan,
@@ -26,10 +30,9 @@ from email_scheduler.planning import (
 )
 
 
-def valid_contacts_before(connection: Connection) -> int | None:
+def valid_contacts_before(runs: Sequence[Run]) -> int | None:
     """Return how many contacts were valid in the plan that the table holds; None: no plan was published."""
-    last = plan_in_table(read_runs(connection))
-    connection.end_reading()
+    last = plan_in_table(runs)
     return None if last is None else last.contacts - last.invalid_contacts
 
 
@@ -38,32 +41,38 @@ def preview_loss(
     config: SchedulerConfig,
     plan: Plan,
     inputs: PlanInputs,
-    existing: pd.DataFrame,
+    existing: ReadPlannerRows,
     changes: pd.DataFrame,
-) -> Loss:
+) -> Loss | None:
     """Return what publishing a plan would lose, as far as it is known now.
+
+    It is None where a plan for a later date has been published, so that this one would be refused anyway.
 
     Args:
         url: The organisation's database.
         config: Its configuration.
         plan: The plan.
         inputs: What it was made from.
-        existing: The planned rows there (``EXISTING_ROWS``).
+        existing: Returns the planned rows there (``EXISTING_ROWS``).
         changes: ``CAMPAIGN_CHANGES``, read with the inputs.
 
     Raises:
         DatabaseError: The database cannot be read.
     """
 
-    def read() -> int | None:
+    def read() -> list[Run]:
         with connect(url, config) as connection:
-            return valid_contacts_before(connection)
+            return read_runs(connection)
 
     with database_errors(url):
-        before = retrying(config)(read)
-    existing = without_senders_rows(existing, inputs.history)
-    difference = compare(plan.schedules, existing)
-    return judge_loss(plan, inputs, before, existing, difference, HISTORY.empty(), changes, config)
+        runs = retrying(config)(read)
+    last = last_published(runs)
+    if last is not None and last.as_of > plan.as_of.isoformat():
+        return None
+    rows = without_senders_rows(existing(), inputs.history)
+    difference = compare(plan.schedules, rows)
+    before = valid_contacts_before(runs)
+    return judge_loss(plan, inputs, before, rows, difference, HISTORY.empty(), changes, config)
 
 
 def accept_or_refuse(plan: Plan, loss: Loss, accepted: AcceptedLoss | None) -> AcceptedLoss | None:

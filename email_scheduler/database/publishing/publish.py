@@ -289,10 +289,12 @@ def _refuse_older(run: PublishRun) -> None:
 
 
 def _loss(run: PublishRun, comparison: Comparison, changes: pd.DataFrame) -> Loss:
+    runs = read_runs(run.connection)
+    run.connection.end_reading()
     return judge_loss(
         run.plan,
         run.inputs,
-        valid_contacts_before(run.connection),
+        valid_contacts_before(runs),
         comparison.existing,
         comparison.difference,
         comparison.taken.rows,
