@@ -217,8 +217,8 @@ def missed(name: str, day: date, deadline: str, *, is_waiting: bool = False) -> 
         missed_key(name, day),
         f"{name}: no plan of {day} by {deadline}",
         f"{waits}The plan of the day before stays in force. What to do: look at the last runs of plan_emails"
-        " of this organisation and mend what stopped them, then materialise today's partition. Emails of today"
-        " that the older plan does not hold go out late, or not at all.",
+        " of this organisation and mend what stopped them, then materialise today's partition. Emails of"
+        " today that the older plan does not hold go out late, or not at all.",
     )
 
 
