@@ -1,7 +1,10 @@
 """A plan that loses too much waits for a person: publishing refuses it until somebody accepts the loss."""
 
 import json
+from collections.abc import Callable
 from datetime import date, timedelta
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +13,7 @@ from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.database.records import AcceptedLoss
 from email_scheduler.errors import LossError, UsageError
 from email_scheduler.planning_run import PlanRun, plan_and_publish, preview_plan
+from email_scheduler_tests.command_line import Outcome, run_command
 from email_scheduler_tests.databases import Database
 
 AS_OF = date(2026, 11, 23)
@@ -21,6 +25,11 @@ PERSON = AcceptedLoss("ann", "the agency closed its Texas office")
 @pytest.fixture
 def agency(database: Database) -> Database:
     """300 contacts in Texas, each with three emails ahead."""
+    fill(database)
+    return database
+
+
+def fill(database: Database) -> None:
     database.insert(
         "contacts",
         *(
@@ -34,7 +43,6 @@ def agency(database: Database) -> Database:
             for number in range(1, COUNT + 1)
         ),
     )
-    return database
 
 
 def publish(agency: Database, *, days: int = 0, config: SchedulerConfig = CONFIG, **options: Any) -> PlanRun:
@@ -300,3 +308,95 @@ def test_the_limits_are_settings(agency: Database) -> None:
     lenient = {"max_contact_loss_share": 0.80, "max_email_loss_share": 1}
     config = SchedulerConfig.model_validate({"guard": lenient})
     assert publish(agency, days=1, config=config).accepted is None
+
+
+Run = Callable[..., Outcome]
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    return partial(run_command, monkeypatch, capsys)
+
+
+def test_the_commands_say_that_a_plan_waits_and_later_who_has_accepted_it(
+    agency: Database, command: Run, tmp_path: Path
+) -> None:
+    at, day = ("--database", agency.url), ("--as-of", "2026-11-24")
+    assert command("plan", *at, "--as-of", "2026-11-23").code == 0
+    agency.write("DELETE FROM contacts WHERE id > 60")
+
+    dry_run = command("plan", *at, *day, "--dry-run", "--json")
+    assert dry_run.code == 0
+    assert json.loads(dry_run.out)["loss"]["contacts_after"] == 60
+    assert "publishing would be refused" in dry_run.err
+
+    refused = command("plan", *at, *day)
+    assert refused.code == 3
+    (line,) = [line for line in refused.err.splitlines() if line.startswith("error: ")]
+    assert "240 of 300 (80.0%) valid contacts are lost" in line
+    assert "contacts that are gone (240 contacts, " in line
+    assert "plan --as-of 2026-11-24 --accept-loss --by NAME --reason TEXT" in line
+
+    health = json.loads(command("health", *at, "--json").out)["organizations"]
+    (figures,) = [each["figures"] for each in (health.values() if isinstance(health, dict) else health)]
+    assert "it waits for a person" in figures["plan"]["waiting"]
+    page = tmp_path / "report.html"
+    report = command("report", *at, "--as-of", "2026-11-23", "--html", str(page))
+    assert "A plan waits for a person: the plan for 2026-11-24 loses too much" in unfolded(report.out)
+    assert "A plan waits for a person. The plan for 2026-11-24 loses too much" in page.read_text()
+    assert "the plan for 2026-11-24 loses too much" in command("report", *at, *day).err
+
+    said = ("--accept-loss", "--by", "ann", "--reason", "the Texas office was sold")
+    accepted = command("plan", *at, *day, *said, "--json")
+    assert accepted.code == 0, accepted.err
+    assert json.loads(accepted.out)["accepted_loss"]["by"] == "ann"
+    told = "The plan was accepted by ann (the Texas office was sold) although it loses too much: 240 of 300"
+    report = command("report", *at, *day, "--html", str(page))
+    assert told[1:] in unfolded(report.out)
+    assert "waits for a person" not in report.out
+    assert told in page.read_text()
+    assert told in unfolded(command("explain", *at, *day, "--contact", 7).out)
+    assert "waits for a person   no plan" in command("health", *at).out
+    # an earlier plan was not accepted by anybody
+    assert "accepted by" not in command("explain", *at, "--as-of", "2026-11-23", "--contact", 7).out
+
+
+def unfolded(text: str) -> str:
+    return " ".join(text.split())
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--accept-loss",), "--accept-loss without --by NAME and --reason TEXT"),
+        (("--accept-loss", "--by", "ann"), "--accept-loss without --reason TEXT"),
+        (("--accept-loss", "--reason", "sold"), "--accept-loss without --by NAME;"),
+        (("--reason", "sold"), "--reason without --accept-loss"),
+        (("--reason", "sold", "--by", "ann"), "--reason without --accept-loss"),
+        (("--accept-loss", "--by", " ", "--reason", "sold"), "blank"),
+        (("--accept-loss", "--by", "ann", "--reason", ""), "blank"),
+    ],
+)
+def test_a_loss_is_accepted_with_a_name_and_a_reason_or_not_at_all(
+    sqlite_database: Database, command: Run, options: tuple[str, ...], told: str
+) -> None:
+    refused = command("plan", "--database", sqlite_database.url, *options)
+    assert refused.code == 2
+    assert told in refused.err
+    assert not sqlite_database.rows("SELECT id FROM scheduler_checkpoints")
+
+
+def test_after_a_backup_was_restored_a_plan_is_compared_with_what_it_holds(
+    sqlite_database: Database, command: Run
+) -> None:
+    fill(sqlite_database)
+    at = ("--database", sqlite_database.url)
+    assert command("plan", *at, "--as-of", "2026-11-23").code == 0
+    made = json.loads(command("backup", "create", *at, "--json").out)
+    sqlite_database.write("DELETE FROM contacts WHERE id > 60")
+    loss = ("--accept-loss", "--by", "ann", "--reason", "sold")
+    assert command("plan", *at, "--as-of", "2026-11-24", *loss).code == 0
+    assert command("plan", *at, "--as-of", "2026-11-25").code == 0
+    restored = command("backup", "restore", made["name"], *at, "--yes")
+    assert restored.code == 0, restored.err
+    assert command("plan", *at, "--as-of", "2026-11-25").code == 3
