@@ -10,6 +10,7 @@
     └── PlanningError              the plan was not made or not published (exit code 1)
         ├── InputDataError         a table holds something that no plan can be made from
         ├── ComplianceError        the proof found violations; nothing was published
+        ├── LossError              the plan loses too much and waits for a person (exit code 3)
         ├── StalePlanError         a newer plan has been published already
         ├── BackupError            a backup that cannot be made, is damaged, or cannot be restored
         └── PlannerLockedError     another planner holds the database, or took it over
@@ -49,6 +50,10 @@ class InputDataError(PlanningError):
 
 class ComplianceError(PlanningError):
     """The proof found violations in a plan, so that nothing was published."""
+
+
+class LossError(PlanningError):
+    """The plan loses too much against the last published one, so that a person is to decide (exit code 3)."""
 
 
 class StalePlanError(PlanningError):

@@ -10,6 +10,7 @@ from email_scheduler.clock import PhaseTimer, new_run_id, today
 from email_scheduler.config import SchedulerConfig
 from email_scheduler.cutover.rate_increases import OLDER_TYPE
 from email_scheduler.database import (
+    AcceptedLoss,
     Hold,
     PlanChanges,
     backup_before_publishing,
@@ -18,12 +19,15 @@ from email_scheduler.database import (
     planner_rows_in_background,
     preview_changes,
     preview_effects,
+    preview_loss,
     publish_plan,
     read_inputs_and_changes,
+    refusal_of,
     refuse_violations,
     require_current_schema,
     retrying,
 )
+from email_scheduler.planning import Loss
 from email_scheduler.planning.frames import PlanInputs
 from email_scheduler.planning.plan import Plan, make_plan
 from email_scheduler.reports.summary import capacity_warnings
@@ -44,6 +48,8 @@ class PlanRun:
         effects: What each change of campaigns that the plan has taken into account led to, or would lead to
             (``CHANGE_EFFECTS``).
         hold: Why nothing of the organisation is due; None: it is not held.
+        loss: What would be lost, of a dry run; None: as for ``preview_loss``.
+        accepted: What is lost, and who has accepted it; None: it was not too much, or this is a dry run.
     """
 
     run_id: str
@@ -53,6 +59,8 @@ class PlanRun:
     warnings: list[str]
     effects: pd.DataFrame
     hold: Hold | None = None
+    loss: Loss | None = None
+    accepted: AcceptedLoss | None = None
 
 
 def plan_and_publish(
@@ -62,6 +70,7 @@ def plan_and_publish(
     *,
     replica: str | None = None,
     allow_older: bool = False,
+    accept_loss: AcceptedLoss | None = None,
     planned_by: str | None = None,
     on_phase: Callable[[str], None] = lambda _: None,
     on_progress: Callable[[int, int], None] = lambda _done, _total: None,
@@ -74,6 +83,7 @@ def plan_and_publish(
         as_of: The date to plan for.
         replica: A copy of the database that is read instead, as far as planning goes.
         allow_older: Publish even if a plan for a later date has been published.
+        accept_loss: As for ``publish_plan``.
         planned_by: As for ``publish_plan``.
         on_phase: Told the name of each phase as it begins.
         on_progress: Told how many contacts are written, of how many.
@@ -81,6 +91,7 @@ def plan_and_publish(
     Raises:
         DatabaseError: The database cannot be used.
         PlanningError: The plan was not made or not published.
+        LossError: The plan loses too much, and waits for a person.
     """
     retrying(config)(require_current_schema, url, config)
     timer = _timer(on_phase, config)
@@ -111,6 +122,7 @@ def plan_and_publish(
                 changes=seen,
                 finish_backup=finish_backup,
                 allow_older=allow_older,
+                accept_loss=accept_loss,
                 planned_by=planned_by,
                 on_phase=timer.begin,
                 on_progress=on_progress,
@@ -122,9 +134,10 @@ def plan_and_publish(
         plan,
         result.schedules.changes,
         timer.seconds,
-        warnings(plan, config, hold),
+        warnings(plan, config, hold) + ([] if result.accepted is None else [str(result.accepted)]),
         result.effects,
         hold,
+        accepted=result.accepted,
     )
 
 
@@ -156,10 +169,13 @@ def preview_plan(
         rows = existing()
         changes = preview_changes(plan, inputs, rows)
         effects = preview_effects(plan, inputs, rows, seen.campaigns)
+        loss = preview_loss(url, config, plan, inputs, lambda: rows, seen.campaigns)
     timer.end()
     hold = current_hold(url, config)
     found = warnings(plan, config, hold)
-    return PlanRun(new_run_id(as_of), plan, changes, timer.seconds, found, effects, hold)
+    if loss is not None and loss.is_too_much:
+        found.append(f"publishing would be refused: {refusal_of(plan, loss)}")
+    return PlanRun(new_run_id(as_of), plan, changes, timer.seconds, found, effects, hold, loss)
 
 
 def warnings(plan: Plan, config: SchedulerConfig, hold: Hold | None = None) -> list[str]:

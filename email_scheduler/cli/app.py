@@ -1,6 +1,7 @@
 """The ``email-scheduler`` command: parses, calls, shows.
 
-Exit codes: 0 done; 2 bad arguments, configuration or database; 1 anything else. What a command needs is
+Exit codes: 0 done; 2 bad arguments, configuration or database; 3 a plan that loses too much and waits for a
+person; 1 anything else. What a command needs is
 loaded when it is called, so that the list of the commands is there at once.
 """
 
@@ -14,7 +15,7 @@ from typing import Annotated, Any, Final, cast
 import typer
 from typer.core import TyperGroup
 
-from email_scheduler.errors import EmailSchedulerError, UsageError
+from email_scheduler.errors import EmailSchedulerError, LossError, UsageError
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,17 @@ COMMANDS: Final[Mapping[str, Mapping[str, Entry]]] = {
             "Hold an organisation at once: nothing is due until it is released. Planning goes on.",
         ),
         "release": Entry("plan_commands:release", "Release an organisation that is held."),
+    },
+    "Contacts": {
+        "suppress": Entry(
+            "suppression_commands:suppress",
+            "Let nobody write to addresses any more, whoever has them. It counts at once.",
+        ),
+        "unsuppress": Entry(
+            "suppression_commands:unsuppress",
+            "Let an address be written to again: also contacts that have it and were suppressed themselves.",
+        ),
+        "suppressions": Entry("suppression_commands:suppressions", "List what is suppressed."),
     },
     "Before something changes": {
         "what-if": Entry(
@@ -103,6 +115,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, Entry]]] = {
         ),
     },
 }
+_EXIT_CODES: Final = ((UsageError, 2), (LossError, 3))
 _STYLE: Final[dict[str, Any]] = {
     "add_completion": False,
     "pretty_exceptions_enable": False,
@@ -191,7 +204,7 @@ def main() -> None:
     except EmailSchedulerError as error:
         if is_debug:
             raise
-        _fail(str(error), 2 if isinstance(error, UsageError) else 1)
+        _fail(str(error), next((code for kind, code in _EXIT_CODES if isinstance(error, kind)), 1))
     except Exception as error:
         if is_debug:
             raise

@@ -111,6 +111,7 @@ def _rows(figures: HealthFigures) -> list[tuple[str, str]]:
     rows = [("last plan", "none" if plan is None else f"{plan.as_of_date}, {plan.age_hours} hours ago")]
     if plan is not None:
         rows += [
+            ("waits for a person", "no plan" if plan.waiting is None else "a plan that loses too much"),
             ("runs failed since", f"{plan.failed_since:,}"),
             ("contacts", f"{plan.contacts:,}, {plan.invalid_contacts:,} of them not valid"),
             ("emails", f"{plan.emails_planned:,} planned, {plan.emails_skipped:,} skipped"),

@@ -45,6 +45,9 @@ def report(
 def _parts(found: Report) -> Iterator[RenderableType]:
     run, published = found.run, found.published
     yield Text(f"Plan of {found.organization} for {found.as_of:%A}, {found.as_of}", style="bold")
+    if published.waiting is not None:
+        yield Text(f"A plan waits for a person: {published.waiting}", style="bold red")
+    yield from (Text(str(each), style="yellow") for each in found.accepted_losses)
     if published.hold is not None:
         yield Text(str(published.hold), style="yellow")
     if found.not_kept:

@@ -23,6 +23,7 @@ from email_scheduler.config.sections import (
     Database,
     EmailTemplates,
     Features,
+    Guard,
     Logging,
     Orchestration,
     Performance,
@@ -72,6 +73,7 @@ __all__ = [
     "Database",
     "EmailTemplates",
     "Features",
+    "Guard",
     "Health",
     "LoadBalancing",
     "Logging",
@@ -245,7 +247,7 @@ def _default_aep() -> AepConfig:
 # Sections that change no plan: how the program runs, and campaigns, for which the database counts.
 _HOW_IT_RUNS = {
     *("processing", "orchestration", "logging", "database", "audit", "performance"),
-    *("health", "alerts", "reporting"),
+    *("health", "alerts", "reporting", "guard"),
 }
 _CAMPAIGNS = {"campaign_types", "campaign_instances"}
 
@@ -283,6 +285,7 @@ class SchedulerConfig(Section):
     logging: Logging = Logging()
     database: Database = Database()
     audit: Audit = Audit()
+    guard: Guard = Guard()
     health: Health = Health()
     alerts: Alerts = Alerts()
     reporting: Reporting = Reporting()

@@ -291,6 +291,24 @@ class Audit(Section):
     )
 
 
+class Guard(Section):
+    """How much a plan may lose against the last published one before it waits for a person.
+
+    A share counts only where at least 20 contacts, or emails, are lost.
+    """
+
+    max_contact_loss_share: Share = Field(
+        default=Decimal("0.10"),
+        description="the share of the valid contacts of the last published plan that may be lost. `1`: any,"
+        " as long as one is left",
+    )
+    max_email_loss_share: Share = Field(
+        default=Decimal("0.25"),
+        description="the share of the emails planned for later days that may leave the plan or become"
+        " skipped. `1`: any",
+    )
+
+
 class Performance(Section):
     """Accepted from users' files, without effect."""
 

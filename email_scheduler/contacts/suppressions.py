@@ -3,23 +3,28 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
-from itertools import batched
+from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
+from sqlalchemy import Column, MetaData, Table, Text
 
+# ruff: noqa: S608 - put together from names and ids of this package
 from email_scheduler.config import SchedulerConfig
 from email_scheduler.database import (
     ACCEPTED_DATE,
     EMAIL,
+    ID,
     BadLines,
     BadLinesError,
     Connection,
     Dates,
     LineReader,
     Problems,
+    among,
     connected,
+    contacts_of_addresses,
     open_csv,
     read_lines,
     timestamp,
@@ -46,9 +51,15 @@ _HEADINGS: Final = {
 }
 _STAGE: Final = "planner_suppressed"
 _ROWS_AT_A_TIME: Final = 50_000
-_CREATE_STAGE: Final = (
-    f"CREATE TEMPORARY TABLE {_STAGE} (line BIGINT, address TEXT, address_key TEXT, reason TEXT,"
-    " suppressed_until TEXT)"
+_stage: Final = Table(
+    _STAGE,
+    MetaData(),
+    Column("line", ID),
+    Column("address", Text),
+    Column("address_key", Text),
+    Column("reason", Text),
+    Column("suppressed_until", Text),
+    prefixes=["TEMPORARY"],
 )
 _FIRST: Final = f"line = (SELECT min(first.line) FROM {_STAGE} AS first WHERE first.address = new.address)"
 # One that is there already is not weakened: the earlier beginning counts, and the later end.
@@ -65,10 +76,12 @@ _WRITE: Final = f"""INSERT INTO suppressed_addresses AS known
     suppressed_until = CASE WHEN known.suppressed_until < excluded.suppressed_until
       THEN excluded.suppressed_until
       WHEN excluded.suppressed_until IS NULL THEN NULL ELSE known.suppressed_until END"""
-_ADDRESS_OF_CONTACT: Final = (
-    "contacts AS contact LEFT JOIN contact_address_keys AS known"
-    " ON known.contact_id = contact.id AND known.email = contact.email"
-)
+# Contacts that may have one address; more are nobody's.
+_MOST_CONTACTS: Final = 1_000_000
+
+
+# Number of the line, address, reason, last day.
+_Row = tuple[int, str, str | None, str | None]
 
 
 @dataclass(frozen=True)
@@ -108,12 +121,12 @@ class Overview:
     """How many addresses and contacts are suppressed.
 
     Attributes:
-        by_reason: Reason, addresses of lists, addresses of contacts, and how many of both are in force.
+        by_reason: Reason, addresses of lists, addresses of contacts.
         contacts: Contacts that are suppressed themselves.
         without_contact: Of these, those that are in no row of ``contacts``.
     """
 
-    by_reason: list[tuple[str | None, int, int, int]]
+    by_reason: list[tuple[str | None, int, int]]
     contacts: int
     without_contact: int
 
@@ -163,24 +176,22 @@ def suppress_file(
     bad_lines, ignored = BadLines(), list[str]()
     last = None if until is None else until.isoformat()
 
-    def reader_of(heading: list[str]) -> LineReader[tuple[int, str, str | None, str | None]]:
+    def reader_of(heading: list[str], where: str) -> LineReader[_Row]:
         places = {_HEADINGS[name]: at for at, name in reversed(list(enumerate(heading))) if name in _HEADINGS}
         if EMAIL not in places:
             raise UsageError(
-                f"{path}: line 1: no column of addresses; accepted is one of: email, email address, e-mail,"
-                " address"
+                f"{where}: none of the {len(heading)} columns holds addresses; accepted is one that is called"
+                " email, email address, e-mail or address"
             )
         ignored.extend(name for name in heading if name not in _HEADINGS)
         dates = Dates()
 
-        def read(
-            number: int, cells: list[str], problems: Problems
-        ) -> tuple[int, str, str | None, str | None]:
+        def read(number: int, cells: list[str], problems: Problems) -> _Row:
             said = {name: unescape_cell(cells[at]).strip() for name, at in places.items()}
-            ends = said.get(UNTIL) or last
-            if ends is not None and not dates.is_date(ends):
+            ends = dates.date_of(said.get(UNTIL, ""))
+            if said.get(UNTIL) and ends is None:
                 problems.append((UNTIL, ACCEPTED_DATE))
-            return number, said[EMAIL], said.get(REASON) or reason, ends
+            return number, said[EMAIL], said.get(REASON) or reason, ends or last
 
         return read
 
@@ -193,7 +204,7 @@ def suppress_file(
 
 def _suppress(
     connection: Connection,
-    rows: Iterable[tuple[int, str, str | None, str | None]],
+    rows: Iterable[_Row],
     bad_lines: BadLines,
     ignored: list[str],
     *,
@@ -202,17 +213,17 @@ def _suppress(
     dry_run: bool = False,
 ) -> Suppressed:
     with connection.staging():
-        connection.execute(_CREATE_STAGE)
+        connection.create_temporary(_stage)
         for part in _with_keys(rows, bad_lines):
-            connection.append(_STAGE, part)
+            connection.append_rows(_stage, part)
         connection.execute(f"CREATE INDEX ix_{_STAGE} ON {_STAGE} (address, line)")
     if bad_lines and not skip_bad:
         raise BadLinesError(source, bad_lines, "line")
     ((taken, distinct, first, last),) = connection.execute(
-        f"SELECT count(*), count(DISTINCT address), min(line), max(line) FROM {_STAGE}"  # noqa: S608
+        f"SELECT count(*), count(DISTINCT address), min(line), max(line) FROM {_STAGE}"
     )
     ((known,),) = connection.execute(
-        f"SELECT count(*) FROM suppressed_addresses WHERE address IN (SELECT address FROM {_STAGE})"  # noqa: S608
+        f"SELECT count(*) FROM suppressed_addresses WHERE address IN (SELECT address FROM {_STAGE})"
     )
     connection.end_reading()
     now = timestamp(utc_now())
@@ -223,25 +234,19 @@ def _suppress(
     return Suppressed(distinct - known, known, taken - distinct, bad_lines, ignored)
 
 
-def _with_keys(
-    rows: Iterable[tuple[int, str, str | None, str | None]], bad_lines: BadLines
-) -> Iterator[pa.Table]:
-    for part in batched(rows, _ROWS_AT_A_TIME):
+def _with_keys(rows: Iterable[_Row], bad_lines: BadLines) -> Iterator[list[dict[str, Any]]]:
+    rest = iter(rows)
+    while part := list(islice(rest, _ROWS_AT_A_TIME)):
         lines, addresses, reasons, ends = zip(*part, strict=True)
-        table = pa.table(
-            {
-                "line": pa.array(lines, pa.int64()),
-                "address": pa.array(addresses, pa.large_string()),
-                "reason": pa.array(reasons, pa.large_string()),
-                "suppressed_until": pa.array(ends, pa.large_string()),
-            }
-        )
-        is_address = are_valid(table["address"].combine_chunks())
-        for line, is_one in zip(lines, is_address.to_pylist(), strict=True):
-            if not is_one:
-                bad_lines.add(line, EMAIL, NOT_AN_ADDRESS)
-        table = table.filter(is_address)
-        yield table.append_column("address_key", address_keys(table["address"].combine_chunks()))
+        texts = pa.array(addresses, pa.large_string())
+        columns = (lines, addresses, address_keys(texts).to_pylist(), reasons, ends)
+        good = []
+        for cells, is_address in zip(zip(*columns, strict=True), are_valid(texts).to_pylist(), strict=True):
+            if is_address:
+                good.append(dict(zip(_stage.columns.keys(), cells, strict=True)))
+            else:
+                bad_lines.add(cells[0], EMAIL, NOT_AN_ADDRESS)
+        yield good
 
 
 def unsuppress(url: str, config: SchedulerConfig, address: str, *, dry_run: bool = False) -> Unsuppressed:
@@ -252,24 +257,52 @@ def unsuppress(url: str, config: SchedulerConfig, address: str, *, dry_run: bool
         DatabaseError: The database cannot be used.
     """
     key = address_key(address)
-    with connected(url, config) as connection:
-        with connection.transaction(is_dry_run=dry_run):
-            rows = connection.execute(
-                "SELECT address FROM suppressed_addresses WHERE address_key = ? OR address_key IS NULL", (key,)
-            )
-            spellings = [str(text) for (text,) in rows if address_key(str(text)) == key]
-            people = connection.execute(
-                "SELECT suppression.contact_id, contact.email FROM contact_suppressions AS suppression"  # noqa: S608
-                f" JOIN {_ADDRESS_OF_CONTACT} ON contact.id = suppression.contact_id"
-                if False
-                else "SELECT suppression.contact_id, contact.email FROM contact_suppressions AS suppression"
-                " JOIN contacts AS contact ON contact.id = suppression.contact_id"
-            )
-            contacts = sorted(int(one) for one, email in people if address_key(str(email or "")) == key)
-            if not spellings and not contacts:
-                raise UsageError("--email: this address is not suppressed")
-            for contact_id in contacts:
-                connection.execute("DELETE FROM contact_suppressions WHERE contact_id = ?", (contact_id,))
-            for spelling in spellings:
-                connection.execute("DELETE FROM suppressed_addresses WHERE address = ?", (spelling,))
+    with connected(url, config) as connection, connection.transaction(is_dry_run=dry_run):
+        rows = connection.execute(
+            "SELECT address FROM suppressed_addresses WHERE address_key = ? OR address_key IS NULL", (key,)
+        )
+        spellings = [str(text) for (text,) in rows if address_key(str(text)) == key]
+        having_it = contacts_of_addresses(connection, [address], _MOST_CONTACTS)[key]
+        suppressed = connection.execute(
+            f"SELECT contact_id FROM contact_suppressions WHERE {among('contact_id', having_it)}"
+        )
+        contacts = sorted(int(contact_id) for (contact_id,) in suppressed)
+        if not spellings and not contacts:
+            raise UsageError("--email: this address is not suppressed")
+        connection.execute(f"DELETE FROM contact_suppressions WHERE {among('contact_id', contacts)}")
+        for spelling in spellings:
+            connection.execute("DELETE FROM suppressed_addresses WHERE address = ?", (spelling,))
     return Unsuppressed(len(spellings), contacts)
+
+
+def overview(url: str, config: SchedulerConfig) -> Overview:
+    """Count what is suppressed.
+
+    Raises:
+        DatabaseError: The database cannot be read.
+    """
+    with connected(url, config) as connection:
+        rows = connection.execute(
+            "SELECT reason, sum(CASE WHEN contact_id IS NULL THEN 1 ELSE 0 END),"
+            " sum(CASE WHEN contact_id IS NULL THEN 0 ELSE 1 END)"
+            " FROM suppressed_addresses GROUP BY reason ORDER BY 2 DESC, 3 DESC, 1"
+        )
+        ((contacts, without_contact),) = connection.execute(
+            "SELECT count(*), count(CASE WHEN contact.id IS NULL THEN 1 END)"
+            " FROM contact_suppressions AS suppression"
+            " LEFT JOIN contacts AS contact ON contact.id = suppression.contact_id"
+        )
+    by_reason = [(None if name is None else str(name), int(listed), int(own)) for name, listed, own in rows]
+    return Overview(by_reason, int(contacts), int(without_contact))
+
+
+def write_suppressed(url: str, config: SchedulerConfig, path: Path) -> int:
+    """Write all suppressed addresses to a CSV file that is its owner's alone, and return how many.
+
+    Raises:
+        UsageError: The file cannot be written.
+        DatabaseError: The database cannot be read.
+    """
+    query = f"SELECT {', '.join(COLUMNS)} FROM suppressed_addresses ORDER BY address"
+    with connected(url, config) as connection, private_output(path) as file:
+        return write_csv(file, COLUMNS, connection.execute(query))

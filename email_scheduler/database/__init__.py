@@ -81,6 +81,7 @@ from email_scheduler.database.line_import import (
     stage_table,
 )
 from email_scheduler.database.lock import planner_lock
+from email_scheduler.database.publishing.losses import preview_loss, record_refusal, refusal_of
 from email_scheduler.database.publishing.plan_changes import (
     ALTERED,
     CANCELLED,
@@ -100,6 +101,7 @@ from email_scheduler.database.publishing.published_plan import Turns
 from email_scheduler.database.records import (
     COMPLETED,
     FAILED,
+    AcceptedLoss,
     ConfigVersion,
     Kept,
     Run,
@@ -109,6 +111,7 @@ from email_scheduler.database.records import (
     read_kept,
     read_runs,
     record_config_version,
+    waiting_plan,
 )
 from email_scheduler.database.tables import (
     PLANNER_ROW_SQL,
@@ -154,6 +157,7 @@ __all__ = [
     "SENDER_ROWS_INDEX",
     "SENDER_ROW_SQL",
     "SQLITE",
+    "AcceptedLoss",
     "Backup",
     "BadLines",
     "BadLinesError",
@@ -221,6 +225,7 @@ __all__ = [
     "planner_rows_in_background",
     "preview_changes",
     "preview_effects",
+    "preview_loss",
     "prune",
     "publish_plan",
     "read_columns",
@@ -238,6 +243,8 @@ __all__ = [
     "read_plan_inputs",
     "read_runs",
     "record_config_version",
+    "record_refusal",
+    "refusal_of",
     "refuse_future",
     "refuse_violations",
     "release_organization",
@@ -254,6 +261,7 @@ __all__ = [
     "unescape_cell",
     "utc_now",
     "verify_backup",
+    "waiting_plan",
     "without_logging",
     "write_csv",
 ]

@@ -5,15 +5,25 @@ configuration that a plan was published with, or that was brought back, is in ``
 """
 
 import getpass
+import itertools
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any, Final
 
 from email_scheduler.config import SchedulerConfig
-from email_scheduler.database.connections import Connection, Row, connect, database_errors, error_text
+from email_scheduler.database.connections import (
+    Connection,
+    Row,
+    connect,
+    database_errors,
+    error_text,
+    timestamp,
+    utc_now,
+)
 from email_scheduler.database.publishing.plan_changes import EmailChanges, PlanChanges
+from email_scheduler.errors import UsageError
 from email_scheduler.planning import Cube, FiguresOfPlan
 
 STARTED: Final = "started"
@@ -22,12 +32,15 @@ COMPLETED: Final = "completed"
 FAILED: Final = "failed"
 # What the message of a run says whose plan was not proved.
 BREAKS_RULES: Final = "breaks rules"
+# What the message of a run says whose plan waits for a person.
+LOSES_TOO_MUCH: Final = "loses too much"
 _RUNS_SQL: Final = (
     "SELECT id, scheduler_run_id, CAST(as_of_date AS TEXT), status, CAST(run_timestamp AS TEXT),"
     " CAST(completed_at AS TEXT), config_version_id, contacts_processed, invalid_contacts, emails_scheduled,"
     " emails_skipped, error_message FROM scheduler_checkpoints ORDER BY id"
 )
 _OPEN_SQL: Final = f"status IN ('{STARTED}', '{IN_PROGRESS}')"
+_ACCEPTED: Final = "accepted_loss"
 _ABANDONED: Final = "the run ended without saying how: its process was stopped, or it lost the planner lock"
 CONFIG_TYPE: Final = "scheduler"
 _VERSIONS_SQL: Final = (
@@ -72,6 +85,37 @@ class Run:
         is_that = self.status == FAILED and self.as_of == as_of.isoformat()
         return is_that and f" {BREAKS_RULES}, " in (self.error or "")
 
+    @property
+    def has_lost_too_much(self) -> bool:
+        """Whether it was not published because its plan lost too much (section 17 of the planning rules)."""
+        return self.status == FAILED and f" {LOSES_TOO_MUCH}, " in (self.error or "")
+
+
+@dataclass(frozen=True)
+class AcceptedLoss:
+    """A loss that a person accepts.
+
+    Attributes:
+        by: The person.
+        reason: Why.
+        loss: What is lost, with figures; empty as long as no plan was published so.
+
+    Raises:
+        UsageError: Person or reason are blank.
+    """
+
+    by: str
+    reason: str
+    loss: str = ""
+
+    def __post_init__(self) -> None:
+        for name, value in (("who accepts it", self.by), ("a reason", self.reason)):
+            if not value.strip():
+                raise UsageError(f"a loss is accepted with {name}, which is blank here; accepted is a text")
+
+    def __str__(self) -> str:
+        return f"the plan was accepted by {self.by} ({self.reason}) although it {LOSES_TOO_MUCH}: {self.loss}"
+
 
 @dataclass(frozen=True)
 class Kept:
@@ -82,6 +126,7 @@ class Kept:
         daily_cap: Emails that a day takes.
         figures: What the plan comes to.
         emails: What became of emails that go out.
+        accepted: The loss that a person has accepted; None: there was none to accept.
         All of them: None where the run did not record it.
     """
 
@@ -89,6 +134,7 @@ class Kept:
     daily_cap: int | None
     figures: FiguresOfPlan | None
     emails: EmailChanges | None
+    accepted: AcceptedLoss | None = None
 
     @classmethod
     def of_document(cls, document: Mapping[str, Any]) -> "Kept":
@@ -103,12 +149,20 @@ class Kept:
             emails = PlanChanges(Cube.of_document(document["changes"])).emails
         elif "emails" in document:
             emails = EmailChanges.of_document(document["emails"])
-        return cls(rows, document.get("daily_cap"), figures, emails)
+        accepted = document.get(_ACCEPTED)
+        loss = None if accepted is None else AcceptedLoss(**accepted)
+        return cls(rows, document.get("daily_cap"), figures, emails, loss)
 
 
-def document_of(changes: PlanChanges, figures: FiguresOfPlan | None = None) -> dict[str, Any]:
+def document_of(
+    changes: PlanChanges, figures: FiguresOfPlan | None = None, accepted: AcceptedLoss | None = None
+) -> dict[str, Any]:
     """Return what is kept of a run, for JSON: what it has changed, and once it is published its figures."""
-    return {"changes": changes.cube.document(), **({} if figures is None else figures.kept())}
+    return {
+        "changes": changes.cube.document(),
+        **({} if figures is None else figures.kept()),
+        **({} if accepted is None else {_ACCEPTED: asdict(accepted)}),
+    }
 
 
 def read_runs(connection: Connection) -> list[Run]:
@@ -136,11 +190,14 @@ def read_runs(connection: Connection) -> list[Run]:
     return runs
 
 
-def read_kept(connection: Connection, run: Run) -> Kept:
-    """Read what is kept of what a run published."""
-    ((summary,),) = connection.execute(
-        "SELECT summary FROM scheduler_checkpoints WHERE id = ?", (run.number,)
-    )
+def read_kept(connection: Connection, number: int) -> Kept:
+    """Read what is kept of what a run published.
+
+    Args:
+        connection: To the database.
+        number: The run's (``Run.number``).
+    """
+    ((summary,),) = connection.execute("SELECT summary FROM scheduler_checkpoints WHERE id = ?", (number,))
     return Kept.of_document(json.loads(summary) if summary else {})
 
 
@@ -148,6 +205,29 @@ def last_published(runs: Sequence[Run]) -> Run | None:
     """Return the run whose plan is in force: the last one that published; None: there is none."""
     completed = [run for run in runs if run.status == COMPLETED]
     return max(completed, key=lambda run: run.number, default=None)
+
+
+def waiting_plan(runs: Sequence[Run]) -> Run | None:
+    """Return the last run whose plan waits for a person; None: no plan does, or one was published since."""
+    since = itertools.takewhile(lambda run: run.status != COMPLETED, reversed(runs))
+    return next((run for run in since if run.has_lost_too_much), None)
+
+
+def plan_in_table(runs: Sequence[Run]) -> Run | None:
+    """Return the run whose plan the table holds, the last one that was completed; None: there is none."""
+    return next((run for run in reversed(runs) if run.status == COMPLETED), None)
+
+
+def record_waiting_plan(
+    connection: Connection, run_id: str, *, as_of: date, contacts: int, invalid_contacts: int, error: str
+) -> None:
+    """Record a plan that waits for a person, as if publishing it had begun; within a transaction."""
+    now = timestamp(utc_now())
+    connection.execute(
+        "INSERT INTO scheduler_checkpoints (run_timestamp, scheduler_run_id, as_of_date, contacts_processed,"
+        " invalid_contacts, status, error_message, completed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (now, run_id, as_of.isoformat(), contacts, invalid_contacts, FAILED, error, now),
+    )
 
 
 def close_abandoned_checkpoints(connection: Connection, now: str) -> None:
@@ -217,13 +297,21 @@ def complete_checkpoint(
     emails_skipped: int,
     changes: PlanChanges,
     figures: FiguresOfPlan,
+    accepted: AcceptedLoss | None,
     now: str,
 ) -> None:
     """Record that the plan is published."""
     connection.execute(
         f"UPDATE scheduler_checkpoints SET status = '{COMPLETED}', schedules_after_checksum = ?, "  # noqa: S608
         "emails_scheduled = ?, emails_skipped = ?, summary = ?, completed_at = ? WHERE scheduler_run_id = ?",
-        (schedules_after_checksum, emails_scheduled, emails_skipped, _json(changes, figures), now, run_id),
+        (
+            schedules_after_checksum,
+            emails_scheduled,
+            emails_skipped,
+            _json(changes, figures, accepted),
+            now,
+            run_id,
+        ),
     )
 
 
@@ -236,8 +324,11 @@ def fail_checkpoint(connection: Connection, run_id: str, error: BaseException, n
     )
 
 
-def _json(changes: PlanChanges, figures: FiguresOfPlan | None = None) -> str:
-    return json.dumps(document_of(changes, figures), ensure_ascii=False, separators=(",", ":"))
+def _json(
+    changes: PlanChanges, figures: FiguresOfPlan | None = None, accepted: AcceptedLoss | None = None
+) -> str:
+    document = document_of(changes, figures, accepted)
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from datetime import date
 
 from email_scheduler.config import SchedulerConfig, config_of, differences
 from email_scheduler.database import (
+    AcceptedLoss,
     ConfigVersion,
     Connection,
     connect,
@@ -13,6 +14,7 @@ from email_scheduler.database import (
     database_errors,
     display_url,
     read_config_version,
+    read_kept,
     read_plan_inputs,
     require_current_schema,
     retrying,
@@ -188,11 +190,16 @@ def _plan_in_force(
         except ConfigurationError as error:
             problem = str(error)
     changes = differences(used.rules_document(), config.rules_document())
-    return _told(publication, version, problem, [each.path for each in changes]), used
+    accepted = read_kept(connection, run.number).accepted
+    return _told(publication, version, problem, [each.path for each in changes], accepted), used
 
 
 def _told(
-    publication: Publication, version: ConfigVersion | None, problem: str | None, changed: Sequence[str]
+    publication: Publication,
+    version: ConfigVersion | None,
+    problem: str | None,
+    changed: Sequence[str],
+    accepted: AcceptedLoss | None,
 ) -> PlanInForce:
     run = publication.run
     return PlanInForce(
@@ -206,6 +213,7 @@ def _told(
         config_created_by=version.created_by if version else None,
         config_problem=problem,
         changed_keys=tuple(changed),
+        accepted_loss=None if accepted is None else str(accepted),
     )
 
 

@@ -250,6 +250,8 @@ class PlanInForce:
         config_version, valid_from, created_by: The row of ``config_versions``; None: it is not kept.
         config_problem: Why its configuration cannot be used, so that the present one was; None: it was used.
         changed_keys: What the configuration says otherwise now.
+        accepted_loss: What the plan lost that was too much, and who has accepted it, in a sentence; None: it
+            did not lose too much.
     """
 
     run_id: str
@@ -262,6 +264,7 @@ class PlanInForce:
     config_created_by: str | None
     config_problem: str | None
     changed_keys: tuple[str, ...]
+    accepted_loss: str | None
 
 
 @dataclass(frozen=True)

@@ -189,6 +189,8 @@ def plan_lines(plan: PlanInForce, asked_for: date) -> Iterator[Line]:
         yield "note", "The run was stopped after it had written this contact. Planning again completes it."
     if not plan.is_last:
         yield "note", "Later plans have been published since. This is what was planned then."
+    if plan.accepted_loss is not None:
+        yield "note", f"{plan.accepted_loss[:1].upper()}{plan.accepted_loss[1:]}."
     if plan.config_version is not None:
         since = f", in use from {plan.config_valid_from[:19]}" if plan.config_valid_from else ""
         who = f", by {plan.config_created_by}" if plan.config_created_by else ""

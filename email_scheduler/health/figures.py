@@ -29,6 +29,7 @@ from email_scheduler.database import (
     read_moment,
     read_runs,
     require_current_schema,
+    waiting_plan,
 )
 from email_scheduler.planning import EXCLUSION_REASONS
 from email_scheduler.registry import FOLLOW_UP_TYPES, PRE_SCHEDULED
@@ -71,10 +72,12 @@ class PlanRecord:
         last_date: The date that the plan in force was made for; None: there is none.
         has_broken_rules: Whether a plan for the date that was asked about was not published because it broke
             a rule.
+        is_waiting: Whether a plan for that date waits for a person, since it loses too much.
     """
 
     last_date: date | None
     has_broken_rules: bool
+    is_waiting: bool
 
 
 def pending_changes(url: str, config: SchedulerConfig) -> PendingChanges | None:
@@ -103,10 +106,11 @@ def plan_record(url: str, config: SchedulerConfig, as_of: date) -> PlanRecord:
     """
     with database_errors(url), connect(url, impatient(config)) as connection:
         runs = read_runs(connection)
-    last = last_published(runs)
+    last, waiting = last_published(runs), waiting_plan(runs)
     return PlanRecord(
         date.fromisoformat(last.as_of) if last is not None and last.as_of else None,
         any(run.has_broken_rules(as_of) for run in runs),
+        waiting is not None and waiting.as_of == as_of.isoformat(),
     )
 
 
@@ -127,6 +131,8 @@ class PlanFigures:
     Attributes:
         as_of_date: The date that it was made for, ISO 8601.
         age_hours: Since it was completed; None: nobody says when that was.
+        waiting: Why a plan that loses too much waits for a person, instead of which it counts; None: none
+            does.
         failed_since: Runs that failed after it.
         contacts: Contacts, valid or not.
         invalid_contacts: Those that are not valid.
@@ -139,6 +145,7 @@ class PlanFigures:
 
     as_of_date: str
     age_hours: float | None
+    waiting: str | None
     failed_since: int
     contacts: int
     invalid_contacts: int
@@ -276,11 +283,12 @@ def _plan(connection: Connection, now: datetime) -> PlanFigures | None:
     last = last_published(runs)
     if last is None:
         return None
-    kept = read_kept(connection, last)
+    kept, waiting = read_kept(connection, last.number), waiting_plan(runs)
     planned = {} if kept.rows is None else kept.rows.where(reason=PRE_SCHEDULED).counts_by("email_type")
     return PlanFigures(
         as_of_date=last.as_of,
         age_hours=_hours_since(last.completed_at, now),
+        waiting=None if waiting is None else waiting.error,
         failed_since=sum(run.status == FAILED and run.number > last.number for run in runs),
         contacts=last.contacts,
         invalid_contacts=last.invalid_contacts,

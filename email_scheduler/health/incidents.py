@@ -207,8 +207,18 @@ def only(ledger: IncidentLedger, channels: Collection[str]) -> IncidentLedger:
     return replace(ledger, incidents=kept)
 
 
-def missed(name: str, day: date, deadline: str, last_date: date | None = None) -> Incident:
-    """Return the incident of an organisation that has no plan of a day; ``last_date``: that of its plan."""
+def missed(
+    name: str, day: date, deadline: str, last_date: date | None = None, *, is_waiting: bool = False
+) -> Incident:
+    """Return the incident of an organisation that has no plan of a day.
+
+    Args:
+        name: The organisation.
+        day: The day.
+        deadline: When the plan had to be there.
+        last_date: The day that its last plan is for.
+        is_waiting: Whether there is one, which loses too much and waits for a person.
+    """
     if last_date is not None and last_date > day:
         return Incident(
             missed_key(name, day),
@@ -216,12 +226,13 @@ def missed(name: str, day: date, deadline: str, last_date: date | None = None) -
             f"The last plan, for {last_date}, is ahead of today: nothing is due before its day, and plans of"
             f" today are refused as older. What to do: {REPLACE_PLAN_AHEAD}.",
         )
+    waits = "The plan waits for a person, since it loses too much. " if is_waiting else ""
     return Incident(
         missed_key(name, day),
         f"{name}: no plan of {day} by {deadline}",
-        "The plan of the day before stays in force. What to do: look at the last runs of plan_emails of this"
-        " organisation and mend what stopped them, then materialise today's partition. Emails of today that"
-        " the older plan does not hold go out late, or not at all.",
+        f"{waits}The plan of the day before stays in force. What to do: look at the last runs of plan_emails"
+        " of this organisation and mend what stopped them, then materialise today's partition. Emails of"
+        " today that the older plan does not hold go out late, or not at all.",
     )
 
 

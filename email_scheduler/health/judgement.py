@@ -108,6 +108,8 @@ def _plan(figures: HealthFigures, health: Health) -> Iterator[Reason]:
             f"the last plan, for {plan.as_of_date}, is ahead of today: nothing is due before its day, and"
             f" plans of today are refused as older; {REPLACE_PLAN_AHEAD}",
         )
+    if plan.waiting is not None:
+        yield Reason(UNHEALTHY, f"a plan waits for a person: {plan.waiting}")
     if plan.age_hours is not None:
         yield from _above(
             health.plan_age_hours,

@@ -64,6 +64,11 @@ class _Figures(Collector):
             "Seconds since the last plan was published.",
             ((each.name, _seconds(_value(each, "plan", "age_hours"))) for each in looked_at),
         )
+        yield _family(
+            "plan_waits",
+            "1: a plan that loses too much waits for a person.",
+            ((each.name, _is_waiting(each)) for each in looked_at),
+        )
         yield _family("held", "1: nothing is due.", ((each.name, _is_held(each)) for each in looked_at))
         yield _family(
             "missing_indexes",
@@ -118,6 +123,11 @@ def _seconds(hours: float | None) -> float | None:
 def _is_held(organization: OrganizationHealth) -> float | None:
     figures = organization.figures
     return None if figures is None else float(figures.held_since is not None)
+
+
+def _is_waiting(organization: OrganizationHealth) -> float | None:
+    plan = None if organization.figures is None else organization.figures.plan
+    return None if plan is None else float(plan.waiting is not None)
 
 
 def _missing(organization: OrganizationHealth) -> float | None:

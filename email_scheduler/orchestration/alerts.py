@@ -29,7 +29,7 @@ from email_scheduler.health.incidents import (
     notices_for,
     only,
 )
-from email_scheduler.orchestration.checks import CHECKS
+from email_scheduler.orchestration.checks import CHECKS, FOUND, LOSES_TOO_MUCH
 from email_scheduler.orchestration.dagster_runs import is_of_location
 from email_scheduler.orchestration.maintenance import ALL_HEALTHY, UNHEALTHY, UPKEEP_CHECKS
 from email_scheduler.orchestration.partitions import (
@@ -39,7 +39,7 @@ from email_scheduler.orchestration.partitions import (
     SchedulerResource,
     first_date,
 )
-from email_scheduler.orchestration.sensors import Cursor
+from email_scheduler.orchestration.sensors import Cursor, Record
 
 _MOST_TEXT: Final = 1_000
 _REMEDIES: Final = {check.name: check.description for check in (*CHECKS, *UPKEEP_CHECKS)}
@@ -61,6 +61,7 @@ class CheckOutcome:
         name: The check.
         passed: Whether it was as it should be.
         is_warning: Whether it would be a warning only if it was not.
+        found: What was found, in words, if the check says it.
         unhealthy: Of the check of health: why each organisation that was looked at is unhealthy, if it is.
     """
 
@@ -68,6 +69,7 @@ class CheckOutcome:
     name: str
     passed: bool
     is_warning: bool = False
+    found: str = ""
     unhealthy: Mapping[str, Sequence[str]] | None = None
 
 
@@ -133,13 +135,14 @@ def _why(event: dg.DagsterEvent) -> str:
 
 
 def _check(evaluation: dg.AssetCheckEvaluation) -> CheckOutcome:
-    found = evaluation.metadata.get(UNHEALTHY)
+    unhealthy, found = (evaluation.metadata.get(name) for name in (UNHEALTHY, FOUND))
     return CheckOutcome(
         asset=evaluation.asset_key.path[-1],
         name=evaluation.check_name,
         passed=evaluation.passed,
         is_warning=evaluation.severity == dg.AssetCheckSeverity.WARN,
-        unhealthy=found.value if isinstance(found, dg.JsonMetadataValue) else None,  # type: ignore[arg-type]
+        found=str(found.value) if found is not None else "",
+        unhealthy=unhealthy.value if isinstance(unhealthy, dg.JsonMetadataValue) else None,  # type: ignore[arg-type]
     )
 
 
@@ -178,7 +181,7 @@ def begun_by(outcome: RunOutcome, *, include_warnings: bool, ui_url: str | None 
                 Incident(
                     _check_key(outcome, check),
                     f"{who}: check {check.name} of {check.asset} failed ({kind})",
-                    f"{_REMEDIES.get(check.name, '')}\n{run}",
+                    "\n".join(filter(None, (check.found[:_MOST_TEXT], _REMEDIES.get(check.name), run))),
                 )
             )
     return found
@@ -292,28 +295,31 @@ def _look_at_plans(
         ledger = replace(ledger, last=name)
         try:
             settings = scheduler.organization(name)
-            last_date = plan_record(settings.url, settings.config, day).last_date
+            record = plan_record(settings.url, settings.config, day)
         except (EmailSchedulerError, OSError) as error:
             # the check of health tells that it cannot be reached
             context.log.info("%s could not be looked at: %s", name, error)
             continue
-        ledger = _after_look(ledger, name, last_date, day, deadline, channels, now)
+        ledger = _after_look(ledger, name, record, day, deadline, channels, now)
     return ledger
 
 
 def _after_look(
     ledger: IncidentLedger,
     name: str,
-    last_date: date | None,
+    record: Record,
     day: date,
     deadline: str,
     channels: Sequence[str],
     now: datetime,
 ) -> IncidentLedger:
-    if last_date != day:
-        return begin(ledger, [missed(name, day, deadline, last_date)], channels, now)
+    if record.last_date != day:
+        incident = missed(name, day, deadline, record.last_date, is_waiting=record.is_waiting)
+        return begin(ledger, [incident], channels, now)
     # a plan of today also ends what failed runs have begun
     over = [missed_key(name, day), *keys_with(ledger, f"run/{JOB_NAME}/{name}/", day.isoformat())]
+    if not record.is_waiting:
+        over.append(f"check/{LOSES_TOO_MUCH.asset}/{LOSES_TOO_MUCH.name}/{name}")
     ledger = end(ledger, over)
     return replace(ledger, planned={**ledger.planned, name: day.isoformat()})
 

@@ -4,6 +4,7 @@ The charts and the report page of a plan are made beside them; what goes wrong w
 """
 
 from collections.abc import Callable, Iterator
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -52,6 +53,11 @@ from email_scheduler.orchestration.metadata import (
     stretch_counts,
 )
 from email_scheduler.orchestration.partitions import SchedulerResource
+from email_scheduler.orchestration.waiting_plans import (
+    AcceptingConfig,
+    accepted_loss,
+    judge_before_publishing,
+)
 from email_scheduler.planning import (
     FiguresOfPlan,
     Plan,
@@ -86,12 +92,13 @@ def charts(step: AssetRun, log: "DagsterLogManager", plan: Plan, inputs: PlanInp
     return _or_warning(step, log, "charts", draw)
 
 
-def report(step: AssetRun, log: "DagsterLogManager") -> dict[str, Any]:
-    """Write the report page of the plan that was just published, say where it is, and show its charts.
+def report(step: AssetRun, log: "DagsterLogManager", as_of: date) -> dict[str, Any]:
+    """Write the report page of a published plan, say where it is, and show its charts.
 
     Args:
-        step: The step that published it.
+        step: The step that published it, or that looks after its organisation.
         log: Told if the page cannot be written.
+        as_of: The date of the plan.
     """
     from email_scheduler.reports.pages import (  # noqa: PLC0415
         page_path,
@@ -103,13 +110,13 @@ def report(step: AssetRun, log: "DagsterLogManager") -> dict[str, Any]:
 
     def write() -> dict[str, Any]:
         settings, organization = step.config.reporting, step.partition.organization
-        path = page_path(settings.directory, organization, step.as_of)
-        found = read_report(step.url, step.config, organization, step.as_of)
+        path = page_path(settings.directory, organization, as_of)
+        found = read_report(step.url, step.config, organization, as_of)
         write_page(path, report_page(found))
         link = (
             dg.MetadataValue.path(path.resolve())
             if settings.url is None
-            else dg.MetadataValue.url(page_url(settings.url, organization, step.as_of))
+            else dg.MetadataValue.url(page_url(settings.url, organization, as_of))
         )
         return {"report": link, **(_pictures(found.figures, step) if found.figures else {})}
 
@@ -151,7 +158,7 @@ class ReadConfig(dg.Config):
     )
 
 
-class PublishConfig(dg.Config):
+class PublishConfig(AcceptingConfig):
     """Run configuration of publishing."""
 
     allow_older: bool = Field(
@@ -287,6 +294,7 @@ def follow_ups(
 def balanced_schedules(
     context: dg.AssetExecutionContext,
     scheduler: SchedulerResource,
+    config: AcceptingConfig,  # noqa: ARG001 - it is read together with that of publishing
     contacts: Frames,
     campaigns: Frames,
     email_history: Frames,
@@ -299,9 +307,15 @@ def balanced_schedules(
     """The whole plan, ready to publish: every email with its day, within the cap and each contact's limits.
 
     It is proved here, rule by rule, by arithmetic that the planner does not share. If one rule is broken,
-    nothing is published.
+    nothing is published. Nor is it if the plan loses too much against the last published one, and nobody has
+    accepted that.
     """
-    with planning_step(context, scheduler, "put together") as step:
+    from email_scheduler.database import planner_rows_in_background  # noqa: PLC0415
+
+    with (
+        planning_step(context, scheduler, "put together") as step,
+        planner_rows_in_background(step.url, step.config) as existing,
+    ):
         inputs = plan_inputs(step.as_of, contacts, campaigns, email_history, engagement)
         basis = step.basis(contacts, campaigns, email_history)
         stages = [anniversary_schedules["schedules"], campaign_schedules["schedules"]]
@@ -321,16 +335,27 @@ def balanced_schedules(
             context.instance.add_run_tags(
                 context.run.run_id, {BREAKS_RULES_TAG: step.partition.as_of.isoformat()}
             )
-        step.begin("draw", f"{len(plan.schedules):,} rows, {rules_in_words(results)}")
+        step.begin("compare", f"{len(plan.schedules):,} rows, {rules_in_words(results)}")
+        judged = judge_before_publishing(
+            context,
+            step,
+            plan,
+            inputs,
+            existing,
+            campaigns["campaign_changes"],
+            lambda as_of: report(step, context.log, as_of),
+        )
+        step.begin("draw", "it loses too much" if judged.metadata else "it may be published")
         frames = plan_frames(plan, step.config)
         metadata = {
             **row_counts(frames),
             **plan_counts(plan.counts),
             "daily cap": plan.daily_cap,
             **broken_rules(results),
+            **judged.metadata,
             **charts(step, context.log, plan, inputs),
         }
-        return step.result(frames, metadata, results)
+        return step.result(frames, metadata, [*results, judged.check])
 
 
 def email_schedules(
@@ -346,7 +371,8 @@ def email_schedules(
     """The published plan: the planned rows of the table email_schedules, from which the sending system takes.
 
     The plan is proved once more before the table is touched, and only what differs is written. A plan that is
-    older than the published one, or for a date more than 7 days after today, is refused.
+    older than the published one, or for a date more than 7 days after today, is refused, and so is one that
+    loses too much as long as nobody has accepted that.
     """
     from email_scheduler.database import (  # noqa: PLC0415
         SeenChanges,
@@ -388,6 +414,7 @@ def email_schedules(
                 ),
                 finish_backup=finish_backup,
                 allow_older=config.allow_older,
+                accept_loss=accepted_loss(context),
                 planned_by=f"dagster run {context.run.run_id}",
                 on_phase=step.timer.begin,
             )
@@ -398,7 +425,7 @@ def email_schedules(
         hold = current_hold(step.url, step.config)
         wrong = sum(differences.totals[name] for name in ALTERATIONS)
         step.begin("report", f"{wrong:,} rows are not as planned" if wrong else "it is the plan")
-        link = report(step, context.log)
+        link = report(step, context.log, step.as_of)
         step.timer.end()
         return dg.MaterializeResult(
             metadata={
@@ -407,6 +434,7 @@ def email_schedules(
                 "backup": result.backup.name if result.backup else "none made",
                 **link,
                 **hold_metadata(hold),
+                **({} if result.accepted is None else {"accepted loss": str(result.accepted)}),
                 **plan_counts(plan.counts),
                 **email_change_counts(changes.emails.totals, changes.emails.document()),
                 **change_counts(changes.totals, changes.by_type),

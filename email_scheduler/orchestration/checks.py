@@ -18,6 +18,7 @@ from email_scheduler.config import SchedulerConfig
 from email_scheduler.orchestration.asset_frames import BALANCED_SCHEDULES, CONTACTS, EMAIL_SCHEDULES, Frames
 from email_scheduler.orchestration.metadata import markdown_table
 from email_scheduler.planning import (
+    Loss,
     Plan,
     PlanInputs,
     PlanningBasis,
@@ -30,10 +31,13 @@ from email_scheduler.proof.violations import RULES
 
 if TYPE_CHECKING:
     # it takes half a second to load, which importing the definitions must not
-    from email_scheduler.database import PlanChanges
+    from email_scheduler.database import AcceptedLoss, PlanChanges
 
-# The tag of a run whose plan broke a rule.
+# The tags of runs that nobody starts again by himself: the plan broke a rule, or waits for a person.
 BREAKS_RULES_TAG: Final = "email_scheduler/breaks_rules"
+LOSES_TOO_MUCH_TAG: Final = "email_scheduler/loses_too_much"
+# Where the result of a check says in words what was found.
+FOUND: Final = "found"
 _MOST_IDS: Final = 20
 _ROW_COLUMNS: Final = ("contact_id", "email_type", "campaign_instance_id", "initial_email_id")
 _ROW_HEADINGS: Final = ("contact", "email type", "campaign instance", "initial email")
@@ -112,6 +116,16 @@ NO_UNKNOWN_TYPES: Final = Check(
     " If there are: find out which program writes them and stop it, or make it a campaign; remove the rows."
     " Those of the type rate_increase: email-scheduler migrate-rate-increases --database URL.",
 )
+LOSES_TOO_MUCH: Final = Check(
+    BALANCED_SCHEDULES,
+    "loses_too_much",
+    "The plan does not lose too much against the last published one (guard.max_contact_loss_share,"
+    " guard.max_email_loss_share). If it does, nothing is published, the plan before it stays in force, and"
+    " it waits for a person: look at what the loss has in common, mend the data and launch the partition"
+    " again; or accept the loss, with accept_loss: {by: NAME, reason: TEXT} in the run configuration of"
+    " email_schedules, which may then be materialised alone.",
+    is_blocking=True,
+)
 RULE_CHECKS: Final = tuple(
     Check(BALANCED_SCHEDULES, rule, promise + _STOPPED, is_blocking=True) for rule, promise in RULES.items()
 )
@@ -123,6 +137,7 @@ CHECKS: Final = (
     CAPACITY_SUFFICES,
     OUTSIDE_WINDOWS,
     *RULE_CHECKS,
+    LOSES_TOO_MUCH,
     TABLE_EQUALS_PLAN,
     NO_UNKNOWN_TYPES,
 )
@@ -229,6 +244,33 @@ def check_plan(
         results.append(_of_rows(check, found, looked_at))
     in_window = bound_rows_in_stretches(basis, plan.schedules, stretches)
     return [*results, _of_rows(OUTSIDE_WINDOWS, in_window, looked_at), _capacity(plan)]
+
+
+def check_loss(loss: Loss | None, why: str, accepted: "AcceptedLoss | None") -> dg.AssetCheckResult:
+    """Judge what a plan loses against the last published one.
+
+    Args:
+        loss: What it loses; None: it is not compared, since a plan for a later date has been published.
+        why: Why it would not be published; empty where it would.
+        accepted: Who accepts the loss; None: nobody does.
+    """
+    if loss is None:
+        not_compared = "a plan for a later date has been published: publishing this one has to be asked for"
+        return _result(LOSES_TOO_MUCH, passed=True, metadata={FOUND: not_compared})
+    causes = [(each.text, each.contacts, each.emails) for each in loss.causes]
+    return _result(
+        LOSES_TOO_MUCH,
+        passed=not loss.is_too_much or accepted is not None,
+        metadata={
+            FOUND: why or str(loss) or "it does not lose too much",
+            **({} if accepted is None else {"accepted by": accepted.by, "reason": accepted.reason}),
+            "valid contacts before": loss.contacts_before,
+            "valid contacts": loss.contacts_after,
+            "emails planned before": loss.emails_before,
+            "emails lost": loss.emails_lost,
+            "what is lost": markdown_table(("what it has in common", "contacts", "emails"), causes),
+        },
+    )
 
 
 def check_published(plan: Plan, differences: "PlanChanges") -> list[dg.AssetCheckResult]:

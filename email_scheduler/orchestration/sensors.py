@@ -15,7 +15,7 @@ import dagster as dg
 from email_scheduler.clock import TIME_ZONE, today
 from email_scheduler.config import SchedulerConfig
 from email_scheduler.errors import EmailSchedulerError
-from email_scheduler.orchestration.checks import BREAKS_RULES_TAG
+from email_scheduler.orchestration.checks import BREAKS_RULES_TAG, LOSES_TOO_MUCH_TAG
 from email_scheduler.orchestration.partitions import (
     DATE_PARTITION_TAG,
     ORGANIZATION_PARTITION_TAG,
@@ -46,6 +46,7 @@ _WAITING_OR_UNDER_WAY: Final = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
+_REFUSED_TAGS: Final = (BREAKS_RULES_TAG, LOSES_TOO_MUCH_TAG)
 _Seen = TypeVar("_Seen")
 
 
@@ -65,6 +66,8 @@ class Record(Protocol):
     def last_date(self) -> date | None: ...  # noqa: D102
     @property
     def has_broken_rules(self) -> bool: ...  # noqa: D102
+    @property
+    def is_waiting(self) -> bool: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -157,7 +160,8 @@ def decide(
         changes: What is pending (None: nothing), of each organisation that could be looked at.
         positions: What is remembered of each organisation.
         busy: Organisations with a run of today's plan that waits or is under way.
-        refused: Organisations whose plan broke a rule today: the same changes would not do better.
+        refused: Organisations whose plan broke a rule today, or waits for a person: the same changes would
+            not do better.
 
     Returns:
         The runs to ask for, and what to remember from now on.
@@ -202,7 +206,7 @@ def decide_missed(
         positions: What is remembered of each organisation.
         day: Today.
         busy: Organisations with a run of today's plan that waits or is under way.
-        refused: Organisations whose plan broke a rule today.
+        refused: Organisations whose plan broke a rule today, or waits for a person.
 
     Returns:
         The runs to ask for, ``MOST_ATTEMPTS`` a day for an organisation, and what to remember from now on.
@@ -212,7 +216,7 @@ def decide_missed(
     for organization, record in records.items():
         # a plan that lies ahead of today is not today's
         is_there = record.last_date == day
-        if is_there or record.has_broken_rules or organization in refused:
+        if is_there or record.has_broken_rules or record.is_waiting or organization in refused:
             remembered.pop(organization, None)
             continue
         position = remembered.get(organization, Position())
@@ -319,10 +323,10 @@ class _Tick:
         )
 
     def refused(self) -> set[str]:
-        """Return the organisations with a run that made a plan of today that breaks a rule."""
-        return self._organizations_with_runs(
-            dg.RunsFilter(tags={**self._today(), BREAKS_RULES_TAG: self.day.isoformat()})
-        )
+        """Return the organisations with a run whose plan of today breaks a rule, or loses too much."""
+        day = self.day.isoformat()
+        filters = [dg.RunsFilter(tags={**self._today(), tag: day}) for tag in _REFUSED_TAGS]
+        return set().union(*map(self._organizations_with_runs, filters))
 
     def look(
         self, organizations: Sequence[str], see: Callable[[OrganizationSettings], _Seen]

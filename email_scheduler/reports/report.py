@@ -14,6 +14,7 @@ from email_scheduler.database import (
     PRE_SCHEDULED_SQL,
     SENDER_ROW_SQL,
     SENDER_ROWS_INDEX,
+    AcceptedLoss,
     ConfigVersion,
     Connection,
     EmailChanges,
@@ -28,6 +29,7 @@ from email_scheduler.database import (
     read_kept,
     read_runs,
     require_current_schema,
+    waiting_plan,
 )
 from email_scheduler.errors import UsageError
 from email_scheduler.planning import Breakdown, FiguresOfPlan, kind_of_reason
@@ -78,6 +80,7 @@ class PublishedDay:
         kept: What is kept of each.
         config: The configuration of the last one; None: it is not kept.
         failed_runs: Runs that began to publish one and failed.
+        waiting: Why a plan, for whichever date, waits for a person now; None: none does.
         hold: Why nothing of the organisation is due now; None: it is not held.
         sender: How far the sending system is; None: the date is not today.
     """
@@ -86,6 +89,7 @@ class PublishedDay:
     kept: list[Kept]
     config: ConfigVersion | None
     failed_runs: int
+    waiting: str | None
     hold: Hold | None
     sender: SendersDay | None
 
@@ -107,16 +111,19 @@ def read_published_day(url: str, config: SchedulerConfig, as_of: date, today: da
     with database_errors(url), connect(url, config) as connection:
         all_runs = read_runs(connection)
         runs = [run for run in all_runs if run.status == COMPLETED and run.as_of == as_of.isoformat()]
+        waiting = waiting_plan(all_runs)
         if not runs:
             raise UsageError(
                 f"database {display_url(url)}: no plan for {as_of} is kept; {_kept_dates(all_runs)}"
+                f"{'' if waiting is None else f'; {waiting.error}'}"
             )
         version = runs[-1].config_version
         return PublishedDay(
             runs=runs,
-            kept=[read_kept(connection, run) for run in runs],
+            kept=[read_kept(connection, run.number) for run in runs],
             config=None if version is None else read_config_version(connection, version),
             failed_runs=sum(run.status == FAILED and run.as_of == as_of.isoformat() for run in all_runs),
+            waiting=None if waiting is None else waiting.error,
             hold=read_hold(connection),
             sender=_sender(connection, today) if as_of == today else None,
         )
@@ -181,6 +188,11 @@ class Report:
     def run(self) -> Run:
         """The run whose plan is the last one for the date."""
         return self.published.runs[-1]
+
+    @property
+    def accepted_losses(self) -> list[AcceptedLoss]:
+        """What plans for the date lost that was too much, and who has accepted it."""
+        return [kept.accepted for kept in self.published.kept if kept.accepted is not None]
 
     @property
     def planned(self) -> Breakdown:
@@ -250,6 +262,8 @@ class Report:
             },
             "runs": len(published.runs),
             "failed_runs": published.failed_runs,
+            "waiting": published.waiting,
+            "accepted_losses": [asdict(each) for each in self.accepted_losses],
             "held": None if published.hold is None else str(published.hold),
             "week": {str(day): count for day, count in self.week()},
             "sender": None if published.sender is None else asdict(published.sender),

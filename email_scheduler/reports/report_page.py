@@ -3,7 +3,7 @@
 from typing import Final
 
 from email_scheduler.clock import TIME_ZONE
-from email_scheduler.database import Hold, read_moment
+from email_scheduler.database import read_moment
 from email_scheduler.proof.violations import RULES
 from email_scheduler.reports.charts import calendar_pictures
 from email_scheduler.reports.pages import picture, render_page
@@ -40,6 +40,8 @@ def report_page(report: Report) -> str:
         report=report,
         published_at=_moment(run.completed_at),
         held=_sentence(report.published.hold),
+        waiting=_sentence(report.published.waiting),
+        accepted=[_sentence(each) for each in report.accepted_losses],
         headline=_headline(report),
         parts=[each for each in _PARTS if each[0] != "year" or pictures],
         pictures=pictures,
@@ -119,8 +121,8 @@ def _moment(text: str | None) -> str:
     return "at an unknown time" if moment is None else f"{moment.astimezone(TIME_ZONE):%Y-%m-%d %H:%M}"
 
 
-def _sentence(hold: Hold | None) -> str:
-    said = "" if hold is None else str(hold)
+def _sentence(what: object) -> str:
+    said = "" if what is None else str(what)
     return f"{said[:1].upper()}{said[1:]}." if said else ""
 
 

@@ -71,6 +71,8 @@ def test_a_plan_prints_one_json_object_that_agrees_with_the_table(command: Comma
         "campaign_changes",
         "seconds",
         "hold",
+        "loss",
+        "accepted_loss",
     }
     assert result["as_of"] == AS_OF
     assert sum(result["contacts"].values()) == 300

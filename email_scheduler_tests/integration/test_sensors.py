@@ -21,7 +21,13 @@ from email_scheduler.orchestration.partitions import (
     Partition,
     SchedulerResource,
 )
-from email_scheduler.orchestration.sensors import CHANGES_SENSOR, LOOKS_BEFORE_MISSED, MISSED_SENSOR, Cursor
+from email_scheduler.orchestration.sensors import (
+    CHANGES_SENSOR,
+    LOOKS_BEFORE_MISSED,
+    LOOKS_BEFORE_RETRY,
+    MISSED_SENSOR,
+    Cursor,
+)
 from email_scheduler.planning_run import plan_and_publish
 from email_scheduler_tests.dagster_private import (
     JobPythonOrigin,
@@ -271,6 +277,24 @@ def test_a_plan_that_broke_a_rule_is_not_started_again_by_itself(
     assert run is not None
     assert run.tags[BREAKS_RULES_TAG] == today().isoformat()
     assert watched.looks(LOOKS_BEFORE_MISSED + 20, MISSED_SENSOR) == []
+
+
+def test_a_plan_that_waits_for_a_person_is_not_started_again_until_a_campaign_changes(
+    watched: Watched,
+) -> None:
+    for name in ORGANIZATIONS:
+        plan_and_publish(*settings_of(watched.config, name), today() - timedelta(days=name == NORTH))
+    with database(watched.url(NORTH)) as connection:
+        connection.execute("DELETE FROM contacts WHERE id > 60")
+    watched.change(NORTH)
+    assert watched.looks(2, CHANGES_SENSOR) == [NORTH]
+    result = run_job(build_definitions(watched.config), watched.instance, NORTH, today())
+    assert not result.success
+    # neither because the plan is missing, nor because the change that it has seen is still pending
+    assert watched.looks(LOOKS_BEFORE_MISSED + 20, MISSED_SENSOR) == []
+    assert watched.looks(LOOKS_BEFORE_RETRY + 20, CHANGES_SENSOR) == []
+    watched.change(NORTH, "yet another")
+    assert watched.looks(2, CHANGES_SENSOR) == [NORTH]
 
 
 def broken(results: list[dg.AssetCheckResult]) -> list[dg.AssetCheckResult]:

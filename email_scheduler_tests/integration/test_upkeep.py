@@ -13,7 +13,9 @@ import fsspec
 import pytest
 
 from email_scheduler.clock import TIME_ZONE, today
+from email_scheduler.database.records import AcceptedLoss
 from email_scheduler.definitions import build_definitions
+from email_scheduler.errors import LossError
 from email_scheduler.health.installation import parquet_sizes
 from email_scheduler.orchestration.alerts import ALERTS_SENSOR
 from email_scheduler.orchestration.asset_frames import delete_old_partitions
@@ -408,3 +410,39 @@ def test_schedules_are_on_from_the_start_at_the_configured_times(project: Projec
     assert all(each.default_status == dg.DefaultScheduleStatus.RUNNING for each in crons.values())
     policy = definitions.resolve_asset_graph().get(dg.AssetKey("email_schedules")).freshness_policy
     assert isinstance(policy, dg.FreshnessPolicy)
+
+
+def test_a_plan_that_waits_for_a_person_is_told_with_what_is_lost_and_over_once_it_is_accepted(
+    project: Project,
+) -> None:
+    tell(project, deadline="00:00")
+    url, settings = settings_of(project.config, NORTH)
+    plan_and_publish(*settings_of(project.config, SOUTH), today())
+    plan_and_publish(url, settings, today() - timedelta(days=1))
+    with database(url) as connection:
+        connection.execute("DELETE FROM contacts WHERE id > 60")
+    project.told()
+    assert not project.plan(NORTH).success
+    check = f"{NORTH}: check loses_too_much of balanced_schedules failed (an error)"
+    assert check in project.told()
+    text = project.server.posts[-1]["text"]
+    assert "contacts that are gone (" in text
+    assert "--accept-loss --by NAME --reason TEXT" in text
+    project.run(HEALTH_JOB)
+    assert project.told() == [f"{NORTH}: unhealthy"]
+    assert "a plan waits for a person" in project.server.posts[-1]["text"]
+    plan_and_publish(url, settings, today(), accept_loss=AcceptedLoss("ann", "sold"))
+    assert f"over: {check}" in project.told()
+
+
+def test_a_plan_that_waits_is_told_as_the_reason_why_there_is_none(project: Project) -> None:
+    tell(project, deadline="00:00")
+    url, settings = settings_of(project.config, NORTH)
+    plan_and_publish(*settings_of(project.config, SOUTH), today())
+    plan_and_publish(url, settings, today() - timedelta(days=1))
+    with database(url) as connection:
+        connection.execute("DELETE FROM contacts WHERE id > 60")
+    with pytest.raises(LossError):
+        plan_and_publish(url, settings, today())
+    assert project.told() == [f"{NORTH}: no plan of {today()} by 00:00"]
+    assert "The plan waits for a person, since it loses too much." in project.server.posts[-1]["text"]

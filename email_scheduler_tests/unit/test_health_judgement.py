@@ -20,6 +20,7 @@ from email_scheduler.health.judgement import DEGRADED, UNHEALTHY, judge
 PLAN = PlanFigures(
     as_of_date="2026-11-23",
     age_hours=7.0,
+    waiting=None,
     failed_since=0,
     contacts=1000,
     invalid_contacts=30,
@@ -45,6 +46,12 @@ def with_(group: str, **values: object) -> HealthFigures:
 
 def statuses(figures: HealthFigures, **limits: Any) -> list[str]:
     return [reason.status for reason in judge(figures, Health(**limits))]
+
+
+def test_an_organisation_whose_plan_waits_for_a_person_is_unhealthy() -> None:
+    (reason,) = judge(with_("plan", waiting="the plan for 2026-11-24 loses too much, so"), Health())
+    assert reason.status == UNHEALTHY
+    assert reason.text == "a plan waits for a person: the plan for 2026-11-24 loses too much, so"
 
 
 def test_of_a_healthy_organisation_there_is_nothing_to_say() -> None:

@@ -31,6 +31,7 @@ class Pending:
 class Record:
     last_date: date | None
     has_broken_rules: bool = False
+    is_waiting: bool = False
 
 
 class Watcher:
@@ -237,6 +238,12 @@ def test_a_missed_plan_is_tried_three_times_a_day_with_a_pause_between() -> None
 def test_a_missed_plan_is_not_tried_again_after_it_broke_a_rule() -> None:
     assert MissedWatcher().looks(50, Record(None, has_broken_rules=True)) == 0
     assert MissedWatcher().looks(50, Record(None), refused=True) == 0
+
+
+def test_a_missed_plan_is_not_tried_again_while_it_waits_for_a_person_but_the_next_day_s_is() -> None:
+    watcher = MissedWatcher()
+    assert watcher.looks(50, Record(None, is_waiting=True)) == 0
+    assert watcher.looks(LOOKS_BEFORE_MISSED, Record(None), DAY + timedelta(days=1)) == 1
 
 
 def test_a_plan_that_is_on_its_way_is_not_missed() -> None:

@@ -50,9 +50,7 @@ _SUPPRESSION: Final = f"""IF TG_OP = 'TRUNCATE' THEN
     UPDATE suppressed_addresses SET reason = NEW.reason, suppressed_at = NEW.suppressed_at
     WHERE contact_id = NEW.contact_id;
   END IF;"""
-_KEY: Final = f"""IF TG_OP = 'UPDATE' OR NEW.address_key IS NULL THEN
-    NEW.address_key := {plain_key_sql("NEW.address", _DIALECT)};
-  END IF;"""
+_KEY: Final = f"NEW.address_key := {plain_key_sql('NEW.address', _DIALECT)};"
 
 
 def _function(name: str, body: str, result: str = "NULL") -> str:
@@ -71,8 +69,12 @@ TRIGGERS: Final = (
     ),
     _function("note_address_key", _KEY, "NEW"),
     (
-        "CREATE TRIGGER note_address_key BEFORE INSERT OR UPDATE OF address ON suppressed_addresses"
-        " FOR EACH ROW EXECUTE FUNCTION note_address_key()"
+        "CREATE TRIGGER note_address_key_insert BEFORE INSERT ON suppressed_addresses"
+        " FOR EACH ROW WHEN (NEW.address_key IS NULL) EXECUTE FUNCTION note_address_key()"
+    ),
+    (
+        "CREATE TRIGGER note_address_key_update BEFORE UPDATE OF address ON suppressed_addresses"
+        " FOR EACH ROW WHEN (OLD.address IS DISTINCT FROM NEW.address) EXECUTE FUNCTION note_address_key()"
     ),
 )
 

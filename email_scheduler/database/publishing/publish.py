@@ -35,14 +35,22 @@ from email_scheduler.database.contact_notes import (
     note_contacts_of_another_plan,
 )
 from email_scheduler.database.lock import PlannerLock
+from email_scheduler.database.publishing.losses import accept_or_refuse, valid_contacts_before
 from email_scheduler.database.publishing.planned_rows import ReadPlannerRows
 from email_scheduler.database.publishing.published_plan import PublishRun
 from email_scheduler.database.publishing.schedules import (
+    Comparison,
     PublishedSchedules,
     compare_with_database,
     publish_schedules,
 )
-from email_scheduler.database.records import BREAKS_RULES, last_published, read_runs, record_config_version
+from email_scheduler.database.records import (
+    BREAKS_RULES,
+    AcceptedLoss,
+    last_published,
+    read_runs,
+    record_config_version,
+)
 from email_scheduler.database.tables import contact_campaigns
 from email_scheduler.errors import ComplianceError, InputDataError, StalePlanError, UsageError
 from email_scheduler.planning import (
@@ -50,11 +58,13 @@ from email_scheduler.planning import (
     EMAIL_SCHEDULES,
     NO_CONTACT,
     TARGET_STATUSES,
+    Loss,
     Plan,
     PlanInputs,
     checksum,
     common_codes,
     figures_of_plan,
+    judge_loss,
     pack_alike,
     to_hex,
 )
@@ -142,6 +152,7 @@ class PublishResult:
         effects: What the changes of campaigns led to that the plan has taken into account
             (``CHANGE_EFFECTS``).
         backup: What was there before; None: no backup was due, or ``pg_dump`` is not installed.
+        accepted: What the plan loses, and who has accepted it; None: it does not lose too much.
     """
 
     run_id: str
@@ -149,6 +160,7 @@ class PublishResult:
     schedules: PublishedSchedules
     effects: pd.DataFrame
     backup: Backup | None
+    accepted: AcceptedLoss | None
 
 
 def publish_plan(
@@ -162,6 +174,7 @@ def publish_plan(
     changes: SeenChanges | None = None,
     finish_backup: FinishBackup = lambda: None,
     allow_older: bool = False,
+    accept_loss: AcceptedLoss | None = None,
     planned_by: str | None = None,
     on_phase: Callable[[str], None] = lambda _: None,
     on_progress: Callable[[int, int], None] = lambda _done, _total: None,
@@ -184,6 +197,7 @@ def publish_plan(
             stamped, and the notes of contacts are deleted. None: neither.
         finish_backup: Waits for the backup of the database; called before a planned row is written.
         allow_older: Publish even if a plan for a later date has been published.
+        accept_loss: Who accepts that the plan loses too much, and why; None: it is refused if it does.
         planned_by: Who is on record for a configuration that counts from now on; None: the operating
             system's user.
         on_phase: Told the name of each phase as it begins: prove, compare, write.
@@ -194,6 +208,7 @@ def publish_plan(
         InputDataError: A frame of the plan does not keep its contract.
         ComplianceError: The plan breaks a rule; nothing was published.
         StalePlanError: A plan for a later date has been published; nothing was published.
+        LossError: The plan loses too much against the one before; nothing was published.
         BackupError: The backup cannot be made; nothing was published.
         PlannerLockedError: Another planner has taken the lock over.
         DatabaseError: The database cannot be read or written.
@@ -212,11 +227,12 @@ def publish_plan(
             refuse_violations(plan, inputs, config)
             on_phase("compare")
             comparison = compare_with_database(run, existing())
+            seen = changes or SeenChanges.none()
+            accepted = accept_or_refuse(plan, _loss(run, comparison, seen.campaigns), accept_loss)
             on_phase("finish the backup")
             backup = finish_backup()
             run.transact(lambda: None)
             on_phase("write")
-            seen = changes or SeenChanges.none()
             if seen.checkpoint_id is not None:
                 note_contacts_of_another_plan(connection, inputs.contacts, seen.checkpoint_id, run.transact)
             schedules = publish_schedules(run, comparison, on_progress)
@@ -230,13 +246,13 @@ def publish_plan(
                 comparison.difference,
                 inputs.campaign_instances,
             )
-            _complete(run, schedules, changes, allow_older=allow_older)
+            _complete(run, schedules, changes, accepted, allow_older=allow_older)
             delete_contact_changes(connection, seen.contacts, run.transact)
         except BaseException as error:
             _fail(run, error)
             raise
         connection.tidy()
-    return PublishResult(run.run_id, config_version_id, schedules, effects, backup)
+    return PublishResult(run.run_id, config_version_id, schedules, effects, backup, accepted)
 
 
 def refuse_future(as_of: date, today: date) -> None:
@@ -307,6 +323,21 @@ def _refuse_older(run: PublishRun) -> None:
         )
 
 
+def _loss(run: PublishRun, comparison: Comparison, changes: pd.DataFrame) -> Loss:
+    runs = read_runs(run.connection)
+    run.connection.end_reading()
+    return judge_loss(
+        run.plan,
+        run.inputs,
+        valid_contacts_before(runs),
+        comparison.existing,
+        comparison.difference,
+        comparison.taken.rows,
+        changes,
+        run.config,
+    )
+
+
 def _publish_target_statuses(run: PublishRun) -> None:
     targets = run.plan.target_statuses
     batch_size = run.config.processing.batch_size
@@ -327,7 +358,12 @@ def _write_target_statuses(run: PublishRun, rows: pa.Table) -> None:
 
 
 def _complete(
-    run: PublishRun, schedules: PublishedSchedules, changes: SeenChanges | None, *, allow_older: bool
+    run: PublishRun,
+    schedules: PublishedSchedules,
+    changes: SeenChanges | None,
+    accepted: AcceptedLoss | None,
+    *,
+    allow_older: bool,
 ) -> None:
     # the table is not asked again, since it would have to be read as a whole
     figures = figures_of_plan(run.plan, run.inputs, run.config, RULES, schedules.dropped)
@@ -341,6 +377,7 @@ def _complete(
             emails_skipped=schedules.skipped,
             changes=schedules.changes,
             figures=figures,
+            accepted=accepted,
             now=timestamp(utc_now()),
         )
         if changes is not None:
