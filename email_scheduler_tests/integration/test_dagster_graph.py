@@ -297,6 +297,8 @@ def test_warnings_have_numbers_and_stop_nothing(project: Project) -> None:
         + "  minimum_valid_contact_share: 0.99\n"
         + f"aep_config:\n  default_dates: [{{month: 9, day: 15}}]\n  years: [{today().year}]\n"
         + "load_balancing:\n  daily_send_percentage_cap: 0.005\n"
+        # there are no AEP emails any more
+        + "guard:\n  max_email_loss_share: 1\n"
     )
     result = project.run("northwind")
     assert result.success, failure_messages(result)

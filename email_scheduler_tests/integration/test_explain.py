@@ -308,6 +308,7 @@ def test_the_fields_of_the_json_are_those_that_are_documented(command: Command, 
     assert set(fields["plan"]) == {
         *("run_id", "as_of", "completed_at", "is_completed", "is_last", "config_version"),
         *("config_valid_from", "config_created_by", "config_problem", "changed_keys"),
+        "accepted_loss",
     }
     assert set(fields["explanation"]) == {
         *("contact", "as_of", "first_day", "last_day", "windows", "occurrences", "history", "behaviour"),
