@@ -1,0 +1,1 @@
+"""The contacts themselves: loading them from files."""
