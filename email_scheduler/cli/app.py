@@ -83,6 +83,11 @@ COMMANDS: Final[Mapping[str, Mapping[str, Entry]]] = {
             "List versions of the configuration, compare them, bring one back.",
         ),
     },
+    "Contacts": {
+        "contacts": Entry(
+            "contact_commands:contacts", "Load contacts from a file: create, update, and delete if asked for."
+        ),
+    },
     "Databases": {
         "init-db": Entry(
             "plan_commands:init_db",

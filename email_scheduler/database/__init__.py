@@ -1,6 +1,6 @@
 """SQL: one way to a database, its tables, reading them into frames, writing the plan."""
 
-from email_scheduler.database.addresses import contacts_of_addresses
+from email_scheduler.database.addresses import contacts_of_addresses, has_that_address, look_up_addresses
 from email_scheduler.database.backups.backup_files import Backup, backup_directory, finished_backups, prune
 from email_scheduler.database.backups.make_backup import (
     backup_before_publishing,
@@ -73,12 +73,15 @@ from email_scheduler.database.inputs import (
 from email_scheduler.database.line_import import (
     ADDED,
     REPEATED,
+    SHARED_ADDRESS,
     LineKind,
     Source,
     count_outcomes,
+    find_repeated,
     import_lines,
     stage_lines,
     stage_table,
+    take_out,
 )
 from email_scheduler.database.lock import planner_lock
 from email_scheduler.database.publishing.losses import preview_loss, record_refusal, refusal_of
@@ -156,6 +159,7 @@ __all__ = [
     "REPEATED",
     "SENDER_ROWS_INDEX",
     "SENDER_ROW_SQL",
+    "SHARED_ADDRESS",
     "SQLITE",
     "AcceptedLoss",
     "Backup",
@@ -212,12 +216,15 @@ __all__ = [
     "email_tracking",
     "error_text",
     "find_backup",
+    "find_repeated",
     "finished_backups",
+    "has_that_address",
     "hold_organization",
     "import_lines",
     "initialise_database",
     "is_from_driver",
     "last_published",
+    "look_up_addresses",
     "metadata",
     "note_suppressed_keys",
     "open_csv",
@@ -254,6 +261,7 @@ __all__ = [
     "retrying",
     "stage_lines",
     "stage_table",
+    "take_out",
     "targets_changed",
     "timestamp",
     "tracking_clicks",

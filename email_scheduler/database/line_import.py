@@ -128,9 +128,9 @@ def import_lines(
         stage_lines(connection, kind, read(bad_lines))
     with connection.staging():
         _find_contacts(connection, kind.stage)
-        _take_out(connection, kind.stage, bad_lines, _COLUMN_OF)
-        _find_repeated(connection, kind)
-        _take_out(connection, kind.stage, bad_lines, dict([kind.conflict]))
+        take_out(connection, kind.stage, bad_lines, _COLUMN_OF)
+        find_repeated(connection, kind)
+        take_out(connection, kind.stage, bad_lines, dict([kind.conflict]))
     if bad_lines and not skip_bad:
         raise BadLinesError(source.name, bad_lines, source.unit)
     return bad_lines
@@ -178,7 +178,8 @@ def _find_contacts(connection: Connection, stage: Table) -> None:
     )
 
 
-def _find_repeated(connection: Connection, kind: LineKind) -> None:
+def find_repeated(connection: Connection, kind: LineKind) -> None:
+    """Note which lines say what another one further up says, and which contradict one."""
     stage = kind.stage
     # made when the table is full, which is cheaper
     connection.execute(f"CREATE INDEX ix_{stage.name} ON {stage.name} (contact_id, line)")
@@ -199,9 +200,7 @@ def _equal(
     return [one == another for one, another in zip(values(left), values(right), strict=True)]
 
 
-def _take_out(
-    connection: Connection, stage: Table, bad_lines: BadLines, column_of: Mapping[str, str]
-) -> None:
+def take_out(connection: Connection, stage: Table, bad_lines: BadLines, column_of: Mapping[str, str]) -> None:
     """Note the lines whose outcome is one of these reasons, and take them out of the table."""
     is_bad = stage.c.outcome.in_(list(column_of))
     query = select(stage.c.line, stage.c.outcome).where(is_bad).order_by(stage.c.line)

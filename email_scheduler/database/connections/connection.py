@@ -263,6 +263,14 @@ class Connection(ABC):
         """Return the names of the columns of a table."""
 
     @abstractmethod
+    def column_types(self, table_name: str) -> dict[str, str]:
+        """Return the columns of a table that can be written, each with its type as the database calls it."""
+
+    @abstractmethod
+    def number_beyond(self, table_name: str) -> None:
+        """Let new rows get ids beyond those that are there, within a transaction."""
+
+    @abstractmethod
     def create_index(self, statement: str) -> None:
         """Create an index in the way that is the fastest for many rows, in a transaction of its own."""
 

@@ -219,6 +219,16 @@ class PostgresqlConnection(Connection):
         )
         return [str(name) for (name,) in rows]
 
+    def column_types(self, table_name: str) -> dict[str, str]:
+        """Return the columns of a table that can be written, each with its type."""
+        found = self.execute(
+            "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute"
+            " WHERE attrelid = to_regclass(quote_ident(?)) AND attnum > 0 AND NOT attisdropped"
+            " AND attgenerated = ''",
+            (table_name,),
+        )
+        return {str(name): str(kind) for name, kind in found}
+
     def create_index(self, statement: str) -> None:
         """Create an index, in a transaction of its own, with more memory than a session has as a rule."""
         with self.transaction():

@@ -217,6 +217,14 @@ class SqliteConnection(Connection):
             str(name) for (name,) in self.execute("SELECT name FROM pragma_table_xinfo(?)", (table_name,))
         ]
 
+    def column_types(self, table_name: str) -> dict[str, str]:
+        """Return the columns of a table that can be written, each with its type."""
+        found = self.execute("SELECT name, type FROM pragma_table_xinfo(?) WHERE hidden = 0", (table_name,))
+        return {str(name): str(kind) for name, kind in found}
+
+    def number_beyond(self, table_name: str) -> None:
+        """Do nothing: SQLite looks at the ids that are there."""
+
     def create_index(self, statement: str) -> None:
         """Create an index, in a transaction of its own."""
         self.set_pragmas([f"PRAGMA {pragma}" for pragma in _INDEX_PRAGMAS])
