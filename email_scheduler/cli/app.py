@@ -59,6 +59,9 @@ COMMANDS: Final[Mapping[str, Mapping[str, Entry]]] = {
         "release": Entry("plan_commands:release", "Release an organisation that is held."),
     },
     "Contacts": {
+        "contacts": Entry(
+            "contact_commands:contacts", "Load contacts from a file: create, update, and delete if asked for."
+        ),
         "suppress": Entry(
             "suppression_commands:suppress",
             "Let nobody write to addresses any more, whoever has them. It counts at once.",
@@ -81,11 +84,6 @@ COMMANDS: Final[Mapping[str, Mapping[str, Entry]]] = {
         "config": Entry(
             "config_commands:config_commands",
             "List versions of the configuration, compare them, bring one back.",
-        ),
-    },
-    "Contacts": {
-        "contacts": Entry(
-            "contact_commands:contacts", "Load contacts from a file: create, update, and delete if asked for."
         ),
     },
     "Databases": {

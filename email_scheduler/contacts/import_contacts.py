@@ -69,8 +69,7 @@ from email_scheduler.database import (
 )
 from email_scheduler.errors import UsageError
 
-# The share of the contacts that may be deleted without somebody's word, and how many have to be at stake.
-MAX_CONTACT_LOSS_SHARE: Final = Decimal("0.10")
+# How many contacts have to be at stake before somebody has to accept that they are deleted.
 FEWEST_LOST: Final = 20
 
 CREATED: Final = "created"
@@ -180,18 +179,19 @@ def import_contacts(
         if bad_lines and not skip_bad:
             raise BadLinesError(str(path), bad_lines, "line")
         load.decide(replace=replace)
+        most = config.guard.max_contact_loss_share
         found = ContactsImport(
             load.counts(),
             load.updated(),
             load.contacts_before,
             file.columns.added,
             file.columns.ignored,
-            deletes_too_much(load.leaving, load.contacts_before, MAX_CONTACT_LOSS_SHARE),
+            deletes_too_much(load.leaving, load.contacts_before, most),
             bad_lines,
         )
         if not is_dry_run:
             if replace:
-                _check_deletions(found, str(path), accepted)
+                _check_deletions(found, str(path), accepted, most)
             load.write()
     return found
 
@@ -207,7 +207,9 @@ def deletes_too_much(leaving: int, contacts: int, share: Decimal) -> bool:
     return leaving >= FEWEST_LOST and leaving > share * contacts
 
 
-def _check_deletions(found: ContactsImport, source: str, accepted: AcceptedDeletion | None) -> None:
+def _check_deletions(
+    found: ContactsImport, source: str, accepted: AcceptedDeletion | None, most: Decimal
+) -> None:
     leaving, there = found.counts[DELETED], found.contacts_before
     if leaving and not sum(found.counts[each] for each in (CREATED, UPDATED, UNCHANGED)):
         raise UsageError(f"{source}: the file holds no contact; accepted for --replace is one with contacts")
@@ -216,7 +218,7 @@ def _check_deletions(found: ContactsImport, source: str, accepted: AcceptedDelet
     told = f"{leaving:,} of {there:,} contacts are not in the file"
     if accepted is None:
         raise UsageError(
-            f"{source}: {told}, more than {MAX_CONTACT_LOSS_SHARE:.0%}, and --replace would delete them;"
+            f"{source}: {told}, more than guard.max_contact_loss_share ({most}) allows, and --replace would delete them;"
             " nothing was changed. Accepted is a whole file, or --accept-loss --by NAME --reason TEXT"
         )
     _logger.warning("%s; %s accepts that they are deleted: %s", told, accepted.by, accepted.reason)

@@ -27,6 +27,7 @@ from email_scheduler.database import (
     contacts_of_addresses,
     open_csv,
     read_lines,
+    require_current_schema,
     timestamp,
     unescape_cell,
     utc_now,
@@ -143,6 +144,7 @@ def suppress_one(
     if not are_valid(pa.array([address], pa.large_string()))[0].as_py():
         raise UsageError(f"--email: {NOT_AN_ADDRESS}")
     rows = [(1, address.strip(), reason, None if until is None else until.isoformat())]
+    require_current_schema(url, config)
     with connected(url, config) as connection:
         return _suppress(connection, rows, BadLines(), [], dry_run=dry_run)
 
@@ -195,6 +197,7 @@ def suppress_file(
 
         return read
 
+    require_current_schema(url, config)
     with open_csv(path) as lines, connected(url, config, is_bulky=True) as connection:
         rows = read_lines(lines, str(path), bad_lines, reader_of)
         return _suppress(
@@ -257,6 +260,7 @@ def unsuppress(url: str, config: SchedulerConfig, address: str, *, dry_run: bool
         DatabaseError: The database cannot be used.
     """
     key = address_key(address)
+    require_current_schema(url, config)
     with connected(url, config) as connection, connection.transaction(is_dry_run=dry_run):
         rows = connection.execute(
             "SELECT address FROM suppressed_addresses WHERE address_key = ? OR address_key IS NULL", (key,)
@@ -281,6 +285,7 @@ def overview(url: str, config: SchedulerConfig) -> Overview:
     Raises:
         DatabaseError: The database cannot be read.
     """
+    require_current_schema(url, config)
     with connected(url, config) as connection:
         rows = connection.execute(
             "SELECT reason, sum(CASE WHEN contact_id IS NULL THEN 1 ELSE 0 END),"
