@@ -58,6 +58,10 @@ COMMANDS: Final[Mapping[str, Mapping[str, Entry]]] = {
         "release": Entry("plan_commands:release", "Release an organisation that is held."),
     },
     "Before something changes": {
+        "states": Entry(
+            "states_command:states",
+            "List every state with its rules, their sources, its contacts, and the emails held back.",
+        ),
         "what-if": Entry(
             "what_if_command:what_if",
             "Show what another configuration would do to the plan; publish nothing.",
