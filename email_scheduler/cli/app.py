@@ -73,6 +73,10 @@ COMMANDS: Final[Mapping[str, Mapping[str, Entry]]] = {
         "suppressions": Entry("suppression_commands:suppressions", "List what is suppressed."),
     },
     "Before something changes": {
+        "states": Entry(
+            "states_command:states",
+            "List every state with its rules, their sources, its contacts, and the emails held back.",
+        ),
         "what-if": Entry(
             "what_if_command:what_if",
             "Show what another configuration would do to the plan; publish nothing.",

@@ -166,6 +166,23 @@ def test_a_suppression_of_another_contact_with_the_address_is_told(url: str) -> 
     assert then.next_allowed is None
 
 
+def test_a_state_that_is_closed_all_year_says_where_that_is_written(sqlite_database: SqliteDatabase) -> None:
+    states = ["NY", {"state": "MA", "source": "Massachusetts, a statute"}]
+    config = SchedulerConfig.model_validate({**QUIET, "state_rules": {"year_round_exclusion": states}})
+    fill(
+        sqlite_database,
+        inputs(FIRST, [contact(1, "02134", "1950-05-20"), contact(2, "10001", "1950-05-20")]),
+    )
+    plan_and_publish(sqlite_database.url, config, FIRST)
+    for contact_id, source in ((1, "Massachusetts, a statute"), (2, None)):
+        found = explained(sqlite_database.url, contact_id, FIRST, config)
+        (birthday,) = emails(found, "birthday")
+        assert birthday.rule.source == source
+        assert [each.rule.source for each in found.explanation.windows] == [source]
+    # the configuration that the plan was made with comes back from the database, with its sources
+    assert found.plan.changed_keys == ()
+
+
 def test_a_skipped_email_says_when_it_is_made_up_for(url: str) -> None:
     found = explained(url, SUPPRESSED, FIRST)
     (birthday,) = emails(found, "birthday")

@@ -120,4 +120,5 @@ shadow --beside sqlite:///agency.db --as-of 2026-11-25 --json
 plan --by Jo --json
 explain --contact 4 --json
 @rows plan_beside_the_older_program
+states --json
 """

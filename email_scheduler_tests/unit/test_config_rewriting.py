@@ -35,6 +35,16 @@ def read(text: str) -> dict[str, Any]:
     return read_text(text, Path("f"))
 
 
+def test_a_state_is_written_with_its_source() -> None:
+    rules = {"year_round_exclusion": ["NY", {"state": "CT", "source": "a statute: of 1990"}]}
+    config = SchedulerConfig.model_validate({"state_rules": rules})
+    states = config.model_dump()["state_rules"]["year_round_exclusion"]
+    text = with_value(
+        "state_rules:\n  year_round_exclusion: [NY]\n", ("state_rules", "year_round_exclusion"), states
+    )
+    assert read(text)["state_rules"]["year_round_exclusion"] == rules["year_round_exclusion"][::-1]
+
+
 def test_a_value_is_replaced_and_every_other_line_stays() -> None:
     changed = with_value(FILE, ("timing", "days"), 21)
     assert changed == FILE.replace("  days: 14", "  days: 21")
