@@ -1,1 +1,1 @@
-"""The contacts themselves: loading them from files."""
+"""The contacts themselves: loading them from files, and new ids for them."""

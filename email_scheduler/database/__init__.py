@@ -40,6 +40,7 @@ from email_scheduler.database.connections.faults import (
 from email_scheduler.database.connections.opening import connect
 from email_scheduler.database.csv_files import (
     ACCEPTED_DATE,
+    ACCEPTED_ID,
     CONTACT_ID,
     EMAIL,
     PLURALS,
@@ -73,6 +74,7 @@ from email_scheduler.database.line_import import (
     ADDED,
     REPEATED,
     SHARED_ADDRESS,
+    UNKNOWN_CONTACT,
     LineKind,
     Source,
     count_outcomes,
@@ -122,6 +124,7 @@ from email_scheduler.database.tables import (
     campaign_types,
     contact_campaigns,
     contact_events,
+    contact_suppressions,
     contacts,
     create_index_sql,
     email_schedules,
@@ -134,6 +137,7 @@ from email_scheduler.database.upgrade import initialise_database, require_curren
 
 __all__ = [
     "ACCEPTED_DATE",
+    "ACCEPTED_ID",
     "ADDED",
     "ALTERED",
     "CANCELLED",
@@ -157,6 +161,7 @@ __all__ = [
     "SENDER_ROW_SQL",
     "SHARED_ADDRESS",
     "SQLITE",
+    "UNKNOWN_CONTACT",
     "Backup",
     "BadLines",
     "BadLinesError",
@@ -192,6 +197,7 @@ __all__ = [
     "contact_campaigns",
     "contact_columns",
     "contact_events",
+    "contact_suppressions",
     "contacts",
     "contacts_of_addresses",
     "count_outcomes",
