@@ -60,7 +60,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, Entry]]] = {
     },
     "Contacts": {
         "contacts": Entry(
-            "contact_commands:contacts", "Load contacts from a file: create, update, and delete if asked for."
+            "contact_commands:contacts", "Load contacts from a file, and carry history over to new ids."
         ),
         "suppress": Entry(
             "suppression_commands:suppress",

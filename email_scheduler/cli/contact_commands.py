@@ -28,15 +28,11 @@ from email_scheduler.contacts.import_contacts import (
     ContactsImport,
 )
 from email_scheduler.contacts.import_contacts import import_contacts as import_file
+from email_scheduler.contacts.rekey import rekey_contacts
 from email_scheduler.database import REPEATED
 from email_scheduler.errors import UsageError
 
 contacts = command_group()
-
-
-@contacts.callback()
-def _contacts() -> None:
-    """Keep the one command a command of its own."""
 
 
 @contacts.command("import")
@@ -108,6 +104,28 @@ def import_contacts(
         "bad_lines": tell_bad_lines(done.bad_lines, str(csv), "line"),
     }
     return Answer(document, [*map(unbroken, _lines(done)), *([DRY_RUN] if dry_run else [])])
+
+
+@contacts.command()
+@command
+def rekey(
+    csv: Annotated[
+        Path, typer.Option("--csv", metavar="FILE", help="A CSV file with the columns old_id and new_id.")
+    ],
+    at: AtBy,
+    reason: Annotated[
+        str | None, typer.Option("--reason", metavar="TEXT", help="Why, for the record.")
+    ] = None,
+    dry_run: DryRun = False,
+) -> Answer:
+    """Carry history, targets, answers and suppressions over to contacts' new ids."""
+    done = rekey_contacts(at.url, at.settings, csv, changed_by=at.who, reason=reason, is_dry_run=dry_run)
+    lines = [f"Contacts with new ids: {done.contacts:,}", "Rows carried over:"]
+    lines += [f"  {name}: {count:,}" for name, count in done.rows.items()] or ["  none"]
+    if done.archived:
+        lines.append(f"Planned rows archived, whose occurrence another row has: {done.archived:,}")
+    lines.append(DRY_RUN if dry_run else "The next plan takes it into account: email-scheduler plan")
+    return Answer({"dry_run": dry_run, **asdict(done)}, map(unbroken, lines))
 
 
 def _accepted(by: str | None, reason: str | None, *, is_accepted: bool) -> AcceptedDeletion | None:

@@ -1,1 +1,1 @@
-"""Contacts as people change them: loading them from files, and whom nobody may write to any more."""
+"""Contacts as people change them: files of contacts, new ids, and whom nobody may write to any more."""

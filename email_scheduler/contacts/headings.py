@@ -115,13 +115,14 @@ def read_columns(
 
 def _recognised(heading: str, known: Collection[str]) -> str:
     """Return the column of ``contacts`` that a heading means; blank: none is known."""
-    plain = _plain(heading)
-    found = next((name for name in known if _plain(name) == plain), "")
+    letters = plain(heading)
+    found = next((name for name in known if plain(name) == letters), "")
     # whatever an agency has added: in files, contact_id is the id
-    return _COLUMN_OF.get(plain, "") if not found or heading == CONTACT_ID else found
+    return _COLUMN_OF.get(letters, "") if not found or heading == CONTACT_ID else found
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
+    """Return what counts of a heading: letters and digits."""
     return "".join(filter(str.isalnum, name.lower()))
 
 

@@ -350,7 +350,7 @@ class _Load:
         other = stage.alias("other")
         has_its_address = other.c.address == stage.c.address
         with connection.staging():
-            connection.execute(f"CREATE INDEX ix_{stage.name}_address ON {stage.name} (address)")
+            connection.execute(f"CREATE INDEX ix_{stage.name}_address ON {stage.name} (address, line)")
             look_up_addresses(connection, stage)
             self._note(and_(by_address, stage.c.found_count > 1), SHARED_ADDRESS)
             named_by_id = exists().where(has_its_address, other.c.contact_id.is_not(None))

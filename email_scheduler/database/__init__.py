@@ -41,6 +41,7 @@ from email_scheduler.database.connections.opening import connect
 from email_scheduler.database.contact_notes import SeenChanges, note_suppressed_keys
 from email_scheduler.database.csv_files import (
     ACCEPTED_DATE,
+    ACCEPTED_ID,
     CONTACT_ID,
     EMAIL,
     PLURALS,
@@ -74,6 +75,7 @@ from email_scheduler.database.line_import import (
     ADDED,
     REPEATED,
     SHARED_ADDRESS,
+    UNKNOWN_CONTACT,
     LineKind,
     Source,
     count_outcomes,
@@ -126,6 +128,7 @@ from email_scheduler.database.tables import (
     campaign_types,
     contact_campaigns,
     contact_events,
+    contact_suppressions,
     contacts,
     create_index_sql,
     email_schedules,
@@ -138,6 +141,7 @@ from email_scheduler.database.upgrade import initialise_database, require_curren
 
 __all__ = [
     "ACCEPTED_DATE",
+    "ACCEPTED_ID",
     "ADDED",
     "ALTERED",
     "CANCELLED",
@@ -162,6 +166,7 @@ __all__ = [
     "SHARED_ADDRESS",
     "SQLITE",
     "AcceptedLoss",
+    "UNKNOWN_CONTACT",
     "Backup",
     "BadLines",
     "BadLinesError",
@@ -198,6 +203,7 @@ __all__ = [
     "contact_campaigns",
     "contact_columns",
     "contact_events",
+    "contact_suppressions",
     "contacts",
     "contacts_of_addresses",
     "count_outcomes",
