@@ -68,9 +68,7 @@ from email_scheduler.database import (
     unescape_cell,
 )
 from email_scheduler.errors import UsageError
-
-# How many contacts have to be at stake before somebody has to accept that they are deleted.
-FEWEST_LOST: Final = 20
+from email_scheduler.planning import LEAST_LOST
 
 CREATED: Final = "created"
 UPDATED: Final = "updated"
@@ -204,7 +202,7 @@ def deletes_too_much(leaving: int, contacts: int, share: Decimal) -> bool:
         contacts: How many there are.
         share: The share of them that may be deleted without a word.
     """
-    return leaving >= FEWEST_LOST and leaving > share * contacts
+    return leaving >= LEAST_LOST and leaving > share * contacts
 
 
 def _check_deletions(
@@ -218,8 +216,8 @@ def _check_deletions(
     told = f"{leaving:,} of {there:,} contacts are not in the file"
     if accepted is None:
         raise UsageError(
-            f"{source}: {told}, more than guard.max_contact_loss_share ({most}) allows, and --replace would delete them;"
-            " nothing was changed. Accepted is a whole file, or --accept-loss --by NAME --reason TEXT"
+            f"{source}: {told}, more than guard.max_contact_loss_share ({most}) allows, and --replace would"
+            " delete them; nothing was changed. Accepted is a whole file, or --accept-loss --by NAME --reason TEXT"
         )
     _logger.warning("%s; %s accepts that they are deleted: %s", told, accepted.by, accepted.reason)
 

@@ -132,14 +132,14 @@ def read_counts_by_state(url: str, config: SchedulerConfig, today: date) -> Coun
     """
     require_current_schema(url, config)
     inputs = read_inputs(url, today, config)
-    valid, _ = validate_contacts(inputs.contacts, inputs.suppressions, inputs.as_of)
+    valid, _ = validate_contacts(inputs, config)
     by_state = valid["state"].value_counts()
     contacts = {str(state): int(count) for state, count in by_state.items() if count}
     with database_errors(url), connect(url, config) as connection:
         last = last_published(read_runs(connection))
         if last is None:
             return CountsByState(contacts, None, None)
-        rows = read_kept(connection, last).rows
+        rows = read_kept(connection, last.number).rows
     if rows is None:
         return CountsByState(contacts, last.as_of, None)
     held_back: dict[str, int] = {}
