@@ -221,6 +221,7 @@ def as_object(run: PlanRun) -> dict[str, Any]:
         "hold": hold_object(run.hold),
         "loss": run.loss.document() if run.loss is not None and run.loss.is_too_much else None,
         "accepted_loss": None if run.accepted is None else asdict(run.accepted),
+        "notes": run.notes.document(),
     }
 
 

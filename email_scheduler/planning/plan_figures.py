@@ -17,7 +17,7 @@ from email_scheduler.config import SchedulerConfig
 from email_scheduler.planning.categories import is_label
 from email_scheduler.planning.columns import SortedIds, from_day, to_day
 from email_scheduler.planning.cube import Breakdown, Cube, Label, PlanCounts, taken_by_day
-from email_scheduler.planning.data_notes import DataNotes, find_notes
+from email_scheduler.planning.data_notes import DataNotes
 from email_scheduler.planning.frames import PlanInputs
 from email_scheduler.planning.plan import Plan
 from email_scheduler.planning.rules.campaign_instances import CampaignInstance, read_instances
@@ -177,6 +177,7 @@ def figures_of_plan(
     config: SchedulerConfig,
     rules: Iterable[str],
     dropped: npt.NDArray[np.integer] | None = None,
+    notes: DataNotes | None = None,
 ) -> FiguresOfPlan:
     """Return what a plan comes to.
 
@@ -187,6 +188,7 @@ def figures_of_plan(
         rules: The rules that the plan was proved to keep.
         dropped: Positions of rows that do not count: those that were not published, since the sending system
             took their emails meanwhile.
+        notes: What somebody should look at in the data, where it is to be kept.
     """
     counts = plan.counts
     if dropped is not None and len(dropped):
@@ -208,7 +210,7 @@ def figures_of_plan(
         campaigns=_campaigns(
             plan, inputs, read_instances(inputs.campaign_types, inputs.campaign_instances), counts
         ),
-        notes=find_notes(plan, inputs),
+        notes=notes,
     )
 
 
