@@ -275,6 +275,21 @@ def test_a_note_is_a_sentence_with_figures_and_what_to_do(name: str) -> None:
     assert DataNotes.of_document(json.loads(json.dumps(DataNotes((found,)).document()))).notes == (found,)
 
 
+def test_every_note_is_found_where_everything_is_wrong() -> None:
+    shared = {"birth_date": "1900-01-01", "effective_date": "2020-01-01", "email": "office@example.com"}
+    rows = people(20, **shared) + people(30, 21, birth_date="NULL", effective_date="", zip_code=None)
+    sent = email_row(1, 99, "birthday", "2026-01-20", actual_send_datetime="2026-01-20T14:30:00Z")
+    organisation = inputs(
+        AS_OF,
+        rows,
+        suppressions=[suppression(98)],
+        campaign_types=[campaign_type("promo", target_all_contacts=True)],
+        campaign_instances=[campaign_instance(7, "promo", "2026-09-01", "2027-03-01", metadata=SOON)],
+        history=[sent],
+    )
+    assert [each.name for each in notes(organisation)] == list(NOTES)
+
+
 def test_a_note_that_is_not_known_any_more_is_left_out() -> None:
     assert DataNotes.of_document({"no_longer": {"count": 1}}).notes == ()
 
