@@ -217,7 +217,8 @@ def _check_deletions(
     if accepted is None:
         raise UsageError(
             f"{source}: {told}, more than guard.max_contact_loss_share ({most}) allows, and --replace would"
-            " delete them; nothing was changed. Accepted is a whole file, or --accept-loss --by NAME --reason TEXT"
+            " delete them; nothing was changed. Accepted is a whole file, or --accept-loss --by NAME"
+            " --reason TEXT"
         )
     _logger.warning("%s; %s accepts that they are deleted: %s", told, accepted.by, accepted.reason)
 
