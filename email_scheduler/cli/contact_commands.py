@@ -20,15 +20,12 @@ from email_scheduler.cli.shared import (
 )
 from email_scheduler.contacts.headings import parse_mapping
 from email_scheduler.contacts.import_contacts import (
-    CREATED,
-    DELETED,
-    UNCHANGED,
-    UPDATED,
     AcceptedDeletion,
     ContactsImport,
 )
 from email_scheduler.contacts.import_contacts import import_contacts as import_file
 from email_scheduler.contacts.rekey import rekey_contacts
+from email_scheduler.contacts.staged_contacts import CREATED, DELETED, UNCHANGED, UPDATED
 from email_scheduler.database import REPEATED
 from email_scheduler.errors import UsageError
 

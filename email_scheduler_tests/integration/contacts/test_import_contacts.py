@@ -8,16 +8,15 @@ from typing import Any
 import pytest
 
 from email_scheduler.config.schema import SchedulerConfig
+from email_scheduler.contacts.contact_file import TWO_LINES
 from email_scheduler.contacts.headings import parse_mapping
 from email_scheduler.contacts.import_contacts import (
-    CONFLICT,
-    NAMED_BY_ID,
-    TWO_LINES,
     AcceptedDeletion,
     ContactsImport,
     deletes_too_much,
     import_contacts,
 )
+from email_scheduler.contacts.staged_contacts import CONFLICT, NAMED_BY_ID
 from email_scheduler.database.csv_files import ACCEPTED_DATE, ACCEPTED_ID, NO_CONTACT, BadLinesError
 from email_scheduler.database.line_import import SHARED_ADDRESS
 from email_scheduler.errors import UsageError
