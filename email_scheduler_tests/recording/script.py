@@ -120,4 +120,8 @@ shadow --beside sqlite:///agency.db --as-of 2026-11-25 --json
 plan --by Jo --json
 explain --contact 4 --json
 @rows plan_beside_the_older_program
+contacts import --csv contacts.csv --json
+contacts import --csv contacts.csv --skip-bad --add-columns --dry-run --by Jo --json
+contacts import --csv contacts.csv --skip-bad --add-columns --by Jo --json
+contacts rekey --csv ids.csv --reason "a new CRM" --by Jo --json
 """
