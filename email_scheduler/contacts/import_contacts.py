@@ -8,30 +8,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Final
 
 from email_scheduler.config import SchedulerConfig
 from email_scheduler.contacts.contact_file import ContactFile, stored_types
 from email_scheduler.contacts.staged_contacts import CREATED, DELETED, UNCHANGED, UPDATED, StagedContacts
-from email_scheduler.database import SQLITE, BadLines, BadLinesError, connected, require_current_schema
-from email_scheduler.errors import UsageError
+from email_scheduler.database import (
+    SQLITE,
+    AcceptedLoss,
+    BadLines,
+    BadLinesError,
+    connected,
+    require_current_schema,
+)
+from email_scheduler.errors import LossError, UsageError
 from email_scheduler.planning import LEAST_LOST
 
-
 _logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class AcceptedDeletion:
-    """Somebody's word that a load may delete as many contacts as it does.
-
-    Attributes:
-        by: Who says so.
-        reason: Why.
-    """
-
-    by: str
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -68,7 +60,7 @@ def import_contacts(
     trust_ids: bool = False,
     skip_bad: bool = False,
     replace: bool = False,
-    accepted: AcceptedDeletion | None = None,
+    accepted: AcceptedLoss | None = None,
     is_dry_run: bool = False,
 ) -> ContactsImport:
     """Create and update contacts from a CSV file.
@@ -91,7 +83,8 @@ def import_contacts(
     Raises:
         BadLinesError: Some lines cannot be taken; nothing was changed.
         DatabaseError: The database cannot be used; batches before that are written.
-        UsageError: The file cannot be read, or too many contacts would be deleted; nothing was changed.
+        LossError: Too many contacts would be deleted; nothing was changed.
+        UsageError: The file cannot be read; nothing was changed.
     """
     if replace and skip_bad:
         raise UsageError(
@@ -136,7 +129,7 @@ def deletes_too_much(leaving: int, contacts: int, share: Decimal) -> bool:
 
 
 def _check_deletions(
-    found: ContactsImport, source: str, accepted: AcceptedDeletion | None, most: Decimal
+    found: ContactsImport, source: str, accepted: AcceptedLoss | None, most: Decimal
 ) -> None:
     leaving, there = found.counts[DELETED], found.contacts_before
     if leaving and not sum(found.counts[each] for each in (CREATED, UPDATED, UNCHANGED)):
@@ -145,7 +138,7 @@ def _check_deletions(
         return
     told = f"{leaving:,} of {there:,} contacts are not in the file"
     if accepted is None:
-        raise UsageError(
+        raise LossError(
             f"{source}: {told}, more than guard.max_contact_loss_share ({most}) allows, and --replace would"
             " delete them; nothing was changed. Accepted is a whole file, or --accept-loss --by NAME"
             " --reason TEXT"

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from email_scheduler.config import SchedulerConfig
 from email_scheduler.database import (
+    CONTACT_INDEX,
     SQLITE,
     backend_of,
     connect,

@@ -14,7 +14,6 @@ from email_scheduler.contacts import staged_contacts
 from email_scheduler.contacts.contact_file import TWO_LINES
 from email_scheduler.contacts.headings import parse_mapping
 from email_scheduler.contacts.import_contacts import (
-    AcceptedDeletion,
     ContactsImport,
     deletes_too_much,
     import_contacts,
@@ -22,7 +21,8 @@ from email_scheduler.contacts.import_contacts import (
 from email_scheduler.contacts.staged_contacts import CONFLICT, NAMED_BY_ID
 from email_scheduler.database.csv_files import ACCEPTED_DATE, ACCEPTED_ID, NO_CONTACT, BadLinesError
 from email_scheduler.database.line_import import SHARED_ADDRESS
-from email_scheduler.errors import UsageError
+from email_scheduler.database.records import AcceptedLoss
+from email_scheduler.errors import LossError, UsageError
 from email_scheduler.planning.rules.contacts import address_key
 from email_scheduler_tests.databases import Database, PostgresqlDatabase
 from email_scheduler_tests.integration.conftest import Command
@@ -301,12 +301,13 @@ def test_a_file_that_leaves_out_too_many_replaces_nobody_unless_somebody_accepts
     before = content(database)
     promised = loaded(database, tmp_path, text, replace=True, is_dry_run=True)
     assert (promised.counts["deleted"], promised.deletes_too_much) == (20, True)
-    with pytest.raises(UsageError, match="20 of 100 contacts are not in the file, more than 10%"):
+    told = r"20 of 100 contacts are not in the file, more than guard.max_contact_loss_share \(0.10\) allows"
+    with pytest.raises(LossError, match=told):
         loaded(database, tmp_path, text, replace=True)
     assert content(database) == before
     assert not loaded(database, tmp_path, text).deletes_too_much
     assert len(content(database)) == 100
-    done = loaded(database, tmp_path, text, replace=True, accepted=AcceptedDeletion("anna", "a smaller book"))
+    done = loaded(database, tmp_path, text, replace=True, accepted=AcceptedLoss("anna", "a smaller book"))
     assert done.counts == {"created": 0, "updated": 0, "unchanged": 80, "repeated": 0, "deleted": 20}
     assert content(database, "id, zip_code") == [(number, "2") for number in range(1, 81)]
 
