@@ -19,7 +19,20 @@ from rich.progress import (
 )
 
 from email_scheduler.cli.campaign_output import hold_object
-from email_scheduler.cli.shared import Answer, AsJson, AsOf, At, AtBy, Config, command, err, load, log, out
+from email_scheduler.cli.shared import (
+    Answer,
+    AsJson,
+    AsOf,
+    At,
+    AtBy,
+    Config,
+    accepted_loss,
+    command,
+    err,
+    load,
+    log,
+    out,
+)
 from email_scheduler.clock import today
 from email_scheduler.database import (
     current_hold,
