@@ -70,6 +70,7 @@ from email_scheduler.database.inputs import (
     read_inputs,
     read_inputs_and_changes,
     read_plan_inputs,
+    suppressions_of_addresses,
 )
 from email_scheduler.database.line_import import (
     ADDED,
@@ -269,6 +270,7 @@ __all__ = [
     "retrying",
     "stage_lines",
     "stage_table",
+    "suppressions_of_addresses",
     "take_out",
     "targets_changed",
     "timestamp",
