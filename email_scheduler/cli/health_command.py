@@ -118,6 +118,7 @@ def _rows(figures: HealthFigures) -> list[tuple[str, str]]:
             ("stopped by windows", _number(plan.stopped_by_windows)),
             ("daily cap", _number(plan.daily_cap)),
             ("follow-ups", _counts(plan.follow_ups)),
+            *((note.name.replace("_", " "), f"{note.count:,}") for note in plan.without_contact),
         ]
     rows += [
         ("issues", _counts(figures.contact_issues)),

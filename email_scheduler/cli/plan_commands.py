@@ -80,12 +80,23 @@ def release(reason: Reason, at: AtBy) -> Answer:
 def init_db(database: Database, config: Config = None) -> None:
     """Create a database, or bring an older one up to date."""
     change = initialise_database(database, load(config))
-    if not change.is_change:
+    if change.before == change.after:
         out.print(f"The database is up to date (schema version {change.after}).")
     elif change.before is None:
         out.print(f"The database is ready (schema version {change.after}).")
     else:
         out.print(f"The database went from schema version {change.before} to {change.after}.")
+    if change.new_tables:
+        out.print(f"New tables: {', '.join(change.new_tables)}.")
+    for each in change.changes:
+        for names, what in ((each.added, "new"), (each.removed, "removed")):
+            if names:
+                out.print(f"Table {each.table}, {what} {each.kind}: {', '.join(names)}.")
+    if change.ignored_columns:
+        ignored = ", ".join(change.ignored_columns)
+        out.print(
+            f"Columns of contacts that no plan reads, unless an audience of a campaign names them: {ignored}."
+        )
 
 
 def generate(
@@ -221,6 +232,7 @@ def as_object(run: PlanRun) -> dict[str, Any]:
         "hold": hold_object(run.hold),
         "loss": run.loss.document() if run.loss is not None and run.loss.is_too_much else None,
         "accepted_loss": None if run.accepted is None else asdict(run.accepted),
+        "notes": run.notes.document(),
     }
 
 

@@ -93,6 +93,11 @@ class Health(Section):
     invalid_contact_share: Limits = Field(
         default=_limits("0.20", "0.50"), description="share of contacts that are not valid"
     )
+    without_contact_share: Limits = Field(
+        default=_limits("0.01", None),
+        description="share of the suppressions that name no contact, and share of such rows of the sending"
+        " system. Where contacts are deleted on purpose, raise it, or set it to `{degraded: null}`",
+    )
     window_share: Limits = Field(
         default=_limits("0.90", None), description="share of the plan's emails that an exclusion window stops"
     )

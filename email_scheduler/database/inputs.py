@@ -58,9 +58,13 @@ _CAMPAIGN_TYPE_DEFAULTS = {
     "active": "TRUE",
 }
 # Of a moment only the day counts (section 1), and days repeat, which makes them fast to read.
+# A Z behind the day says that the time is in UTC; PostgreSQL tells every time in US Central time.
 # The metadata of other emails than those of campaigns says nothing that a plan looks at, and is long.
+_SENT_AT = "CAST(actual_send_datetime AS TEXT)"
 HISTORY_SQL = {
-    "actual_send_datetime": "substr(CAST(actual_send_datetime AS TEXT), 1, 10)",
+    "actual_send_datetime": f"substr({_SENT_AT}, 1, 10) || CASE WHEN substr({_SENT_AT}, -1) IN ('Z', 'z')"
+    f" OR substr({_SENT_AT}, -3) IN ('UTC', 'GMT', '+00') OR substr({_SENT_AT}, -6) = '+00:00'"
+    " THEN 'Z' ELSE '' END",
     "metadata": "CASE WHEN substr(email_type, 1, 9) = 'campaign_' THEN CAST(metadata AS TEXT) END",
 }
 # A status that only looks like one of the planner's, since SQLite holds it as bytes, is the sender's.
