@@ -19,17 +19,28 @@ from rich.progress import (
 )
 
 from email_scheduler.cli.campaign_output import hold_object
-from email_scheduler.cli.shared import Answer, AsJson, AsOf, At, AtBy, Config, command, err, load, log, out
+from email_scheduler.cli.shared import (
+    Answer,
+    AsJson,
+    AsOf,
+    At,
+    AtBy,
+    Config,
+    accepted_loss,
+    command,
+    err,
+    load,
+    log,
+    out,
+)
 from email_scheduler.clock import today
 from email_scheduler.database import (
-    AcceptedLoss,
     current_hold,
     hold_organization,
     initialise_database,
     refuse_future,
     release_organization,
 )
-from email_scheduler.errors import UsageError
 from email_scheduler.planning_run import PlanRun, plan_and_publish, preview_plan, warnings
 from email_scheduler.registry import STATUSES
 from email_scheduler.reports.summary import changes_table, effects_table, plan_summary
@@ -147,7 +158,7 @@ def plan(
     as_json: AsJson = False,
 ) -> Answer:
     """Plan every email of an organisation, prove the plan, and publish it."""
-    accepted = _accepted_loss(at.by, reason, is_accepted=accept_loss)
+    accepted = accepted_loss(at.by, reason, is_accepted=accept_loss)
     url, settings, day = at.url, at.settings, as_of or today()
     if not (dry_run or allow_future):
         refuse_future(day, today())
@@ -170,17 +181,6 @@ def plan(
         for warning in run.warnings:
             log.warning(warning)
     return Answer(as_object(run), _parts(run, is_dry_run=dry_run))
-
-
-def _accepted_loss(by: str | None, reason: str | None, *, is_accepted: bool) -> AcceptedLoss | None:
-    if is_accepted and (by is None or reason is None):
-        missing = " and ".join(
-            name for name, value in (("--by NAME", by), ("--reason TEXT", reason)) if value is None
-        )
-        raise UsageError(f"--accept-loss without {missing}; accepted is --accept-loss with both of them")
-    if reason is not None and not is_accepted:
-        raise UsageError("--reason without --accept-loss; accepted is --reason with --accept-loss and --by")
-    return AcceptedLoss(by, reason) if by is not None and reason is not None else None
 
 
 def demo() -> None:

@@ -119,6 +119,7 @@ from email_scheduler.database.records import (
     waiting_plan,
 )
 from email_scheduler.database.tables import (
+    CONTACT_INDEX,
     PLANNER_ROW_SQL,
     PRE_SCHEDULED_SQL,
     SENDER_ROW_SQL,
@@ -147,6 +148,7 @@ __all__ = [
     "CANCELLED",
     "COMPLETED",
     "CONTACT_ID",
+    "CONTACT_INDEX",
     "CREATED",
     "DRIVER_ERRORS",
     "EARLIER",

@@ -51,11 +51,11 @@ _SMALL_TABLES: Final = (
 
 @dataclass(frozen=True)
 class PendingChanges:
-    """Changes of campaigns that no plan has taken into account.
+    """Changes of campaigns, or edited contacts, that no plan has taken into account.
 
     Attributes:
         count: How many.
-        last_id: The id of the last one.
+        last_id: What tells the last one from others: the id in the log, or how many contacts there are.
         last_changed_at: When that was; empty if nobody says.
     """
 
@@ -96,6 +96,19 @@ def pending_changes(url: str, config: SchedulerConfig) -> PendingChanges | None:
             "SELECT CAST(changed_at AS TEXT) FROM campaign_change_log WHERE id = ?", (last_id,)
         )
     return PendingChanges(int(count), int(last_id), changed_at or "")
+
+
+def edited_contacts(url: str, config: SchedulerConfig) -> PendingChanges | None:
+    """Return the contacts that were edited since the plan (section 16); None if there are none.
+
+    Raises:
+        DatabaseError: The database cannot be read.
+    """
+    with database_errors(url), connect(url, impatient(config)) as connection:
+        ((count, changed_at),) = connection.execute(
+            "SELECT count(*), CAST(max(changed_at) AS TEXT) FROM contact_changes"
+        )
+    return PendingChanges(int(count), int(count), changed_at or "") if count else None
 
 
 def plan_record(url: str, config: SchedulerConfig, as_of: date) -> PlanRecord:
