@@ -139,7 +139,7 @@ from email_scheduler.database.tables import (
     metadata,
     tracking_clicks,
 )
-from email_scheduler.database.upgrade import initialise_database, require_current_schema
+from email_scheduler.database.upgrade import SchemaChange, initialise_database, require_current_schema
 
 __all__ = [
     "ACCEPTED_DATE",
@@ -188,6 +188,7 @@ __all__ = [
     "Restored",
     "Row",
     "Run",
+    "SchemaChange",
     "SeenChanges",
     "Session",
     "Source",
