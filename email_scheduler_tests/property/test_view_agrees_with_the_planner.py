@@ -158,8 +158,8 @@ def statements(kind: str, *values: Any) -> Iterator[tuple[str, tuple[Any, ...]]]
     elif kind == "respell":
         yield (
             (
-                "UPDATE suppressed_addresses SET address = ? WHERE address = (SELECT min(address) FROM"
-                " suppressed_addresses WHERE address NOT IN (SELECT email FROM contacts WHERE email = address))"
+                "UPDATE suppressed_addresses SET address = ?"
+                " WHERE address = (SELECT min(address) FROM suppressed_addresses)"
                 " AND NOT EXISTS (SELECT 1 FROM suppressed_addresses AS other WHERE other.address = ?)"
             ),
             (values[0], values[0]),
