@@ -121,6 +121,8 @@ from email_scheduler.database.records import (
 )
 from email_scheduler.database.tables import (
     CONTACT_INDEX,
+    FOREIGN_ROW_SQL,
+    FOREIGN_ROWS_INDEX,
     PLANNER_ROW_SQL,
     PRE_SCHEDULED_SQL,
     SENDER_ROW_SQL,
@@ -156,6 +158,8 @@ __all__ = [
     "EMAIL",
     "EMAIL_KINDS",
     "FAILED",
+    "FOREIGN_ROWS_INDEX",
+    "FOREIGN_ROW_SQL",
     "GOES_OUT",
     "ID",
     "LATER",

@@ -12,6 +12,8 @@ from email_scheduler.clock import TIME_ZONE
 from email_scheduler.config import SchedulerConfig
 from email_scheduler.database import (
     FAILED,
+    FOREIGN_ROW_SQL,
+    FOREIGN_ROWS_INDEX,
     PENDING_SQL,
     PRE_SCHEDULED_SQL,
     SENDER_ROW_SQL,
@@ -246,6 +248,7 @@ class HealthFigures:
         contact_issues: Contacts by issue, as the last plan found them.
         held_since: Since when nothing is due, ISO 8601; None: it is not held.
         is_plan_ahead: Whether the last published plan is for a day that is still to come: it is not today's.
+        unproved: Pre-scheduled rows of types that are not planned here, by type: they are not due.
     """
 
     plan: PlanFigures | None
@@ -255,6 +258,7 @@ class HealthFigures:
     contact_issues: dict[str, int]
     held_since: str | None
     is_plan_ahead: bool = False
+    unproved: dict[str, int] = field(default_factory=dict)
 
 
 def read_health(
@@ -292,7 +296,17 @@ def read_health(
             },
             held_since=(hold and hold.held_at) or None,
             is_plan_ahead=plan is not None and plan.as_of_date > today.isoformat(),
+            unproved=_unproved(connection, has_index=FOREIGN_ROWS_INDEX in indexes),
         )
+
+
+def _unproved(connection: Connection, *, has_index: bool) -> dict[str, int]:
+    hint = connection.indexed_by(FOREIGN_ROWS_INDEX) if has_index else ""
+    rows = connection.execute(
+        f"SELECT coalesce(email_type, ''), count(*) FROM email_schedules{hint} WHERE {FOREIGN_ROW_SQL}"  # noqa: S608
+        " GROUP BY 1 ORDER BY 1"
+    )
+    return {str(email_type): int(count) for email_type, count in rows}
 
 
 def _expected_indexes() -> set[str]:

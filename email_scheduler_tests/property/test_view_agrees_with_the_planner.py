@@ -4,6 +4,8 @@ A plan is made, then contacts and suppressions are written by SQL: whoever still
 whom a plan made now would find valid. The other way round they may disagree until the next plan.
 """
 
+# ruff: noqa: RUF001 - characters that look alike are what it is about
+
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -94,7 +96,7 @@ loose = st.builds("{}@{}".format, awkward, awkward) | awkward
 
 @dataclass(frozen=True)
 class Story:
-    """What happens to an organisation: addresses, what is suppressed before a plan, and what comes after it."""
+    """What happens to an organisation: who is in it and suppressed before a plan, and what comes after it."""
 
     contacts: list[str]
     suppressed: list[tuple[int, str | None]]
@@ -146,24 +148,30 @@ def statements(kind: str, *values: Any) -> Iterator[tuple[str, tuple[Any, ...]]]
         )
     elif kind == "list":
         yield (
-            "INSERT INTO suppressed_addresses (address, suppressed_at, suppressed_until) VALUES (?, ?, ?)"
-            " ON CONFLICT (address) DO UPDATE SET suppressed_at = excluded.suppressed_at,"
-            " suppressed_until = excluded.suppressed_until",
+            (
+                "INSERT INTO suppressed_addresses (address, suppressed_at, suppressed_until) VALUES (?, ?, ?)"
+                " ON CONFLICT (address) DO UPDATE SET suppressed_at = excluded.suppressed_at,"
+                " suppressed_until = excluded.suppressed_until"
+            ),
             values,
         )
     elif kind == "respell":
         yield (
-            "UPDATE suppressed_addresses SET address = ? WHERE address = (SELECT min(address) FROM"
-            " suppressed_addresses WHERE address NOT IN (SELECT email FROM contacts WHERE email = address))"
-            " AND NOT EXISTS (SELECT 1 FROM suppressed_addresses AS other WHERE other.address = ?)",
+            (
+                "UPDATE suppressed_addresses SET address = ?"
+                " WHERE address = (SELECT min(address) FROM suppressed_addresses)"
+                " AND NOT EXISTS (SELECT 1 FROM suppressed_addresses AS other WHERE other.address = ?)"
+            ),
             (values[0], values[0]),
         )
     elif kind == "correct":
         yield "UPDATE contacts SET email = ? WHERE id = ?", (values[1], values[0])
     elif kind == "load":
         yield (
-            "INSERT INTO contacts (id, email, zip_code) VALUES (?, ?, '75001')"
-            " ON CONFLICT (id) DO UPDATE SET email = excluded.email",
+            (
+                "INSERT INTO contacts (id, email, zip_code) VALUES (?, ?, '75001')"
+                " ON CONFLICT (id) DO UPDATE SET email = excluded.email"
+            ),
             values,
         )
     elif kind == "delete":
@@ -184,9 +192,7 @@ def inputs_of(connection: Any) -> PlanInputs:
     return replace(
         NOTHING,
         contacts=table(CONTACTS_TABLE, rows(("id", "email", "zip_code"), "contacts")),
-        suppressions=table(
-            SUPPRESSIONS_TABLE, rows(("contact_id", "suppressed_at"), "contact_suppressions")
-        ),
+        suppressions=table(SUPPRESSIONS_TABLE, rows(("contact_id", "suppressed_at"), "contact_suppressions")),
         suppressed_addresses=table(SUPPRESSED_ADDRESSES_TABLE, listed),
     )
 
