@@ -53,7 +53,7 @@ class ComplianceError(PlanningError):
 
 
 class LossError(PlanningError):
-    """The plan loses too much against the last published one, so that a person is to decide (exit code 3)."""
+    """Too much would be lost, by a plan or by a load of contacts: a person is to decide (exit code 3)."""
 
 
 class StalePlanError(PlanningError):

@@ -14,23 +14,17 @@ from email_scheduler.cli.shared import (
     AtBy,
     DryRun,
     SkipBad,
+    accepted_loss,
     command,
     tell_bad_lines,
     unbroken,
 )
 from email_scheduler.contacts.headings import parse_mapping
-from email_scheduler.contacts.import_contacts import (
-    CREATED,
-    DELETED,
-    UNCHANGED,
-    UPDATED,
-    AcceptedDeletion,
-    ContactsImport,
-)
+from email_scheduler.contacts.import_contacts import ContactsImport
 from email_scheduler.contacts.import_contacts import import_contacts as import_file
 from email_scheduler.contacts.rekey import rekey_contacts
+from email_scheduler.contacts.staged_contacts import CREATED, DELETED, UNCHANGED, UPDATED
 from email_scheduler.database import REPEATED
-from email_scheduler.errors import UsageError
 
 contacts = command_group()
 
@@ -79,7 +73,7 @@ def import_contacts(
     skip_bad: SkipBad = False,
 ) -> Answer:
     """Create and update contacts from a CSV file, by id or by address."""
-    accepted = _accepted(at.by, reason, is_accepted=accept_loss)
+    accepted = accepted_loss(at.by, reason, is_accepted=accept_loss)
     done = import_file(
         at.url,
         at.settings,
@@ -100,7 +94,7 @@ def import_contacts(
         "added_columns": list(done.added_columns),
         "ignored_columns": list(done.ignored_columns),
         "deletes_too_much": done.deletes_too_much,
-        "accepted_loss": None if accepted is None else asdict(accepted),
+        "accepted_loss": None if accepted is None else {"by": accepted.by, "reason": accepted.reason},
         "bad_lines": tell_bad_lines(done.bad_lines, str(csv), "line"),
     }
     return Answer(document, [*map(unbroken, _lines(done)), *([DRY_RUN] if dry_run else [])])
@@ -126,14 +120,6 @@ def rekey(
         lines.append(f"Planned rows archived, whose occurrence another row has: {done.archived:,}")
     lines.append(DRY_RUN if dry_run else "The next plan takes it into account: email-scheduler plan")
     return Answer({"dry_run": dry_run, **asdict(done)}, map(unbroken, lines))
-
-
-def _accepted(by: str | None, reason: str | None, *, is_accepted: bool) -> AcceptedDeletion | None:
-    if is_accepted and (not by or not reason):
-        raise UsageError("--accept-loss; accepted is --accept-loss --by NAME --reason TEXT")
-    if reason is not None and not is_accepted:
-        raise UsageError("--reason without --accept-loss; accepted is --accept-loss --by NAME --reason TEXT")
-    return AcceptedDeletion(by, reason) if by and reason else None
 
 
 def _lines(done: ContactsImport) -> Iterator[str]:

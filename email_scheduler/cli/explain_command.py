@@ -158,7 +158,7 @@ def explain(
         typer.Option(
             "--email",
             metavar="ADDRESS",
-            help="Instead: all contacts with this address, upper and lower case put aside. Up to 10 are"
+            help="Instead: all contacts with this address, however it is written. Up to 10 are"
             " explained one after the other; of more, the first ids are named, for --contact.",
         ),
     ] = None,

@@ -19,17 +19,29 @@ from rich.progress import (
 )
 
 from email_scheduler.cli.campaign_output import hold_object
-from email_scheduler.cli.shared import Answer, AsJson, AsOf, At, AtBy, Config, command, err, load, log, out
+from email_scheduler.cli.shared import (
+    Answer,
+    AsJson,
+    AsOf,
+    At,
+    AtBy,
+    Config,
+    accepted_loss,
+    command,
+    err,
+    load,
+    log,
+    out,
+)
 from email_scheduler.clock import today
 from email_scheduler.database import (
-    AcceptedLoss,
+    SchemaChange,
     current_hold,
     hold_organization,
     initialise_database,
     refuse_future,
     release_organization,
 )
-from email_scheduler.errors import UsageError
 from email_scheduler.planning_run import PlanRun, plan_and_publish, preview_plan, warnings
 from email_scheduler.registry import STATUSES
 from email_scheduler.reports.summary import changes_table, effects_table, plan_summary
@@ -66,26 +78,29 @@ def release(reason: Reason, at: AtBy) -> Answer:
     return Answer({"hold": None, "ended": asdict(ended)}, [f"Released. {since}"])
 
 
-def init_db(database: Database, config: Config = None) -> None:
+@command
+def init_db(at: At) -> Answer:
     """Create a database, or bring an older one up to date."""
-    change = initialise_database(database, load(config))
+    change = initialise_database(at.url, at.settings)
+    return Answer({"is_change": change.is_change, **asdict(change)}, _lines_of_change(change))
+
+
+def _lines_of_change(change: SchemaChange) -> Iterator[str]:
     if change.before == change.after:
-        out.print(f"The database is up to date (schema version {change.after}).")
+        yield f"The database is up to date (schema version {change.after})."
     elif change.before is None:
-        out.print(f"The database is ready (schema version {change.after}).")
+        yield f"The database is ready (schema version {change.after})."
     else:
-        out.print(f"The database went from schema version {change.before} to {change.after}.")
+        yield f"The database went from schema version {change.before} to {change.after}."
     if change.new_tables:
-        out.print(f"New tables: {', '.join(change.new_tables)}.")
+        yield f"New tables: {', '.join(change.new_tables)}."
     for each in change.changes:
         for names, what in ((each.added, "new"), (each.removed, "removed")):
             if names:
-                out.print(f"Table {each.table}, {what} {each.kind}: {', '.join(names)}.")
+                yield f"Table {each.table}, {what} {each.kind}: {', '.join(names)}."
     if change.ignored_columns:
         ignored = ", ".join(change.ignored_columns)
-        out.print(
-            f"Columns of contacts that no plan reads, unless an audience of a campaign names them: {ignored}."
-        )
+        yield f"Columns of contacts that no plan reads, unless an audience names them: {ignored}."
 
 
 def generate(
@@ -158,7 +173,7 @@ def plan(
     as_json: AsJson = False,
 ) -> Answer:
     """Plan every email of an organisation, prove the plan, and publish it."""
-    accepted = _accepted_loss(at.by, reason, is_accepted=accept_loss)
+    accepted = accepted_loss(at.by, reason, is_accepted=accept_loss)
     url, settings, day = at.url, at.settings, as_of or today()
     if not (dry_run or allow_future):
         refuse_future(day, today())
@@ -181,17 +196,6 @@ def plan(
         for warning in run.warnings:
             log.warning(warning)
     return Answer(as_object(run), _parts(run, is_dry_run=dry_run))
-
-
-def _accepted_loss(by: str | None, reason: str | None, *, is_accepted: bool) -> AcceptedLoss | None:
-    if is_accepted and (by is None or reason is None):
-        missing = " and ".join(
-            name for name, value in (("--by NAME", by), ("--reason TEXT", reason)) if value is None
-        )
-        raise UsageError(f"--accept-loss without {missing}; accepted is --accept-loss with both of them")
-    if reason is not None and not is_accepted:
-        raise UsageError("--reason without --accept-loss; accepted is --reason with --accept-loss and --by")
-    return AcceptedLoss(by, reason) if by is not None and reason is not None else None
 
 
 def demo() -> None:

@@ -29,7 +29,7 @@ from email_scheduler.config import (
     load_organizations,
     organization_config,
 )
-from email_scheduler.database import BadLines, current_user, display_url
+from email_scheduler.database import AcceptedLoss, BadLines, current_user, display_url
 from email_scheduler.errors import UsageError
 from email_scheduler.files import make_private_directory, make_private_file, private_output
 
@@ -326,6 +326,22 @@ def _options_of(place: type[At]) -> list[inspect.Parameter]:
         each.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[each.name])
         for each in inspect.signature(place).parameters.values()
     ]
+
+
+def accepted_loss(by: str | None, reason: str | None, *, is_accepted: bool) -> AcceptedLoss | None:
+    """Return the loss that a person accepts; None: none is.
+
+    Raises:
+        UsageError: Person or reason are missing, or a reason is given for nothing.
+    """
+    if is_accepted and (by is None or reason is None):
+        missing = " and ".join(
+            name for name, value in (("--by NAME", by), ("--reason TEXT", reason)) if value is None
+        )
+        raise UsageError(f"--accept-loss without {missing}; accepted is --accept-loss with both of them")
+    if reason is not None and not is_accepted:
+        raise UsageError("--reason without --accept-loss; accepted is --reason with --accept-loss and --by")
+    return AcceptedLoss(by, reason) if by is not None and reason is not None else None
 
 
 def load(path: Path | None) -> SchedulerConfig:

@@ -70,6 +70,7 @@ from email_scheduler.database.inputs import (
     read_inputs,
     read_inputs_and_changes,
     read_plan_inputs,
+    suppressions_of_addresses,
 )
 from email_scheduler.database.line_import import (
     ADDED,
@@ -119,6 +120,9 @@ from email_scheduler.database.records import (
     waiting_plan,
 )
 from email_scheduler.database.tables import (
+    CONTACT_INDEX,
+    FOREIGN_ROW_SQL,
+    FOREIGN_ROWS_INDEX,
     PLANNER_ROW_SQL,
     PRE_SCHEDULED_SQL,
     SENDER_ROW_SQL,
@@ -137,7 +141,7 @@ from email_scheduler.database.tables import (
     metadata,
     tracking_clicks,
 )
-from email_scheduler.database.upgrade import initialise_database, require_current_schema
+from email_scheduler.database.upgrade import SchemaChange, initialise_database, require_current_schema
 
 __all__ = [
     "ACCEPTED_DATE",
@@ -147,12 +151,15 @@ __all__ = [
     "CANCELLED",
     "COMPLETED",
     "CONTACT_ID",
+    "CONTACT_INDEX",
     "CREATED",
     "DRIVER_ERRORS",
     "EARLIER",
     "EMAIL",
     "EMAIL_KINDS",
     "FAILED",
+    "FOREIGN_ROWS_INDEX",
+    "FOREIGN_ROW_SQL",
     "GOES_OUT",
     "ID",
     "LATER",
@@ -185,6 +192,7 @@ __all__ = [
     "Restored",
     "Row",
     "Run",
+    "SchemaChange",
     "SeenChanges",
     "Session",
     "Source",
@@ -267,6 +275,7 @@ __all__ = [
     "retrying",
     "stage_lines",
     "stage_table",
+    "suppressions_of_addresses",
     "take_out",
     "targets_changed",
     "timestamp",

@@ -61,7 +61,8 @@ def contacts_of_addresses(
         f" AND NOT {_odd_sql(dialect)} AND id IS NOT NULL ORDER BY id LIMIT ?"
     )
     for key, ids in found.items():
-        if key.isascii():
+        # a blank address is nobody's
+        if key and key.isascii():
             ids.update(int(contact_id) for (contact_id,) in connection.execute(query, (key, at_most)))
     for contact_id, key in _odd_contacts(connection):
         if key in found:

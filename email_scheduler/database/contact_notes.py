@@ -4,6 +4,7 @@ The view ``due_emails`` compares addresses by their keys (section 1 of the plann
 contacts that were edited since the plan (section 16).
 """
 
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -28,6 +29,7 @@ from email_scheduler.planning import (
 Transact = Callable[[Callable[[], None]], None]
 _STAGED: Final = "planner_contact_notes"
 _ROWS_AT_A_TIME: Final = 50_000
+_LARGEST_MARK: Final = (1 << 53) - 1
 
 
 @dataclass(frozen=True)
@@ -83,13 +85,19 @@ def note_contacts_of_another_plan(
     both = _as_texts(contacts[columns]).merge(
         _as_texts(now[columns]), on=columns, how="outer", indicator=True
     )
+    # as a trigger's mark: one that no plan has read
+    mark = 1 + secrets.randbelow(_LARGEST_MARK)
     differing = np.unique(both.loc[both["_merge"] != "both", "id"])
 
     def note(ids: npt.NDArray[np.int64]) -> None:
         connection.stage(_STAGED, pa.table({"contact_id": pa.array(ids)}), "contact_changes")
         those = f"SELECT contact_id FROM {_STAGED}"  # noqa: S608
         connection.execute(f"DELETE FROM contact_changes WHERE contact_id IN ({those})")  # noqa: S608
-        connection.execute(f"INSERT INTO contact_changes (contact_id) {those}")
+        connection.execute(
+            "INSERT INTO contact_changes (contact_id, change_mark)"  # noqa: S608
+            f" SELECT contact_id, CAST(? AS BIGINT) FROM {_STAGED}",
+            (mark,),
+        )
 
     for start in range(0, len(differing), _ROWS_AT_A_TIME):
         transact(partial(note, differing[start : start + _ROWS_AT_A_TIME]))

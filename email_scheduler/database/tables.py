@@ -281,7 +281,8 @@ Index(
     postgresql_where=_IS_FOLLOW_UP,
 )
 # All rows of some contacts. The occurrence index cannot find them: follow-ups and older rows are not in it.
-Index("ix_email_schedules_contact_id", email_schedules.c.contact_id)
+CONTACT_INDEX = "ix_email_schedules_contact_id"
+Index(CONTACT_INDEX, email_schedules.c.contact_id)
 # The sender's rows of some contacts; a small part of the table on most days.
 SENDER_ROWS_INDEX = "ix_email_schedules_sender_contact_id"
 Index(

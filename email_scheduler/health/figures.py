@@ -12,6 +12,8 @@ from email_scheduler.clock import TIME_ZONE
 from email_scheduler.config import SchedulerConfig
 from email_scheduler.database import (
     FAILED,
+    FOREIGN_ROW_SQL,
+    FOREIGN_ROWS_INDEX,
     PENDING_SQL,
     PRE_SCHEDULED_SQL,
     SENDER_ROW_SQL,
@@ -56,11 +58,11 @@ _SMALL_TABLES: Final = (
 
 @dataclass(frozen=True)
 class PendingChanges:
-    """Changes of campaigns that no plan has taken into account.
+    """Changes of campaigns, or edited contacts, that no plan has taken into account.
 
     Attributes:
         count: How many.
-        last_id: The id of the last one.
+        last_id: What tells the last one from others: the id in the log, or how many contacts there are.
         last_changed_at: When that was; empty if nobody says.
     """
 
@@ -101,6 +103,19 @@ def pending_changes(url: str, config: SchedulerConfig) -> PendingChanges | None:
             "SELECT CAST(changed_at AS TEXT) FROM campaign_change_log WHERE id = ?", (last_id,)
         )
     return PendingChanges(int(count), int(last_id), changed_at or "")
+
+
+def edited_contacts(url: str, config: SchedulerConfig) -> PendingChanges | None:
+    """Return the contacts that were edited since the plan (section 16); None if there are none.
+
+    Raises:
+        DatabaseError: The database cannot be read.
+    """
+    with database_errors(url), connect(url, impatient(config)) as connection:
+        ((count, changed_at),) = connection.execute(
+            "SELECT count(*), CAST(max(changed_at) AS TEXT) FROM contact_changes"
+        )
+    return PendingChanges(int(count), int(count), changed_at or "") if count else None
 
 
 def plan_record(url: str, config: SchedulerConfig, as_of: date) -> PlanRecord:
@@ -233,6 +248,7 @@ class HealthFigures:
         contact_issues: Contacts by issue, as the last plan found them.
         held_since: Since when nothing is due, ISO 8601; None: it is not held.
         is_plan_ahead: Whether the last published plan is for a day that is still to come: it is not today's.
+        unproved: Pre-scheduled rows of types that are not planned here, by type: they are not due.
     """
 
     plan: PlanFigures | None
@@ -242,6 +258,7 @@ class HealthFigures:
     contact_issues: dict[str, int]
     held_since: str | None
     is_plan_ahead: bool = False
+    unproved: dict[str, int] = field(default_factory=dict)
 
 
 def read_health(
@@ -279,7 +296,17 @@ def read_health(
             },
             held_since=(hold and hold.held_at) or None,
             is_plan_ahead=plan is not None and plan.as_of_date > today.isoformat(),
+            unproved=_unproved(connection, has_index=FOREIGN_ROWS_INDEX in indexes),
         )
+
+
+def _unproved(connection: Connection, *, has_index: bool) -> dict[str, int]:
+    hint = connection.indexed_by(FOREIGN_ROWS_INDEX) if has_index else ""
+    rows = connection.execute(
+        f"SELECT coalesce(email_type, ''), count(*) FROM email_schedules{hint} WHERE {FOREIGN_ROW_SQL}"  # noqa: S608
+        " GROUP BY 1 ORDER BY 1"
+    )
+    return {str(email_type): int(count) for email_type, count in rows}
 
 
 def _expected_indexes() -> set[str]:

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 REPLACE_PLAN_AHEAD: Final = (
     "replace it once by email-scheduler plan --allow-older, or in Dagster by today's partition with"
-    " allow_older: true in the run configuration of email_schedules"
+    " allow_older: true in the run configuration of email_schedules; where the guard then finds that too much"
+    " is lost, accept that as well"
 )
 # Incidents that nobody has seen to end are forgotten some day; the names of runs must not pile up either.
 _LONGEST: Final = timedelta(days=30)

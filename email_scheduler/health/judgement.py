@@ -41,6 +41,7 @@ def judge(figures: HealthFigures, health: Health) -> list[Reason]:
         *_database(figures, health),
         *_plan(figures, health),
         *_sender(figures, health),
+        *_unproved(figures),
         *_ahead(figures, health),
     ]
     return sorted(reasons, key=lambda reason: -STATUSES.index(reason.status))
@@ -162,6 +163,16 @@ def _sender(figures: HealthFigures, health: Health) -> Iterator[Reason]:
             share,
             f"{sender.failed_24h:,} of {sender.outcomes_24h:,} emails of the last 24 hours failed"
             f" ({share:.0%}): see what the sending system says, and hold the organisation if need be",
+        )
+
+
+def _unproved(figures: HealthFigures) -> Iterator[Reason]:
+    if figures.unproved:
+        types = ", ".join(f"{name or 'none'}: {count:,}" for name, count in figures.unproved.items())
+        yield Reason(
+            UNHEALTHY,
+            f"pre-scheduled rows of types that are not planned here ({types}): nobody has proved that they"
+            " may be sent, and they are not due; see which program writes them (docs/operations.md)",
         )
 
 

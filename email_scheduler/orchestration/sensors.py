@@ -34,6 +34,7 @@ LOOKS_BEFORE_RETRY: Final = 12
 LOOKS_BEFORE_MISSED: Final = 2
 LOOKS_BETWEEN_MISSED: Final = 10
 CHANGES_SENSOR: Final = "campaign_changes"
+CONTACTS_SENSOR: Final = "contact_changes"
 MISSED_SENSOR: Final = "missed_plans"
 _CHANGES_SECONDS: Final = 5
 _MISSED_SECONDS: Final = 60
@@ -150,7 +151,7 @@ def decide(
     busy: Collection[str] = (),
     refused: Collection[str] = (),
 ) -> Decision:
-    """Decide whose plan is to be made anew because campaigns have changed.
+    """Decide whose plan is to be made anew because campaigns have changed, or contacts.
 
     Changes that come in quick succession make one run. While a run of the organisation is waiting or under
     way, none is asked for: it stamps what it has seen, and what is left afterwards makes one more. A run that
@@ -239,13 +240,28 @@ def _run_key(organization: str, change: str, attempt: int) -> str:
 def build_sensors(
     job: "dg.UnresolvedAssetJobDefinition", organizations: Sequence[str], config: SchedulerConfig
 ) -> list[dg.SensorDefinition]:
-    """Return both sensors, which are on from the start, as the schedule is.
+    """Return the sensors, which are on from the start, as the schedule is.
 
     Args:
         job: The job that plans one partition.
         organizations: The names of the organisations that there are partitions of.
         config: When the schedule plans, and since when there are partitions.
     """
+
+    def decided(
+        context: dg.SensorEvaluationContext,
+        scheduler: SchedulerResource,
+        see: Callable[[OrganizationSettings], WaitingChanges | None],
+    ) -> dg.SensorResult:
+        tick = _Tick(context, scheduler, today())
+        if tick.day < first_date(config):
+            return dg.SensorResult(skip_reason=f"the first plan is that of {first_date(config)}")
+        # first the runs, then the changes: a run that ends in between has stamped its own
+        busy, refused = tick.busy(), tick.refused()
+        seen = tick.look(organizations, see)
+        waiting = ", ".join(name for name, changes in seen.items() if changes is not None)
+        nothing_to_do = f"changes wait: {waiting}" if waiting else "nothing has changed"
+        return tick.result(decide(seen, tick.cursor.positions, busy, refused), nothing_to_do)
 
     @dg.sensor(
         name=CHANGES_SENSOR,
@@ -259,15 +275,19 @@ def build_sensors(
     ) -> dg.SensorResult:
         from email_scheduler.health.figures import pending_changes  # noqa: PLC0415
 
-        tick = _Tick(context, scheduler, today())
-        if tick.day < first_date(config):
-            return dg.SensorResult(skip_reason=f"the first plan is that of {first_date(config)}")
-        # first the runs, then the changes: a run that ends in between has stamped its own
-        busy, refused = tick.busy(), tick.refused()
-        seen = tick.look(organizations, lambda each: pending_changes(each.url, each.config))
-        waiting = ", ".join(name for name, changes in seen.items() if changes is not None)
-        nothing_to_do = f"changes wait: {waiting}" if waiting else "nothing has changed"
-        return tick.result(decide(seen, tick.cursor.positions, busy, refused), nothing_to_do)
+        return decided(context, scheduler, lambda each: pending_changes(each.url, each.config))
+
+    @dg.sensor(
+        name=CONTACTS_SENSOR,
+        job=job,
+        minimum_interval_seconds=_CHANGES_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Makes an organisation's plan of today anew when contacts were edited after the plan.",
+    )
+    def contact_changes(context: dg.SensorEvaluationContext, scheduler: SchedulerResource) -> dg.SensorResult:
+        from email_scheduler.health.figures import edited_contacts  # noqa: PLC0415
+
+        return decided(context, scheduler, lambda each: edited_contacts(each.url, each.config))
 
     @dg.sensor(
         name=MISSED_SENSOR,
@@ -290,7 +310,7 @@ def build_sensors(
         decision = decide_missed(seen, tick.cursor.positions, tick.day, busy, refused)
         return tick.result(decision, "no plan is missing")
 
-    return [campaign_changes, missed_plans]
+    return [campaign_changes, contact_changes, missed_plans]
 
 
 @dataclass

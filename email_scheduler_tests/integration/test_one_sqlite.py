@@ -53,7 +53,9 @@ def _all_commands(group: Any, prefix: str = "") -> Iterator[str]:
             yield f"{prefix}{name}"
 
 
-def _commands(own: str, older: str, config: str, other: str, history: str) -> dict[str, list[str]]:
+def _commands(
+    own: str, older: str, config: str, other: str, history: str, contacts: str, ids: str
+) -> dict[str, list[str]]:
     """Return the arguments of each command, in an order in which all of them have something to do."""
     day = ["--as-of", AS_OF.isoformat()]
     arguments = {
@@ -79,6 +81,11 @@ def _commands(own: str, older: str, config: str, other: str, history: str) -> di
         "report": day,
         "explain": ["--contact", "1", *day],
         "states": [],
+        "contacts import": ["--csv", contacts],
+        "contacts rekey": ["--csv", ids, "--reason", "a test"],
+        "suppress": ["--email", "x@example.com", "--reason", "a test"],
+        "suppressions list": [],
+        "unsuppress": ["--email", "x@example.com"],
         "what-if": ["--config", other, *day],
         "simulate": ["--from", AS_OF.isoformat(), "--days", "2"],
         "hold": ["--reason", "a test"],
@@ -110,9 +117,11 @@ def test_no_command_but_those_that_create_a_database_loads_the_other_copy_of_sql
     config, other = tmp_path / "scheduler.yaml", tmp_path / "other.yaml"
     config.write_text(CONFIG, encoding="utf-8")
     other.write_text(CONFIG + "timing_constants: {birthday_email_days_before: 21}\n", encoding="utf-8")
-    commands = _commands(
-        f"sqlite:///{own}", f"sqlite:///{older}", str(config), str(other), str(write_history(tmp_path))
-    )
+    contacts, ids = tmp_path / "contacts.csv", tmp_path / "ids.csv"
+    contacts.write_text("id,email,zip_code\n9001,new@example.com,75001\n", encoding="utf-8")
+    ids.write_text("old_id,new_id\n8001,9001\n", encoding="utf-8")
+    files = (config, other, write_history(tmp_path), contacts, ids)
+    commands = _commands(f"sqlite:///{own}", f"sqlite:///{older}", *map(str, files))
     assert set(commands) == set(_all_commands(typer.main.get_command(app))) - CREATE_A_DATABASE
     ended = subprocess.run(
         [sys.executable, "-c", RUNNER],

@@ -1,7 +1,9 @@
 """The sensors over real databases: what they ask for, whom they leave alone, what a run notes."""
 
+import sqlite3
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -23,6 +25,7 @@ from email_scheduler.orchestration.partitions import (
 )
 from email_scheduler.orchestration.sensors import (
     CHANGES_SENSOR,
+    CONTACTS_SENSOR,
     LOOKS_BEFORE_MISSED,
     LOOKS_BEFORE_RETRY,
     MISSED_SENSOR,
@@ -88,6 +91,11 @@ class Watched:
         service = Campaigns(self.url(organization), settings_of(self.config, organization)[1])
         service.change_instance("1", email_template=template)
 
+    def write(self, organization: str, statement: str) -> None:
+        with closing(sqlite3.connect(self.url(organization).removeprefix("sqlite:///"))) as connection:
+            connection.execute(statement)
+            connection.commit()
+
     def add_run(self, organization: str, status: dg.DagsterRunStatus) -> dg.DagsterRun:
         job = build_definitions(self.config).resolve_job_def("plan_emails")
         tags = {DATE_PARTITION_TAG: today().isoformat(), ORGANIZATION_PARTITION_TAG: organization}
@@ -126,6 +134,18 @@ def test_a_change_leads_to_one_run_of_todays_partition_of_its_organisation(watch
     assert requests[0].run_key.startswith(f"{NORTH}/1@")
     assert requests[0].tags["organization"] == NORTH
     assert watched.looks(3, CHANGES_SENSOR) == []
+
+
+def test_contacts_that_are_edited_lead_to_one_run_however_many_they_are(watched: Watched) -> None:
+    assert watched.looks(3, CONTACTS_SENSOR) == []
+    watched.write(NORTH, "UPDATE contacts SET zip_code = '10001' WHERE id <= 20")
+    requests = [*watched.look(CONTACTS_SENSOR), *watched.look(CONTACTS_SENSOR)]
+    assert [request.partition_key for request in requests] == [Partition(today(), NORTH).key]
+    assert watched.looks(3, CONTACTS_SENSOR) == []
+    watched.write(NORTH, "UPDATE contacts SET first_name = 'X' WHERE id = 30")
+    assert watched.looks(3, CONTACTS_SENSOR) == []
+    watched.write(NORTH, "UPDATE contacts SET zip_code = '90210' WHERE id = 3")
+    assert watched.looks(3, CONTACTS_SENSOR) == [NORTH]
 
 
 def test_a_generated_sample_has_no_changes_that_wait(watched: Watched) -> None:

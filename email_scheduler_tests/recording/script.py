@@ -121,4 +121,11 @@ plan --by Jo --json
 explain --contact 4 --json
 @rows plan_beside_the_older_program
 states --json
+contacts import --csv contacts.csv --json
+contacts import --csv contacts.csv --skip-bad --add-columns --dry-run --by Jo --json
+contacts import --csv contacts.csv --skip-bad --add-columns --by Jo --json
+contacts rekey --csv ids.csv --reason "a new CRM" --by Jo --json
+suppress --email nobody@example.com --reason "asked" --json
+suppressions list --json
+unsuppress --email NOBODY@example.com --json
 """

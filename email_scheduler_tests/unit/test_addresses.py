@@ -1,14 +1,16 @@
 """Which addresses are valid, and which are the same (sections 1 and 4 of the planning rules)."""
 
+import pandas as pd
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from email_scheduler.planning.rules.contacts import address_key, address_keys, are_valid
+from email_scheduler.proof.planned_and_sent import _meanings
 from email_scheduler_tests.oracle import contacts as oracle
 
-ODD = "aAzZ09.@'-+!xn ßſüÜ\u0308\u0345\u212a\u0390\u1fb3\u200b\ufeff\ufffd\0\n\u3000ﬁⅣ½中"
+ODD = "\x1c\x85\u180eİ\u0131aAzZ09.@'-+!xn ßſüÜ\u0308\u0345\u212a\u0390\u1fb3\u200b\ufeff\ufffd\0\n\u3000ﬁⅣ½中"
 texts = st.text(st.sampled_from(ODD) | st.characters(exclude_categories=["Cs"]), max_size=12)
 domains = texts | st.sampled_from(["xn--mnchen-3ya.de", "XN--Mnchen-3YA.DE", "xn--a.xn--.b", "xn--\ufffd.b"])
 addresses = texts | st.builds("{}@{}".format, texts, domains)
@@ -67,4 +69,5 @@ def test_the_key_of_a_key_is_the_key(address: str) -> None:
 @given(addresses)
 def test_keys_and_validity_are_those_of_a_slow_reading(address: str) -> None:
     assert address_key(address) == oracle.address_key(address)
+    assert _meanings(pd.Series([address], dtype="str")).tolist() == [address_key(address)]
     assert are_valid(column(address)).to_pylist() == [oracle.is_valid_address(address.strip())]

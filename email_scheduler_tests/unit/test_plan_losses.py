@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from email_scheduler.config.schema import SchedulerConfig
@@ -316,6 +316,7 @@ def test_a_limit_of_one_lets_everything_pass_but_the_last_valid_contact() -> Non
     assert found.reasons == ("none of 100 valid contacts is left",)
 
 
+@settings(deadline=None)
 @given(
     before=st.integers(0, 60),
     left=st.integers(0, 60),

@@ -93,7 +93,7 @@ _IN_FORCE: Final = {
 # One of an address counts as well until its last day is over, if that is a readable date. Six hours behind
 # UTC it is never later than in US Central time.
 _UNTIL: Final = "substr(suppression.suppressed_until, 1, 10)"
-_STILL_IN_FORCE: Final = {
+STILL_IN_FORCE: Final = {
     "sqlite": f"""coalesce(
         date({_UNTIL}, '+0 days') = {_UNTIL} AND {_UNTIL} < date('now', '-6 hours'), 0) = 0""",
     "postgresql": f"""coalesce(
@@ -169,7 +169,7 @@ WHERE schedule.status = 'pre-scheduled'
       WHERE suppression.contact_id = namesake.contact_id AND {in_force}) > 0)
   AND NOT EXISTS (
     SELECT 1 FROM suppressed_addresses AS suppression
-    WHERE suppression.address_key = {key} AND {in_force} AND {_STILL_IN_FORCE[dialect_name]})
+    WHERE suppression.address_key = {key} AND {in_force} AND {STILL_IN_FORCE[dialect_name]})
   AND NOT EXISTS (SELECT 1 FROM unknown WHERE {_may_be_sql(key, dialect_name)})
   AND (coalesce(schedule.campaign_instance_id, 0) = 0 OR EXISTS (
     SELECT 1 FROM campaign_instances AS instance
@@ -219,14 +219,14 @@ def _unknown_sql(dialect_name: str) -> str:
     )
     tail = (
         f"CASE WHEN {at_end} > 0 AND {xn_end} = 0 THEN ascii_end"
-        f" WHEN {dot.format('ascii_end')} = 0 OR {punycode.format(label)} = 1 THEN '' ELSE {label} END"
+        f" WHEN {dot.format('ascii_end')} = 0 OR {punycode.format(label)} > 0 THEN '' ELSE {label} END"
     )
     return f"""SELECT {lower.format(head)} AS head, {lower.format(tail)} AS tail
   FROM (
     SELECT {start} AS ascii_start, {end} AS ascii_end FROM (
       SELECT {address} AS address FROM (
         SELECT suppression.address FROM suppressed_addresses AS suppression
-        WHERE suppression.address_key IS NULL AND {in_force} AND {_STILL_IN_FORCE[dialect_name]}
+        WHERE suppression.address_key IS NULL AND {in_force} AND {STILL_IN_FORCE[dialect_name]}
         UNION ALL
         SELECT (SELECT contact.email FROM contacts AS contact
           WHERE contact.id = change.contact_id AND NOT {is_plain_sql("contact.email", dialect_name)})

@@ -9,7 +9,13 @@ need not know of the tables that they write to. ``{schema}`` is where the tables
 from typing import Final
 
 from email_scheduler.database.connections import address_sql, trimmed_sql
-from email_scheduler.database.migrations.schema_0004 import PLANNED, WATCHED_COLUMNS, plain_key_sql
+from email_scheduler.database.migrations.schema_0004 import (
+    PLANNED,
+    STILL_IN_FORCE,
+    WATCHED_COLUMNS,
+    is_plain_sql,
+    plain_key_sql,
+)
 
 _DIALECT: Final = "postgresql"
 # The name of the column of a conflict is one of the table, not of what the function returns.
@@ -19,13 +25,22 @@ BEGIN
   {body}
   RETURN {result};
 END $$"""
+# what is between braces in an expression is no place to fill in
+_IS_STILL_IN_FORCE: Final = STILL_IN_FORCE[_DIALECT].replace("{", "{{").replace("}", "}}")
 _IS_LATER: Final = (
     "known.suppressed_at ~ '^[0-9]{{4}}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])'"
     ' AND substr(known.suppressed_at, 1, 10) COLLATE "C"'
     " > coalesce(substr(excluded.suppressed_at, 1, 10), '')"
 )
 # A suppression that counts earlier, or is of the same contact, takes the place of another one of its address.
-_SUPPRESS: Final = f"""INSERT INTO suppressed_addresses AS known (address, reason, suppressed_at, contact_id)
+# It has no last day, nor has its address from then on, which is the contact's if that day is over.
+_SUPPRESS: Final = f"""UPDATE suppressed_addresses AS suppression
+    SET suppressed_until = NULL,
+      contact_id = CASE WHEN {_IS_STILL_IN_FORCE} THEN suppression.contact_id ELSE NEW.contact_id END
+    FROM contacts AS contact
+    WHERE contact.id = NEW.contact_id AND suppression.address = contact.email
+      AND suppression.suppressed_until IS NOT NULL;
+    INSERT INTO suppressed_addresses AS known (address, reason, suppressed_at, contact_id)
     SELECT email, NEW.reason, NEW.suppressed_at, NEW.contact_id FROM contacts
     WHERE id = NEW.contact_id AND {trimmed_sql("email", _DIALECT)} <> ''
     ON CONFLICT (address) DO UPDATE SET reason = excluded.reason, suppressed_at = excluded.suppressed_at
@@ -92,12 +107,17 @@ def _note(contacts: str) -> str:
 _HAS_CHANGED: Final = " OR ".join(
     f"OLD.{name} IS DISTINCT FROM NEW.{name}" for name in ("id", *WATCHED_COLUMNS)
 )
+# Who is suppressed already may share an address in a spelling whose key is not known.
+_MAY_BE_ODD: Final = (
+    f"NOT {is_plain_sql('new_rows.email', _DIALECT)}"
+    " AND EXISTS (SELECT 1 FROM contact_suppressions WHERE contact_id = new_rows.id)"
+)
 _IS_PLANNED: Final = f"EXISTS (SELECT 1 FROM email_schedules WHERE contact_id = new_rows.id AND {PLANNED})"
 _NAMES: Final = ("update", "delete", "insert", "truncate")
 _FUNCTIONS: Final = {
     "update": _note("SELECT OLD.id UNION SELECT NEW.id"),
     "delete": _note("SELECT DISTINCT id FROM old_rows"),
-    "insert": _note(f"SELECT DISTINCT id FROM new_rows WHERE {_IS_PLANNED}"),
+    "insert": _note(f"SELECT DISTINCT id FROM new_rows WHERE {_IS_PLANNED} OR {_MAY_BE_ODD}"),
     "truncate": _note("SELECT DISTINCT id FROM contacts"),
 }
 _EVENTS: Final = {

@@ -9,12 +9,25 @@ None of their statements depends on what becomes of a conflict: a statement that
 from typing import Final
 
 from email_scheduler.database.connections import address_sql, trimmed_sql
-from email_scheduler.database.migrations.schema_0004 import PLANNED, WATCHED_COLUMNS, plain_key_sql
+from email_scheduler.database.migrations.schema_0004 import (
+    PLANNED,
+    STILL_IN_FORCE,
+    WATCHED_COLUMNS,
+    is_plain_sql,
+    plain_key_sql,
+)
 
 _NOW: Final = "strftime('%Y-%m-%dT%H:%M:%f', 'now') || '000+00:00'"
+# a trigger's UPDATE takes no other name for its table
+_IS_STILL_IN_FORCE: Final = STILL_IN_FORCE["sqlite"].replace("suppression.", "suppressed_addresses.")
 _EMAIL: Final = "(SELECT email FROM contacts WHERE id = new.contact_id)"
 # A suppression that counts earlier, or is of the same contact, takes the place of another one of its address.
+# It has no last day, nor has its address from then on, which is the contact's if that day is over.
 _SUPPRESS: Final = f"""UPDATE suppressed_addresses
+    SET suppressed_until = NULL,
+      contact_id = CASE WHEN {_IS_STILL_IN_FORCE} THEN contact_id ELSE new.contact_id END
+    WHERE address = {_EMAIL} AND suppressed_until IS NOT NULL;
+  UPDATE suppressed_addresses
     SET reason = new.reason, suppressed_at = new.suppressed_at
     WHERE address = {_EMAIL} AND (contact_id IS new.contact_id
       OR (date(substr(suppressed_at, 1, 10), '+0 days') = substr(suppressed_at, 1, 10)
@@ -89,12 +102,15 @@ WATCH: Final = {
     "watch_contacts_delete": _trigger(
         "watch_contacts_delete", "DELETE ON contacts", _note("SELECT old.id AS id")
     ),
-    # what INSERT OR REPLACE deletes fires no trigger
+    # what INSERT OR REPLACE deletes fires no trigger; and who is suppressed already may share an address in
+    # a spelling whose key is not known
     "watch_contacts_insert": _trigger(
         "watch_contacts_insert",
         "INSERT ON contacts",
         _note("SELECT new.id AS id"),
-        f"EXISTS (SELECT 1 FROM email_schedules WHERE contact_id = new.id AND {PLANNED})",
+        f"EXISTS (SELECT 1 FROM email_schedules WHERE contact_id = new.id AND {PLANNED})"
+        f" OR NOT {is_plain_sql('new.email', 'sqlite')}"
+        " AND EXISTS (SELECT 1 FROM contact_suppressions WHERE contact_id = new.id)",
     ),
 }
 UNWATCH: Final = tuple(f"DROP TRIGGER IF EXISTS {name}" for name in WATCH)

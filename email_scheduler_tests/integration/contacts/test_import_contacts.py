@@ -6,21 +6,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from email_scheduler.config.schema import SchedulerConfig
+from email_scheduler.contacts import staged_contacts
+from email_scheduler.contacts.contact_file import TWO_LINES
 from email_scheduler.contacts.headings import parse_mapping
 from email_scheduler.contacts.import_contacts import (
-    CONFLICT,
-    NAMED_BY_ID,
-    TWO_LINES,
-    AcceptedDeletion,
     ContactsImport,
     deletes_too_much,
     import_contacts,
 )
+from email_scheduler.contacts.staged_contacts import CONFLICT, NAMED_BY_ID
 from email_scheduler.database.csv_files import ACCEPTED_DATE, ACCEPTED_ID, NO_CONTACT, BadLinesError
 from email_scheduler.database.line_import import SHARED_ADDRESS
-from email_scheduler.errors import UsageError
+from email_scheduler.database.records import AcceptedLoss
+from email_scheduler.errors import LossError, UsageError
+from email_scheduler.planning.rules.contacts import address_key
 from email_scheduler_tests.databases import Database, PostgresqlDatabase
 from email_scheduler_tests.integration.conftest import Command
 
@@ -298,12 +301,13 @@ def test_a_file_that_leaves_out_too_many_replaces_nobody_unless_somebody_accepts
     before = content(database)
     promised = loaded(database, tmp_path, text, replace=True, is_dry_run=True)
     assert (promised.counts["deleted"], promised.deletes_too_much) == (20, True)
-    with pytest.raises(UsageError, match="20 of 100 contacts are not in the file, more than 10%"):
+    told = r"20 of 100 contacts are not in the file, more than guard.max_contact_loss_share \(0.10\) allows"
+    with pytest.raises(LossError, match=told):
         loaded(database, tmp_path, text, replace=True)
     assert content(database) == before
     assert not loaded(database, tmp_path, text).deletes_too_much
     assert len(content(database)) == 100
-    done = loaded(database, tmp_path, text, replace=True, accepted=AcceptedDeletion("anna", "a smaller book"))
+    done = loaded(database, tmp_path, text, replace=True, accepted=AcceptedLoss("anna", "a smaller book"))
     assert done.counts == {"created": 0, "updated": 0, "unchanged": 80, "repeated": 0, "deleted": 20}
     assert content(database, "id, zip_code") == [(number, "2") for number in range(1, 81)]
 
@@ -376,3 +380,89 @@ def test_the_command_tells_counts_and_never_who_it_is_about(
     for options in (["--accept-loss"], ["--reason", "x"], ["--accept-loss", "--by", "anna"]):
         with pytest.raises(RuntimeError, match="accepted is --accept-loss --by NAME --reason TEXT"):
             command(*load, *options)
+
+
+def test_many_lines_are_written_in_several_transactions_and_a_stopped_load_is_completed_by_the_same(
+    agency: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(staged_contacts, "_LINES_AT_A_TIME", 2)
+    text = "id,email,zip_code\n" + "".join(f"{number},{number}@b.co,1\n" for number in range(1, 8))
+    watch_updates(agency)
+    written: list[object] = []
+    create = staged_contacts.StagedContacts._create
+
+    def stopped(self: Any, lines: Any) -> None:
+        written.append(lines)
+        if len(written) == 3:
+            raise KeyboardInterrupt
+        create(self, lines)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(staged_contacts.StagedContacts, "_create", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            loaded(agency, tmp_path, text, replace=True)
+    # the heading is line 1: the first transaction holds one line, the second one two, the third was stopped
+    assert [zip_code for (zip_code,) in content(agency, "zip_code")] == ["1", "1", "10001", "75001", "75001"]
+    done = loaded(agency, tmp_path, text, replace=True)
+    assert done.counts["unchanged"] + done.counts["updated"] + done.counts["created"] == 7
+    assert done.counts["unchanged"] > 0
+    assert content(agency, "id, email, zip_code") == [
+        (number, f"{number}@b.co", "1") for number in range(1, 8)
+    ]
+    touched = agency.query("SELECT id, what FROM touched ORDER BY id")
+    assert touched == [(number, "UPDATE" if number <= 5 else "INSERT") for number in range(1, 8)]
+    smaller = loaded(agency, tmp_path, "id\n1\n7\n", replace=True)
+    assert smaller.counts["deleted"] == 5
+    assert content(agency, "id") == [(1,), (7,)]
+
+
+cells = st.sampled_from(["", "", "1", "2", "renée", "=x", " y "])
+given_ids = st.sampled_from(["", "1", "2", "3", "8", "9.0"])
+given_addresses = st.sampled_from(
+    ["", "Ann@example.com", "ANN@EXAMPLE.COM", "RENÉE@example.com", "n@b.co", "N@b.co"]
+)
+
+
+@settings(
+    max_examples=15,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(st.lists(st.tuples(given_ids, given_addresses, cells, cells), min_size=1, max_size=6))
+def test_whatever_lines_say_each_is_taken_once_or_told_and_the_table_holds_what_they_say(
+    database: Database, tmp_path: Path, lines: list[tuple[str, str, str, str]]
+) -> None:
+    database.write("DELETE FROM contacts")
+    columns = NAMES.split(", ")
+    for row in (ANN, BOB, RENEE):
+        database.insert("contacts", dict(zip(columns, row, strict=True)))
+    text = "id,email,last_name,state\n" + "".join(f"{','.join(line)}\n" for line in lines)
+    done = loaded(database, tmp_path, text, skip_bad=True)
+    bad = {line for line, _, _ in done.bad_lines}
+    blank = {number for number, line in enumerate(lines, start=2) if not any(cell.strip() for cell in line)}
+    assert sum(done.counts.values()) + len(bad) + len(blank) == len(lines)
+    stored = {row[0]: row[1:] for row in content(database, "id, email, last_name, state")}
+    before = {row[0]: (row[3], row[2], row[5]) for row in (ANN, BOB, RENEE)}
+    assert len(stored) == 3 + done.counts["created"]
+    for number, (contact_id, email, *values) in enumerate(lines, start=2):
+        if number in bad | blank:
+            continue
+        key = address_key(email)
+        found = (
+            int(float(contact_id))
+            if contact_id
+            else next(each for each, row in stored.items() if row[0] and address_key(row[0]) == key)
+        )
+        assert not email or address_key(stored[found][0]) == key
+        expected = [
+            value.strip() or old
+            for value, old in zip(values, before.get(found, (None,) * 3)[1:], strict=True)
+        ]
+        assert list(stored[found][1:]) == expected
+    if bad:
+        # what was not clear before may be clear by now
+        return
+    again = loaded(database, tmp_path, text)
+    assert again.counts["created"] == again.counts["updated"] == 0
