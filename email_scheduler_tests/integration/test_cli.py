@@ -348,7 +348,7 @@ def test_init_db_says_what_it_added_to_contacts_and_what_it_ignores(
     flat = " ".join(first.split())
     assert "Table contacts, new columns: birth_date, effective_date, first_name, last_name," in flat
     assert "Table contacts, new triggers: watch_contacts_delete, watch_contacts_insert," in flat
-    ignored = "Columns of contacts that no plan reads, unless an audience of a campaign names them: dob."
+    ignored = "Columns of contacts that no plan reads, unless an audience names them: dob."
     assert ignored in flat
     assert "New tables: campaign_change_log, campaign_instances," in flat
     second = command("init-db", "--database", url).out
