@@ -132,7 +132,7 @@ RULE_CHECKS: Final = tuple(
     Check(BALANCED_SCHEDULES, rule, promise + _STOPPED, is_blocking=True) for rule, promise in RULES.items()
 )
 NOTE_CHECKS: Final = tuple(
-    Check(BALANCED_SCHEDULES, note.name, f"It fails where this is so: {note.text} {note.what_helps}")
+    Check(BALANCED_SCHEDULES, note.name, f"If this fails: {note.text} {note.what_helps}")
     for note in NOTES.values()
 )
 CHECKS: Final = (

@@ -234,6 +234,7 @@ def publish_plan(
             comparison = compare_with_database(run, existing())
             seen = changes or SeenChanges.none()
             accepted = accept_or_refuse(plan, _loss(run, comparison, seen.campaigns), accept_loss)
+            notes = find_notes(plan, inputs)
             on_phase("finish the backup")
             backup = finish_backup()
             run.transact(lambda: None)
@@ -252,7 +253,6 @@ def publish_plan(
                 inputs.campaign_instances,
             )
             # the table is not asked again, since it would have to be read as a whole
-            notes = find_notes(plan, inputs)
             figures = figures_of_plan(plan, inputs, config, RULES, schedules.dropped, notes)
             _complete(run, schedules, changes, figures, accepted, allow_older=allow_older)
             delete_contact_changes(connection, seen.contacts, run.transact)
