@@ -50,6 +50,7 @@ from email_scheduler.database import (
     email_schedules,
     email_schedules_archive,
     metadata,
+    note_contacts,
     open_csv,
     planner_lock,
     read_id,
@@ -164,6 +165,8 @@ def rekey_contacts(
         with transaction(connection, changed_by, is_dry_run=is_dry_run) as session:
             archived = _make_room(session)
             rows = _carry(connection)
+            # what was planned for the old ids may not be sent if the rows of the new ones say something else
+            note_contacts(connection, f"SELECT {NEW_ID} FROM {_stage.name}")  # noqa: S608
             _record(session, reason)
             ((count,),) = connection.execute(select(func.count()).select_from(_stage))
     return Rekeyed(int(count), rows, archived)

@@ -38,7 +38,7 @@ from email_scheduler.database.connections.faults import (
     retrying,
 )
 from email_scheduler.database.connections.opening import connect
-from email_scheduler.database.contact_notes import SeenChanges, note_suppressed_keys
+from email_scheduler.database.contact_notes import SeenChanges, note_contacts, note_suppressed_keys
 from email_scheduler.database.csv_files import (
     ACCEPTED_DATE,
     ACCEPTED_ID,
@@ -240,6 +240,7 @@ __all__ = [
     "last_published",
     "look_up_addresses",
     "metadata",
+    "note_contacts",
     "note_suppressed_keys",
     "open_csv",
     "planner_lock",

@@ -63,6 +63,23 @@ def last_checkpoint_id(connection: Connection) -> int:
     return int(last or 0)
 
 
+def note_contacts(connection: Connection, contacts: str) -> None:
+    """Note contacts as triggers note edited ones: nothing of theirs is due until they are planned anew.
+
+    Args:
+        connection: In a transaction.
+        contacts: A query of their ids, each once.
+    """
+    # another one than any that a plan has read
+    mark = 1 + secrets.randbelow(_LARGEST_MARK)
+    connection.execute(f"DELETE FROM contact_changes WHERE contact_id IN ({contacts})")  # noqa: S608
+    connection.execute(
+        "INSERT INTO contact_changes (contact_id, change_mark)"  # noqa: S608
+        f" SELECT noted.*, CAST(? AS BIGINT) FROM ({contacts}) AS noted",
+        (mark,),
+    )
+
+
 def note_contacts_of_another_plan(
     connection: Connection, contacts: pd.DataFrame, checkpoint_id: int, transact: Transact
 ) -> None:
@@ -85,19 +102,11 @@ def note_contacts_of_another_plan(
     both = _as_texts(contacts[columns]).merge(
         _as_texts(now[columns]), on=columns, how="outer", indicator=True
     )
-    # as a trigger's mark: one that no plan has read
-    mark = 1 + secrets.randbelow(_LARGEST_MARK)
     differing = np.unique(both.loc[both["_merge"] != "both", "id"])
 
     def note(ids: npt.NDArray[np.int64]) -> None:
         connection.stage(_STAGED, pa.table({"contact_id": pa.array(ids)}), "contact_changes")
-        those = f"SELECT contact_id FROM {_STAGED}"  # noqa: S608
-        connection.execute(f"DELETE FROM contact_changes WHERE contact_id IN ({those})")  # noqa: S608
-        connection.execute(
-            "INSERT INTO contact_changes (contact_id, change_mark)"  # noqa: S608
-            f" SELECT contact_id, CAST(? AS BIGINT) FROM {_STAGED}",
-            (mark,),
-        )
+        note_contacts(connection, f"SELECT contact_id FROM {_STAGED}")  # noqa: S608
 
     for start in range(0, len(differing), _ROWS_AT_A_TIME):
         transact(partial(note, differing[start : start + _ROWS_AT_A_TIME]))

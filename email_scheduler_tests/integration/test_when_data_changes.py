@@ -109,6 +109,21 @@ def test_who_unsubscribed_gets_nothing_after_contacts_were_loaded_again_under_ot
     assert 110 not in contacts_of(send(database))
 
 
+def test_what_was_planned_for_an_old_id_is_not_due_until_it_is_planned_for_the_new_one(
+    database: Database, tmp_path: Path
+) -> None:
+    load(database, numbered([1, 2]))
+    plan(database)
+    database.write("DELETE FROM contacts WHERE id = 1")
+    load(database, {101: "contact1@example.com"}, NEW_YORK)
+    file = tmp_path / "ids.csv"
+    file.write_text("old_id,new_id\n1,101\n")
+    rekey_contacts(database.url, CONFIG, file, changed_by="ann")
+    assert due(database) == {2}
+    plan(database)
+    assert (due(database), noted(database)) == ({2}, set())
+
+
 def test_an_address_that_unsubscribed_stays_so_when_the_contact_gets_another_one(database: Database) -> None:
     load(database, {5: "both@example.com", 8: " BOTH@example.com", 9: "nine@example.com"})
     plan(database)

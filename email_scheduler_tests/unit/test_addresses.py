@@ -10,7 +10,7 @@ from email_scheduler.planning.rules.contacts import address_key, address_keys, a
 from email_scheduler.proof.planned_and_sent import _meanings
 from email_scheduler_tests.oracle import contacts as oracle
 
-ODD = "\x1c\x85\u180eİ\u0131aAzZ09.@'-+!xn ßſüÜ\u0308\u0345\u212a\u0390\u1fb3\u200b\ufeff\ufffd\0\n\u3000ﬁⅣ½中"
+ODD = "\x1c\x85İaAzZ09.@'-+!xn ßſüÜ\u0308\u0345\u212a\u0390\u1fb3\u200b\ufeff\ufffd\0\n\u3000ﬁⅣ½中"
 texts = st.text(st.sampled_from(ODD) | st.characters(exclude_categories=["Cs"]), max_size=12)
 domains = texts | st.sampled_from(["xn--mnchen-3ya.de", "XN--Mnchen-3YA.DE", "xn--a.xn--.b", "xn--\ufffd.b"])
 addresses = texts | st.builds("{}@{}".format, texts, domains)

@@ -91,6 +91,7 @@ def test_everything_that_is_stored_about_a_contact_follows_its_id(agency: Databa
         "followup_processing_log": [110, 111],
         "contact_issues": [110, 111],
         "contact_suppressions": [111],
+        "suppressed_addresses": [111],
     }
     assert done.rows == {name: len(ids) for name, ids in named(agency).items()}
     assert [row[0] for row in agency.query("SELECT id FROM contacts ORDER BY id")] == [110, 111, 112]
