@@ -14,6 +14,7 @@ from email_scheduler.config.campaign_settings import (
     of_states,
     values_of,
 )
+from email_scheduler.config.database_urls import display_url, url_problem
 from email_scheduler.config.loader import (
     NOT_THERE,
     ORGANIZATIONS_FILE,
@@ -82,6 +83,7 @@ __all__ = [
     "as_condition",
     "config_of",
     "differences",
+    "display_url",
     "files_of_keys",
     "is_organization_name",
     "load_config",
@@ -93,6 +95,7 @@ __all__ = [
     "read_text",
     "scheduler_files",
     "shown",
+    "url_problem",
     "values_of",
     "with_value",
 ]

@@ -167,7 +167,7 @@ def test_each_organisation_with_changes_gets_its_own_run() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [None, "", "nonsense", "[]", "3", '{"organizations": {"north": {"unknown": 1}}}', '{"last": []}x']
+    "text", [None, "", "nonsense", "[]", "3", '{"organizations": {"north": {"looks": "many"}}}', '{"last": []}x']
 )
 def test_a_cursor_that_cannot_be_read_is_an_empty_one(text: str | None) -> None:
     assert Cursor.read(text).positions == {}
