@@ -28,7 +28,15 @@ from email_scheduler.config.loader import (
     organization_config,
     scheduler_files,
 )
-from email_scheduler.config.monitoring import AlertEmail, Alerts, AlertWebhook, Health, Limits
+from email_scheduler.config.monitoring import (
+    WEB_ADDRESS,
+    AlertEmail,
+    Alerts,
+    AlertWebhook,
+    Health,
+    Limits,
+    is_web_address,
+)
 from email_scheduler.config.organizations import FOR_ALL, Organization, is_organization_name
 from email_scheduler.config.problems import problems_of, shown
 from email_scheduler.config.schema import MonthDay, SchedulerConfig, SendCalendar
@@ -56,6 +64,7 @@ __all__ = [
     "ORGANIZATIONS_FILE",
     "SPREAD_SECTIONS",
     "STATE",
+    "WEB_ADDRESS",
     "AlertEmail",
     "AlertWebhook",
     "Alerts",
@@ -86,6 +95,7 @@ __all__ = [
     "display_url",
     "files_of_keys",
     "is_organization_name",
+    "is_web_address",
     "load_config",
     "load_organizations",
     "of_states",

@@ -16,7 +16,7 @@ _URL: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<rest>.*)", 
 _SERVER: Final = re.compile(
     r"(?P<login>(?P<user>[^:/@?]*)(?P<password>:[^@]*)?@)?"
     r"(?P<host>\[(?P<ipv6>[0-9A-Za-z:.%]+)\]|[\w.,%~+-]*)(:(?P<port>[^@/?\[\]]*))?"
-    r"(/(?P<name>[^@:/?]*))?(\?(?P<query>([^@]|(?<=[=,])@)*))?"
+    r"(/(?P<name>[^@:/?]*))?(\?(?P<query>[^@]*))?"
 )
 _PORT: Final = re.compile(r"[0-9]{1,5}")
 _HIGHEST_PORT: Final = 65_535
@@ -53,8 +53,9 @@ def _server_problem(text: str) -> str | None:
     server = _SERVER.fullmatch(text)
     if server is None or not _is_host(server):
         return (
-            "it cannot be said where user, password, host and database begin; in a user, a password and a"
-            " name of a database, @ is written %40, / %2F and : %3A; an IPv6 address is in brackets"
+            "it cannot be said where user, password, host and database begin; beyond the"
+            " one behind the password, @ is written %40; in a user and a name of a database / is written"
+            " %2F and : %3A; an IPv6 address is in brackets"
         )
     if not all(map(_are_ports, _ports(server))):
         return (
