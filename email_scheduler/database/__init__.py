@@ -1,5 +1,6 @@
 """SQL: one way to a database, its tables, reading them into frames, writing the plan."""
 
+from email_scheduler.config import display_url
 from email_scheduler.database.addresses import contacts_of_addresses, has_that_address, look_up_addresses
 from email_scheduler.database.backups.backup_files import Backup, backup_directory, finished_backups, prune
 from email_scheduler.database.backups.make_backup import (
@@ -32,7 +33,6 @@ from email_scheduler.database.connections.faults import (
     database_errors,
     database_path,
     describe,
-    display_url,
     error_text,
     is_from_driver,
     retrying,
