@@ -1,6 +1,6 @@
 """One run of the planner from the command line: read, plan, prove, publish or show what would change."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date
 
@@ -27,7 +27,7 @@ from email_scheduler.database import (
     require_current_schema,
     retrying,
 )
-from email_scheduler.planning import Loss
+from email_scheduler.planning import DataNotes, FoundNote, Loss, find_notes
 from email_scheduler.planning.frames import PlanInputs
 from email_scheduler.planning.plan import Plan, make_plan
 from email_scheduler.reports.summary import capacity_warnings
@@ -47,6 +47,7 @@ class PlanRun:
         warnings: What the operator should look at, a sentence each.
         effects: What each change of campaigns that the plan has taken into account led to, or would lead to
             (``CHANGE_EFFECTS``).
+        notes: What somebody should look at in the data; they are among the warnings.
         hold: Why nothing of the organisation is due; None: it is not held.
         loss: What would be lost, of a dry run; None: as for ``preview_loss``.
         accepted: What is lost, and who has accepted it; None: it was not too much, or this is a dry run.
@@ -58,6 +59,7 @@ class PlanRun:
     seconds: dict[str, float]
     warnings: list[str]
     effects: pd.DataFrame
+    notes: DataNotes
     hold: Hold | None = None
     loss: Loss | None = None
     accepted: AcceptedLoss | None = None
@@ -128,16 +130,17 @@ def plan_and_publish(
                 on_progress=on_progress,
             )
     timer.end()
-    hold = current_hold(url, config)
+    hold, accepted = current_hold(url, config), result.accepted
     return PlanRun(
         run_id,
         plan,
         result.schedules.changes,
         timer.seconds,
-        warnings(plan, config, hold) + ([] if result.accepted is None else [str(result.accepted)]),
+        warnings(plan, config, hold, result.notes) + ([] if accepted is None else [str(accepted)]),
         result.effects,
+        result.notes,
         hold,
-        accepted=result.accepted,
+        accepted=accepted,
     )
 
 
@@ -170,15 +173,18 @@ def preview_plan(
         changes = preview_changes(plan, inputs, rows)
         effects = preview_effects(plan, inputs, rows, seen.campaigns)
         loss = preview_loss(url, config, plan, inputs, lambda: rows, seen.campaigns)
+        notes = find_notes(plan, inputs)
     timer.end()
     hold = current_hold(url, config)
-    found = warnings(plan, config, hold)
+    found = warnings(plan, config, hold, notes)
     if loss is not None and loss.is_too_much:
         found.append(f"publishing would be refused: {refusal_of(plan, loss)}")
-    return PlanRun(new_run_id(as_of), plan, changes, timer.seconds, found, effects, hold, loss)
+    return PlanRun(new_run_id(as_of), plan, changes, timer.seconds, found, effects, notes, hold, loss)
 
 
-def warnings(plan: Plan, config: SchedulerConfig, hold: Hold | None = None) -> list[str]:
+def warnings(
+    plan: Plan, config: SchedulerConfig, hold: Hold | None = None, notes: Iterable[FoundNote] = ()
+) -> list[str]:
     """Return what an operator should look at, a sentence each."""
     found = [] if hold is None else [str(hold)]
     if plan.as_of != today():
@@ -198,7 +204,8 @@ def warnings(plan: Plan, config: SchedulerConfig, hold: Hold | None = None) -> l
         found.append(
             f"aep_config.years ends with {max(years, default=0)}: no AEP email is planned for later years"
         )
-    return found + capacity_warnings(plan.capacity_shortfall, plan.daily_cap)
+    found += capacity_warnings(plan.capacity_shortfall, plan.daily_cap)
+    return found + [str(note) for note in notes]
 
 
 def _timer(on_phase: Callable[[str], None], config: SchedulerConfig) -> PhaseTimer:

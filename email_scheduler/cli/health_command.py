@@ -3,7 +3,8 @@
 import sys
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from typing import Annotated, Final
+from functools import wraps
+from typing import Annotated, Any, Final
 
 import typer
 from rich.console import RenderableType
@@ -23,7 +24,7 @@ from email_scheduler.cli.shared import (
 )
 from email_scheduler.clock import TIME_ZONE
 from email_scheduler.config import SchedulerConfig, load_organizations
-from email_scheduler.database import display_url
+from email_scheduler.database import display_url, error_text
 from email_scheduler.errors import UsageError
 from email_scheduler.health.figures import DAYS_AHEAD, HealthFigures
 from email_scheduler.health.installation import Health, check_health
@@ -34,6 +35,26 @@ _STYLES: Final = dict(zip(STATUSES, ("green", "yellow", "bold red"), strict=True
 _NOT_KNOWN: Final = "not known"
 
 
+def _at_worst_unhealthy(run: Callable[..., None]) -> Callable[..., None]:
+    """Return the command so that 1, degraded, is never the exit code of a look that came to no end."""
+
+    @wraps(run)
+    def look(**given: Any) -> None:
+        try:
+            run(**given)
+        except (typer.Exit, UsageError):
+            raise
+        except Exception as error:
+            name, said = type(error).__name__, error_text(error)
+            why = name if said == name else f"{name}: {said}"
+            raise UsageError(
+                f"health could not be looked at: {why} (--debug shows what and where)"
+            ) from error
+
+    return look
+
+
+@_at_worst_unhealthy
 @command
 def health(
     at: At,
@@ -118,6 +139,7 @@ def _rows(figures: HealthFigures) -> list[tuple[str, str]]:
             ("stopped by windows", _number(plan.stopped_by_windows)),
             ("daily cap", _number(plan.daily_cap)),
             ("follow-ups", _counts(plan.follow_ups)),
+            *((note.name.replace("_", " "), f"{note.count:,}") for note in plan.without_contact),
         ]
     rows += [
         ("issues", _counts(figures.contact_issues)),

@@ -35,6 +35,7 @@ from email_scheduler.cli.shared import (
 )
 from email_scheduler.clock import today
 from email_scheduler.database import (
+    SchemaChange,
     current_hold,
     hold_organization,
     initialise_database,
@@ -77,15 +78,29 @@ def release(reason: Reason, at: AtBy) -> Answer:
     return Answer({"hold": None, "ended": asdict(ended)}, [f"Released. {since}"])
 
 
-def init_db(database: Database, config: Config = None) -> None:
+@command
+def init_db(at: At) -> Answer:
     """Create a database, or bring an older one up to date."""
-    change = initialise_database(database, load(config))
-    if not change.is_change:
-        out.print(f"The database is up to date (schema version {change.after}).")
+    change = initialise_database(at.url, at.settings)
+    return Answer({"is_change": change.is_change, **asdict(change)}, _lines_of_change(change))
+
+
+def _lines_of_change(change: SchemaChange) -> Iterator[str]:
+    if change.before == change.after:
+        yield f"The database is up to date (schema version {change.after})."
     elif change.before is None:
-        out.print(f"The database is ready (schema version {change.after}).")
+        yield f"The database is ready (schema version {change.after})."
     else:
-        out.print(f"The database went from schema version {change.before} to {change.after}.")
+        yield f"The database went from schema version {change.before} to {change.after}."
+    if change.new_tables:
+        yield f"New tables: {', '.join(change.new_tables)}."
+    for each in change.changes:
+        for names, what in ((each.added, "new"), (each.removed, "removed")):
+            if names:
+                yield f"Table {each.table}, {what} {each.kind}: {', '.join(names)}."
+    if change.ignored_columns:
+        ignored = ", ".join(change.ignored_columns)
+        yield f"Columns of contacts that no plan reads, unless an audience names them: {ignored}."
 
 
 def generate(
@@ -221,6 +236,7 @@ def as_object(run: PlanRun) -> dict[str, Any]:
         "hold": hold_object(run.hold),
         "loss": run.loss.document() if run.loss is not None and run.loss.is_too_much else None,
         "accepted_loss": None if run.accepted is None else asdict(run.accepted),
+        "notes": run.notes.document(),
     }
 
 

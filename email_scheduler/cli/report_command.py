@@ -63,6 +63,7 @@ def _parts(found: Report) -> Iterator[RenderableType]:
     yield from _table("Skipped", ("email type", "reason", "emails"), found.skipped())
     problems = [(name, "not valid" if bad else "noted", count) for name, bad, count in found.problems()]
     yield from _table("Data problems", ("problem", "", "contacts"), problems)
+    yield from _table("Notes about data", ("what was found", "what to do"), found.notes() or ())
     if found.figures is not None:
         campaigns = [
             (f"{each.campaign_type} ({each.instance_id})", each.planned, each.skipped, each.sent)

@@ -14,6 +14,7 @@ from email_scheduler.config.campaign_settings import (
     of_states,
     values_of,
 )
+from email_scheduler.config.database_urls import display_url, url_problem
 from email_scheduler.config.loader import (
     NOT_THERE,
     ORGANIZATIONS_FILE,
@@ -27,7 +28,15 @@ from email_scheduler.config.loader import (
     organization_config,
     scheduler_files,
 )
-from email_scheduler.config.monitoring import AlertEmail, Alerts, AlertWebhook, Health, Limits
+from email_scheduler.config.monitoring import (
+    WEB_ADDRESS,
+    AlertEmail,
+    Alerts,
+    AlertWebhook,
+    Health,
+    Limits,
+    is_web_address,
+)
 from email_scheduler.config.organizations import FOR_ALL, Organization, is_organization_name
 from email_scheduler.config.problems import problems_of, shown
 from email_scheduler.config.schema import MonthDay, SchedulerConfig, SendCalendar
@@ -55,6 +64,7 @@ __all__ = [
     "ORGANIZATIONS_FILE",
     "SPREAD_SECTIONS",
     "STATE",
+    "WEB_ADDRESS",
     "AlertEmail",
     "AlertWebhook",
     "Alerts",
@@ -82,8 +92,10 @@ __all__ = [
     "as_condition",
     "config_of",
     "differences",
+    "display_url",
     "files_of_keys",
     "is_organization_name",
+    "is_web_address",
     "load_config",
     "load_organizations",
     "of_states",
@@ -93,6 +105,7 @@ __all__ = [
     "read_text",
     "scheduler_files",
     "shown",
+    "url_problem",
     "values_of",
     "with_value",
 ]

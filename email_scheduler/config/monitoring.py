@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, PlainValidator, model_validator
@@ -26,6 +26,8 @@ from email_scheduler.config.setting_types import (
 _ADDRESS = re.compile(r"[^\s@<>,;\"]+@[^\s@<>,;\"]+")
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.:-]{0,252}[A-Za-z0-9])?")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+
+WEB_ADDRESS: Final = "a URL that begins with https:// or http://"
 
 Measure = Annotated[Decimal, exact_number(0, 1_000_000_000)]
 Hours = Annotated[int, whole_number(0, 24 * 366)]
@@ -93,6 +95,11 @@ class Health(Section):
     invalid_contact_share: Limits = Field(
         default=_limits("0.20", "0.50"), description="share of contacts that are not valid"
     )
+    without_contact_share: Limits = Field(
+        default=_limits("0.01", None),
+        description="share of the suppressions that name no contact, and share of such rows of the sending"
+        " system. Where contacts are deleted on purpose, raise it, or set it to `{degraded: null}`",
+    )
     window_share: Limits = Field(
         default=_limits("0.90", None), description="share of the plan's emails that an exclusion window stops"
     )
@@ -133,18 +140,21 @@ def _address(value: object) -> str:
     return value
 
 
-def _web_address(value: object) -> str:
-    # such an address may hold a token, so that no message shows it
-    accepted = "a URL that begins with https:// or http://"
-    if not isinstance(value, str) or not value.isascii() or not re.fullmatch(r"https?://\S+", value):
-        raise refusal(accepted, is_secret=True)
+def is_web_address(text: str) -> bool:
+    """Tell whether a text is the address of something on the web."""
+    if not text.isascii() or not text.isprintable() or not re.fullmatch(r"https?://\S+", text):
+        return False
     try:
-        parts = urlsplit(value)
-        has_host = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+        parts = urlsplit(text)
+        return bool(parts.hostname) and (parts.port is None or parts.port > 0)
     except ValueError:
-        has_host = False
-    if not has_host:
-        raise refusal(accepted, is_secret=True)
+        return False
+
+
+def _web_address(value: object) -> str:
+    if not isinstance(value, str) or not is_web_address(value):
+        # such an address may hold a token, so that no message shows it
+        raise refusal(WEB_ADDRESS, is_secret=True)
     return value
 
 

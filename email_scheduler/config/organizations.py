@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, unquote
 
 from pydantic import BeforeValidator, Field, PlainValidator, model_validator
 
+from email_scheduler.config.database_urls import url_problem
 from email_scheduler.config.problems import Problem
 from email_scheduler.config.setting_types import Section, name_like, refusal
 from email_scheduler.errors import ConfigurationError
@@ -60,9 +61,12 @@ class Organization:
         """Return the URL of the organisation's database.
 
         Raises:
-            ConfigurationError: The environment variable that should hold it is missing or holds no such URL.
+            ConfigurationError: It is no URL of a database, or the environment variable that should hold it is
+                missing.
         """
-        return self.database or self._url_of("database_env", str(self.database_env))
+        if self.database is not None:
+            return self._accepted("database", self.database)
+        return self._url_of("database_env", str(self.database_env))
 
     def replica_url(self) -> str | None:
         """Return the URL of the copy that plans are made from; None: they are made from the database itself.
@@ -70,17 +74,27 @@ class Organization:
         Raises:
             ConfigurationError: As ``database_url``.
         """
-        if self.replica is not None or self.replica_env is None:
-            return self.replica
-        return self._url_of("replica_env", self.replica_env)
+        if self.replica is not None:
+            return self._accepted("replica", self.replica)
+        return None if self.replica_env is None else self._url_of("replica_env", self.replica_env)
 
     def _url_of(self, option: str, variable: str) -> str:
-        key = f"{self.file}: organizations.{self.name}.{option}: environment variable {variable}"
+        place = f"{option}: environment variable {variable}"
         url = os.environ.get(variable)
         if not url:
-            raise ConfigurationError(f"{key} is not set: accepted is {_ACCEPTED_URL}")
-        if not _DATABASE_URL.fullmatch(url):
-            raise ConfigurationError(f"{key}: value (not shown): accepted is {_ACCEPTED_URL}")
+            raise ConfigurationError(
+                f"{self.file}: organizations.{self.name}.{place} is not set: accepted is {_ACCEPTED_URL}"
+            )
+        return self._accepted(place, url)
+
+    def _accepted(self, place: str, url: str) -> str:
+        problem = url_problem(url)
+        if problem is not None or not _DATABASE_URL.fullmatch(url):
+            why = "" if problem is None else f" {problem}:"
+            raise ConfigurationError(
+                f"{self.file}: organizations.{self.name}.{place}: value (not shown):{why} accepted is"
+                f" {_ACCEPTED_URL}"
+            )
         return url
 
 
@@ -114,6 +128,8 @@ def _urls(organization: Organization) -> Iterator[tuple[str, str]]:
 
 def _places(url: str) -> dict[Hashable, str]:
     """Return what a URL means, and what that is called; nothing if it does not say."""
+    if url_problem(url) is not None:
+        return {}
     if found := _SQLITE_URL.fullmatch(url):
         return _file(unquote(found["file"]))
     if found := _POSTGRESQL_URL.fullmatch(url):
@@ -135,6 +151,7 @@ def _file(name: str) -> dict[Hashable, str]:
     try:
         path = Path(name).expanduser().resolve()
     except (OSError, RuntimeError, ValueError):
+        # whoever opens it says why
         return {}
     try:
         # looking at a file does not open it, which would take SQLite's locks away

@@ -21,7 +21,9 @@ _PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]{1,80}")
 _MOST_CHARACTERS = 80
 _MOST_LEVELS = 5
 _MOST_PROBLEMS = 100
-_CREDENTIALS = re.compile(r"://\S*@")
+# a password of a URL may hold blanks and at signs, or stand behind the question mark
+_CREDENTIALS = re.compile(r"://.*@")
+_PARAMETERS = re.compile(r"(://[^?]*)\?.*")
 _OF_THE_KEY = "[key]"
 _ACCEPTED_BY_TYPE = {
     "model_type": "a mapping (to have the defaults, leave the key out)",
@@ -87,7 +89,7 @@ def shown(value: object, levels: int = _MOST_LEVELS) -> str:
         case _:
             text = repr(value)
     text = "".join(character if character.isprintable() else "?" for character in text)
-    text = _CREDENTIALS.sub("://...@", text)
+    text = _PARAMETERS.sub(r"\1?...", _CREDENTIALS.sub("://...@", text))
     return text if len(text) <= _MOST_CHARACTERS else f"{text[: _MOST_CHARACTERS - 3]}..."
 
 

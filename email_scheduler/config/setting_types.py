@@ -299,12 +299,18 @@ def _file_path(value: object) -> Path:
     return Path(value)
 
 
+_DIRECTORY: Final = "the path of a directory"
+
+
 def _directory_path(value: object) -> Path:
     if isinstance(value, Path):
         return value
     if not isinstance(value, str) or not value.strip() or not value.isprintable():
-        raise refusal("the path of a directory")
-    return Path(value).expanduser()
+        raise refusal(_DIRECTORY)
+    try:
+        return Path(value).expanduser()
+    except RuntimeError:
+        raise refusal(f"{_DIRECTORY}; nobody has the home directory that it begins with") from None
 
 
 Flag = Annotated[bool, PlainValidator(_flag)]

@@ -1,5 +1,6 @@
 """SQL: one way to a database, its tables, reading them into frames, writing the plan."""
 
+from email_scheduler.config import display_url
 from email_scheduler.database.addresses import contacts_of_addresses, has_that_address, look_up_addresses
 from email_scheduler.database.backups.backup_files import Backup, backup_directory, finished_backups, prune
 from email_scheduler.database.backups.make_backup import (
@@ -32,7 +33,6 @@ from email_scheduler.database.connections.faults import (
     database_errors,
     database_path,
     describe,
-    display_url,
     error_text,
     is_from_driver,
     retrying,
@@ -70,6 +70,7 @@ from email_scheduler.database.inputs import (
     read_inputs,
     read_inputs_and_changes,
     read_plan_inputs,
+    suppressions_of_addresses,
 )
 from email_scheduler.database.line_import import (
     ADDED,
@@ -140,7 +141,7 @@ from email_scheduler.database.tables import (
     metadata,
     tracking_clicks,
 )
-from email_scheduler.database.upgrade import initialise_database, require_current_schema
+from email_scheduler.database.upgrade import SchemaChange, initialise_database, require_current_schema
 
 __all__ = [
     "ACCEPTED_DATE",
@@ -191,6 +192,7 @@ __all__ = [
     "Restored",
     "Row",
     "Run",
+    "SchemaChange",
     "SeenChanges",
     "Session",
     "Source",
@@ -274,6 +276,7 @@ __all__ = [
     "retrying",
     "stage_lines",
     "stage_table",
+    "suppressions_of_addresses",
     "take_out",
     "targets_changed",
     "timestamp",

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 # ruff: noqa: S608 - put together from names, conditions and dates of this package
 from datetime import date, timedelta
+from typing import Any
 
 import pandas as pd
 
@@ -40,6 +41,7 @@ from email_scheduler.planning import (
     SUPPRESSIONS_TABLE,
     TEXT,
     PlanInputs,
+    address_key,
     named_values,
     refuse_beyond_calendar,
     source_of,
@@ -56,9 +58,13 @@ _CAMPAIGN_TYPE_DEFAULTS = {
     "active": "TRUE",
 }
 # Of a moment only the day counts (section 1), and days repeat, which makes them fast to read.
+# A Z behind the day says that the time is in UTC; PostgreSQL tells every time in US Central time.
 # The metadata of other emails than those of campaigns says nothing that a plan looks at, and is long.
+_SENT_AT = "CAST(actual_send_datetime AS TEXT)"
 HISTORY_SQL = {
-    "actual_send_datetime": "substr(CAST(actual_send_datetime AS TEXT), 1, 10)",
+    "actual_send_datetime": f"substr({_SENT_AT}, 1, 10) || CASE WHEN substr({_SENT_AT}, -1) IN ('Z', 'z')"
+    f" OR substr({_SENT_AT}, -3) IN ('UTC', 'GMT', '+00') OR substr({_SENT_AT}, -6) = '+00:00'"
+    " THEN 'Z' ELSE '' END",
     "metadata": "CASE WHEN substr(email_type, 1, 9) = 'campaign_' THEN CAST(metadata AS TEXT) END",
 }
 # A status that only looks like one of the planner's, since SQLite holds it as bytes, is the sender's.
@@ -211,10 +217,35 @@ def read_plan_inputs(
         clicks=_read_clicks(connection, earliest, as_of, acting),
         answers=_read_answers(connection, earliest, as_of, acting),
         contact_attributes=read_attributes(connection, names, contacts),
-        suppressed_addresses=read_frame(
-            connection, SUPPRESSED_ADDRESSES_TABLE, "suppressed_addresses WHERE address IS NOT NULL"
-        ),
+        suppressed_addresses=_read_suppressed_addresses(connection, table, everybody is not None),
     )
+
+
+def _read_suppressed_addresses(connection: Connection, contacts: pd.DataFrame, are_few: bool) -> pd.DataFrame:
+    """Read all suppressed addresses, or those that some contacts may have."""
+    if not are_few:
+        return read_frame(
+            connection, SUPPRESSED_ADDRESSES_TABLE, "suppressed_addresses WHERE address IS NOT NULL"
+        )
+    found = suppressions_of_addresses(connection, contacts["email"].dropna().astype("str"))
+    columns: dict[str, object] = {
+        name: pd.Series([row[name] for row in found], dtype="str")
+        for name in SUPPRESSED_ADDRESSES_TABLE.columns
+    }
+    return SUPPRESSED_ADDRESSES_TABLE.build(columns)
+
+
+def suppressions_of_addresses(connection: Connection, addresses: Collection[str]) -> list[dict[str, Any]]:
+    """Return the rows of ``suppressed_addresses`` that are about one of these addresses, in any spelling."""
+    found = []
+    for key in sorted({address_key(address) for address in addresses}):
+        rows = connection.rows(
+            "SELECT address, reason, suppressed_at, suppressed_until, contact_id FROM suppressed_addresses"
+            " WHERE address_key = ? OR address_key IS NULL ORDER BY address",
+            (key,),
+        )
+        found += [row for row in rows if address_key(str(row["address"])) == key]
+    return found
 
 
 def read_history_table(connection: Connection, contacts: Collection[int] | None = None) -> pd.DataFrame:

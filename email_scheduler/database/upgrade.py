@@ -20,6 +20,8 @@ from email_scheduler.database.connections import (
     open_engine,
 )
 from email_scheduler.database.migrations import triggers_0004_postgresql, triggers_0004_sqlite
+from email_scheduler.database.schema_snapshot import SchemaSnapshot, TableChange
+from email_scheduler.database.tables import contacts
 from email_scheduler.errors import DatabaseError
 
 # Not alembic_version: the database may belong to a program that has migrations of its own.
@@ -35,15 +37,22 @@ class SchemaChange:
     Attributes:
         before: The schema version that the database had; None if it had none.
         after: The version that it has now.
+        new_tables: The tables that were made beside others, by name; none where there were no others.
+        changes: What became of the tables that were there before.
+        ignored_columns: Columns of ``contacts`` that no plan reads, unless an audience of a campaign names
+            them, by name.
     """
 
     before: str | None
     after: str
+    new_tables: tuple[str, ...] = ()
+    changes: tuple[TableChange, ...] = ()
+    ignored_columns: tuple[str, ...] = ()
 
     @property
     def is_change(self) -> bool:
         """Whether anything was done."""
-        return self.before != self.after
+        return self.before != self.after or bool(self.changes)
 
 
 def initialise_database(url: str, config: SchedulerConfig | None = None) -> SchemaChange:
@@ -69,6 +78,7 @@ def initialise_database(url: str, config: SchedulerConfig | None = None) -> Sche
             before = _migrated_to(connection)
             _refuse_newer(url, before)
             broken_before = _broken_references(connection)
+            there = SchemaSnapshot.of(connection)
             alembic.command.upgrade(_alembic_config(connection), "head")
             _watch_contacts(connection, (config or SchedulerConfig()).features.watch_contacts)
             if new := _broken_references(connection) - broken_before:
@@ -76,7 +86,14 @@ def initialise_database(url: str, config: SchedulerConfig | None = None) -> Sche
                 raise DatabaseError(
                     f"database {display_url(url)}: rows of {tables} would lose what they refer to"
                 )
-            return SchemaChange(before, _head())
+            is_now = SchemaSnapshot.of(connection)
+            return SchemaChange(
+                before,
+                _head(),
+                tuple(sorted(is_now.tables - there.tables - {VERSION_TABLE})) if there.tables else (),
+                tuple(there.changes_to(is_now)),
+                tuple(sorted(is_now.columns(contacts.name) - set(contacts.columns.keys()))),
+            )
 
 
 def require_current_schema(url: str, config: SchedulerConfig | None = None) -> None:

@@ -60,6 +60,10 @@ _ROWS_OF_THE_PLAN_BEFORE: Final = (
     "The rows below are of the plan before: the contact is not valid any more, due_emails leaves out whoever"
     " is suppressed, and the next plan moves the rows to the archive."
 )
+_EDITED: Final = (
+    "The contact was edited, or loaded again, since the plan: due_emails leaves it out until the next plan"
+    " has taken that into account."
+)
 # Campaigns for everybody that ended longer ago are not worth a line.
 _DAYS_BACK: Final = 366
 _FINAL: Final = {"sent": TARGET_SENT, "skipped": TARGET_WITHDRAWN}
@@ -74,6 +78,8 @@ def explain(
     stored: Sequence[StoredRow],
     suppressions: Sequence[Suppression],
     same_address: Sequence[int],
+    *,
+    is_edited: bool = False,
 ) -> Explanation:
     """Explain one contact.
 
@@ -84,6 +90,7 @@ def explain(
         stored: Its rows of ``email_schedules`` and of the archive.
         suppressions: Those in force that concern it.
         same_address: Other contacts with the same address.
+        is_edited: The contact was edited since the plan in force.
     """
     contact = _contact_state(facts, contact_id, suppressions, same_address)
     as_of = facts.inputs.as_of
@@ -114,15 +121,19 @@ def explain(
         left_plan=tuple(publication.gone(stored)),
         next_email=next(iter(upcoming), None),
         next_allowed=first_allowed_day(facts, position, as_of) if position >= 0 else None,
-        notes=tuple(_notes(contact, rows, publication)),
+        notes=tuple(_notes(contact, rows, publication, is_edited=is_edited)),
     )
 
 
-def _notes(contact: ContactState, rows: Sequence[PlanRow], publication: Publication) -> Iterator[str]:
+def _notes(
+    contact: ContactState, rows: Sequence[PlanRow], publication: Publication, *, is_edited: bool
+) -> Iterator[str]:
     if not publication.is_last:
         yield _DATA_ARE_OF_NOW
     if not contact.is_valid and rows:
         yield _ROWS_OF_THE_PLAN_BEFORE
+    if is_edited:
+        yield _EDITED
 
 
 def _missing_series(facts: Facts, contact: ContactState) -> Iterator[Occurrence]:

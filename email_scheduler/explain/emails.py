@@ -336,7 +336,7 @@ def _decision(plan_row: PlanRow) -> str:
         ]
         kind = told["initial_email_type"]
         return f"It follows the {kind} email, row {row.initial_email_id}; {', '.join(did)}."
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return f"It follows the email of row {row.initial_email_id}."
 
 

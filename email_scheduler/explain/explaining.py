@@ -21,13 +21,15 @@ from email_scheduler.database import (
 )
 from email_scheduler.errors import ConfigurationError, UsageError
 from email_scheduler.explain.contact import explain
-from email_scheduler.explain.explanation import ContactAnswer, ExplainedContact, PlanInForce
+from email_scheduler.explain.explanation import ContactAnswer, ExplainedContact, PlanInForce, Suppression
 from email_scheduler.explain.facts import Facts
 from email_scheduler.explain.read_contact import (
     addressees,
     contacts_of_address,
+    edited_contacts,
     is_contact,
     kept_runs,
+    read_address_suppressions,
     read_stored_rows,
     read_suppressions,
 )
@@ -160,6 +162,8 @@ def _of_one_plan(
     )
     facts = Facts(_as_known(inputs, publication, stored), used)
     suppressions = read_suppressions(connection, {*contact_ids, *addressed}, publication.run.as_of)
+    of_addresses = read_address_suppressions(connection, contact_ids, publication.run.as_of)
+    edited = edited_contacts(connection, contact_ids) if publication.is_last else set()
     found = []
     for contact_id in contact_ids:
         explanation = explain(
@@ -167,11 +171,25 @@ def _of_one_plan(
             contact_id,
             publication,
             [row for row in stored if row.contact_id == contact_id],
-            [each for each in suppressions if each.contact_id in {contact_id, *others[contact_id]}],
+            _that_concern(contact_id, others[contact_id], suppressions, of_addresses.get(contact_id, [])),
             others[contact_id],
+            is_edited=contact_id in edited,
         )
         found.append(ExplainedContact(plan, explanation))
     return found
+
+
+def _that_concern(
+    contact_id: int,
+    others: Sequence[int],
+    suppressions: Sequence[Suppression],
+    of_address: Sequence[Suppression],
+) -> list[Suppression]:
+    """Return the suppressions of contacts with the address, and of the address what they do not say."""
+    concerned = {contact_id, *others}
+    found = [each for each in suppressions if each.contact_id in concerned]
+    said = {each.contact_id for each in found}
+    return [*found, *(each for each in of_address if each.contact_id not in said)]
 
 
 def _plan_in_force(

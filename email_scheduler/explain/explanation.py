@@ -55,14 +55,19 @@ class Suppression:
     """Why the contact must not be contacted.
 
     Attributes:
-        contact_id: Whose suppression it is: this contact's, or that of another one with the same address.
+        contact_id: Whose suppression it is: this contact's, or that of another one that has the same address,
+            or had it. None: the address is on a list.
         reason: As it is stored.
         suppressed_at: As it is stored.
+        suppressed_until: As it is stored; None: for good.
+        is_of_address: The address is suppressed, whoever has it.
     """
 
-    contact_id: int
+    contact_id: int | None
     reason: str | None
     suppressed_at: str | None
+    suppressed_until: str | None = None
+    is_of_address: bool = False
 
 
 @dataclass(frozen=True)

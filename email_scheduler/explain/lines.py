@@ -160,8 +160,11 @@ def contact_lines(contact: ContactState) -> Iterator[Line]:
         yield "found", f"{finding.issue}: {finding.meaning} ({where})"
     for each in contact.suppressions:
         whose = "this contact" if each.contact_id == contact.contact_id else f"contact {each.contact_id}"
-        since = each.suppressed_at or "an unknown date"
-        yield "suppressed", f"{whose}, since {since}: {each.reason or 'no reason is stored'}"
+        if each.is_of_address:
+            whose = "the address, of a list" if each.contact_id is None else f"the address, of {whose}"
+        until = f" until {each.suppressed_until}" if each.suppressed_until else ""
+        since = f"since {each.suppressed_at or 'an unknown date'}{until}"
+        yield "suppressed", f"{whose}, {since}: {each.reason or 'no reason is stored'}"
     if contact.same_address:
         yield "same address", ", ".join(f"contact {number}" for number in contact.same_address)
 

@@ -20,6 +20,7 @@ from email_scheduler.database import (
     read_frame,
     read_moment,
     read_runs,
+    suppressions_of_addresses,
 )
 from email_scheduler.explain.explanation import Suppression
 from email_scheduler.explain.stored_rows import KeptRun, StoredRow
@@ -103,6 +104,32 @@ def read_suppressions(connection: Connection, contact_ids: Collection[int], as_o
     ]
     # as the planner has it: a time written in UTC is a day ahead of Central every evening
     return [each for each in found if (day_of(each.suppressed_at) or as_of) <= as_of + timedelta(days=1)]
+
+
+def read_address_suppressions(
+    connection: Connection, contact_ids: Collection[int], as_of: date
+) -> dict[int, list[Suppression]]:
+    """Read for each contact why its address is suppressed, whoever has it (section 4)."""
+    own = _records(read_frame(connection, _ADDRESSES, f"contacts WHERE {among('id', contact_ids)}"))
+    return {
+        row["id"]: [
+            Suppression(
+                found["contact_id"], found["reason"], found["suppressed_at"], found["suppressed_until"], True
+            )
+            for found in suppressions_of_addresses(connection, [row["email"] or ""])
+            if (day_of(found["suppressed_at"]) or as_of) <= as_of + timedelta(days=1)
+            and (day_of(found["suppressed_until"]) or as_of) >= as_of
+        ]
+        for row in own
+    }
+
+
+def edited_contacts(connection: Connection, contact_ids: Collection[int]) -> set[int]:
+    """Return those of some contacts that were edited since the plan (section 16)."""
+    rows = connection.execute(
+        f"SELECT contact_id FROM contact_changes WHERE {among('contact_id', contact_ids)}"
+    )
+    return {int(contact_id) for (contact_id,) in rows}
 
 
 def kept_runs(connection: Connection) -> list[KeptRun]:

@@ -33,8 +33,13 @@ from email_scheduler.database import (
     require_current_schema,
     waiting_plan,
 )
-from email_scheduler.planning import EXCLUSION_REASONS
-from email_scheduler.registry import FOLLOW_UP_TYPES, PRE_SCHEDULED
+from email_scheduler.planning import EXCLUSION_REASONS, FoundNote
+from email_scheduler.registry import (
+    FOLLOW_UP_TYPES,
+    PRE_SCHEDULED,
+    SENDER_ROWS_WITHOUT_CONTACT,
+    SUPPRESSIONS_WITHOUT_CONTACT,
+)
 
 # Nobody waits for long for a database that does not answer: the next look is not far.
 _LONGEST_WAIT_SECONDS: Final = 5
@@ -156,6 +161,8 @@ class PlanFigures:
         stopped_by_windows: Skipped because of an exclusion window; None: the run did not record it.
         daily_cap: Emails that a day takes; None: as before.
         follow_ups: Planned follow-ups by type, which is how they were decided.
+        without_contact: Notes about suppressions, and about rows of the sending system, that name no contact;
+            none where there are no such rows, or the run did not record them.
     """
 
     as_of_date: str
@@ -169,6 +176,7 @@ class PlanFigures:
     stopped_by_windows: int | None
     daily_cap: int | None
     follow_ups: dict[str, int]
+    without_contact: tuple[FoundNote, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -324,6 +332,11 @@ def _plan(connection: Connection, now: datetime) -> PlanFigures | None:
         stopped_by_windows=None if kept.rows is None else kept.rows.where(reason=EXCLUSION_REASONS).total,
         daily_cap=kept.daily_cap,
         follow_ups={name: planned.get(name, 0) for name in FOLLOW_UP_TYPES},
+        without_contact=tuple(
+            note
+            for note in (kept.figures and kept.figures.notes) or ()
+            if note.name in {SUPPRESSIONS_WITHOUT_CONTACT, SENDER_ROWS_WITHOUT_CONTACT}
+        ),
     )
 
 

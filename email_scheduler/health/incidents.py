@@ -4,7 +4,9 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, Final
+from typing import Final
+
+from pydantic import TypeAdapter
 
 REPLACE_PLAN_AHEAD: Final = (
     "replace it once by email-scheduler plan --allow-older, or in Dagster by today's partition with"
@@ -92,14 +94,15 @@ class IncidentLedger:
     def read(cls, text: str | None) -> "IncidentLedger":
         """Return what ``write`` wrote; of anything else, nothing is remembered."""
         try:
-            content: dict[str, Any] = json.loads(text or "{}")
-            incidents = {
-                str(key): Open(**{**entry, "untold": tuple(entry["untold"]), "told": tuple(entry["told"])})
-                for key, entry in content.pop("incidents", {}).items()
-            }
-            return cls(**content, incidents=incidents)
-        except (ValueError, TypeError, AttributeError, KeyError):
+            ledger = _LEDGER.validate_json(text or "{}")
+            moments = [
+                datetime.fromisoformat(each) - OVERLAP for each in (ledger.begins, ledger.runs_until) if each
+            ]
+        except (ValueError, OverflowError):
             return cls()
+        # one without the other, or without its time zone, can be compared with nothing
+        is_whole = bool(ledger.runs_until) or not ledger.begins
+        return ledger if is_whole and all(each.tzinfo for each in moments) else cls()
 
     def write(self) -> str:
         """Return the ledger as JSON."""
@@ -116,6 +119,9 @@ class IncidentLedger:
         ids = {each: end for each, end in self.run_ids.items() if end >= oldest}
         until = max(self.runs_until, ended.isoformat())
         return replace(self, runs_until=until, run_ids={**ids, run_id: ended.isoformat()})
+
+
+_LEDGER: Final = TypeAdapter(IncidentLedger)
 
 
 def begin(

@@ -11,8 +11,7 @@ from typing import Any, Final
 from upath import UPath
 
 from email_scheduler.config import SchedulerConfig
-from email_scheduler.database import DRIVER_ERRORS, describe
-from email_scheduler.errors import EmailSchedulerError
+from email_scheduler.database import error_text
 from email_scheduler.health.figures import HealthFigures, read_health
 from email_scheduler.health.judgement import UNHEALTHY, Reason, judge, judge_disk, worst
 
@@ -173,7 +172,7 @@ def check_health(
     *,
     is_thorough: bool = False,
 ) -> Health:
-    """Look at organisations, one after the other; one that cannot be looked at is unhealthy.
+    """Look at organisations, one after the other; one that cannot be, for whatever reason, is unhealthy.
 
     Args:
         organizations: The name of each, and what returns its database and its configuration.
@@ -181,8 +180,13 @@ def check_health(
         now: The time of day, with its time zone.
         is_thorough: Check all of a SQLite file, which reads it as a whole.
     """
-    installation = look_at_installation(config.orchestration.storage_url)
     reasons: list[Reason] = []
+    try:
+        installation = look_at_installation(config.orchestration.storage_url)
+    except Exception as error:
+        installation = Installation(None)
+        text = f"the place of the frames or of Dagster cannot be looked at: {error_text(error)}"
+        reasons.append(Reason(UNHEALTHY, f"{text} (orchestration.storage_url, {HOME_VARIABLE})"))
     if installation.disk_bytes is not None and installation.disk_free_bytes is not None:
         reasons += judge_disk(
             installation.disk_bytes, installation.disk_free_bytes, "orchestration.storage_url", config.health
@@ -195,8 +199,6 @@ def _check(name: str, settings: Settings, now: datetime, is_thorough: bool) -> O
     try:
         url, config = settings()
         figures = read_health(url, config, now, is_thorough=is_thorough)
-    except EmailSchedulerError as error:
-        return OrganizationHealth(name, [Reason(UNHEALTHY, " ".join(str(error).split()))], None)
-    except DRIVER_ERRORS as error:
-        return OrganizationHealth(name, [Reason(UNHEALTHY, describe(error))], None)
-    return OrganizationHealth(name, judge(figures, config.health), figures)
+        return OrganizationHealth(name, judge(figures, config.health), figures)
+    except Exception as error:
+        return OrganizationHealth(name, [Reason(UNHEALTHY, error_text(error))], None)

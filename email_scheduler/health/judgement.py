@@ -131,6 +131,8 @@ def _plan(figures: HealthFigures, health: Health) -> Iterator[Reason]:
             f"{plan.invalid_contacts:,} of {plan.contacts:,} contacts are not valid ({share:.0%}): see"
             " contact_issues, and whether an import failed",
         )
+    for note in plan.without_contact:
+        yield from _above(health.without_contact_share, note.count / note.out_of, str(note))
     emails = plan.emails_planned + plan.emails_skipped
     if plan.stopped_by_windows is not None and emails:
         share = plan.stopped_by_windows / emails

@@ -259,8 +259,10 @@ def _look_at_runs(
         order_by="update_timestamp",
         ascending=True,
     )
-    settings = config.alerts
+    settings, give_up = config.alerts, time.monotonic() + _MOST_SECONDS_LOOKING
     for record in records:
+        if time.monotonic() > give_up:
+            break
         run, ended = record.dagster_run, record.update_timestamp.replace(tzinfo=UTC)
         if run.run_id in ledger.run_ids:
             continue
@@ -281,6 +283,7 @@ def _look_at_plans(
     channels: Sequence[str],
     now: datetime,
 ) -> IncidentLedger:
+    from email_scheduler.database import error_text  # noqa: PLC0415
     from email_scheduler.health.figures import plan_record  # noqa: PLC0415
 
     day, deadline = now.date(), config.alerts.plan_deadline
@@ -296,9 +299,9 @@ def _look_at_plans(
         try:
             settings = scheduler.organization(name)
             record = plan_record(settings.url, settings.config, day)
-        except (EmailSchedulerError, OSError) as error:
+        except Exception as error:
             # the check of health tells that it cannot be reached
-            context.log.info("%s could not be looked at: %s", name, error)
+            context.log.info("%s could not be looked at: %s", name, error_text(error))
             continue
         ledger = _after_look(ledger, name, record, day, deadline, channels, now)
     return ledger
@@ -334,10 +337,11 @@ def _deliver(
             continue
         try:
             deliver(notices)
-        except DeliveryError as error:
-            # what was not told is told by the next look
-            context.log.warning("%s: %d alerts were not delivered: %s", channel, len(notices), error)
-            said.append(f"{channel}: not delivered: {error}")
+        except Exception as error:
+            # what was not told is told by the next look; what others were told stays told, whatever this was
+            why = str(error) if isinstance(error, DeliveryError) else type(error).__name__
+            context.log.warning("%s: %d alerts were not delivered: %s", channel, len(notices), why)
+            said.append(f"{channel}: not delivered: {why}")
         else:
             ledger = delivered(ledger, channel)
             said.append(f"{channel}: told {len(notices)}")

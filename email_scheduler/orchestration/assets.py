@@ -33,6 +33,7 @@ from email_scheduler.orchestration.checks import (
     breaks_rules,
     broken_rules,
     check_contacts,
+    check_notes,
     check_plan,
     check_published,
     rules_in_words,
@@ -65,6 +66,7 @@ from email_scheduler.planning import (
     balance_plan,
     exclusion_stretches,
     figures_of_plan,
+    find_notes,
     plan_anniversaries,
     plan_campaigns,
     plan_follow_ups,
@@ -355,7 +357,8 @@ def balanced_schedules(
             **judged.metadata,
             **charts(step, context.log, plan, inputs),
         }
-        return step.result(frames, metadata, [*results, judged.check])
+        results += [judged.check, *check_notes(find_notes(plan, inputs))]
+        return step.result(frames, metadata, results)
 
 
 def email_schedules(

@@ -18,6 +18,7 @@ from email_scheduler.config import SchedulerConfig
 from email_scheduler.orchestration.asset_frames import BALANCED_SCHEDULES, CONTACTS, EMAIL_SCHEDULES, Frames
 from email_scheduler.orchestration.metadata import markdown_table
 from email_scheduler.planning import (
+    DataNotes,
     Loss,
     Plan,
     PlanInputs,
@@ -28,6 +29,7 @@ from email_scheduler.planning import (
 )
 from email_scheduler.proof import find_violations
 from email_scheduler.proof.violations import RULES
+from email_scheduler.registry import NOTES
 
 if TYPE_CHECKING:
     # it takes half a second to load, which importing the definitions must not
@@ -129,6 +131,10 @@ LOSES_TOO_MUCH: Final = Check(
 RULE_CHECKS: Final = tuple(
     Check(BALANCED_SCHEDULES, rule, promise + _STOPPED, is_blocking=True) for rule, promise in RULES.items()
 )
+NOTE_CHECKS: Final = tuple(
+    Check(BALANCED_SCHEDULES, note.name, f"If this fails: {note.text} {note.what_helps}")
+    for note in NOTES.values()
+)
 CHECKS: Final = (
     ENOUGH_VALID_CONTACTS,
     STATES_AGREE,
@@ -138,6 +144,7 @@ CHECKS: Final = (
     OUTSIDE_WINDOWS,
     *RULE_CHECKS,
     LOSES_TOO_MUCH,
+    *NOTE_CHECKS,
     TABLE_EQUALS_PLAN,
     NO_UNKNOWN_TYPES,
 )
@@ -244,6 +251,19 @@ def check_plan(
         results.append(_of_rows(check, found, looked_at))
     in_window = bound_rows_in_stretches(basis, plan.schedules, stretches)
     return [*results, _of_rows(OUTSIDE_WINDOWS, in_window, looked_at), _capacity(plan)]
+
+
+def check_notes(notes: DataNotes) -> list[dg.AssetCheckResult]:
+    """Return what somebody should look at in the data, with counts: neither a date nor an address."""
+    results = []
+    for check in NOTE_CHECKS:
+        note = notes.get(check.name)
+        metadata: dict[str, Any] = {FOUND: "nothing"}
+        if note is not None:
+            by = markdown_table(("of", "count"), list(note.by.items()))
+            metadata = {FOUND: note.found, "count": note.count, "looked at": note.out_of, "by": by}
+        results.append(_result(check, passed=note is None, metadata=metadata, is_warning=True))
+    return results
 
 
 def check_loss(loss: Loss | None, why: str, accepted: "AcceptedLoss | None") -> dg.AssetCheckResult:

@@ -14,7 +14,6 @@ import dagster as dg
 
 from email_scheduler.clock import TIME_ZONE, TIME_ZONE_NAME, today
 from email_scheduler.config import SchedulerConfig
-from email_scheduler.errors import EmailSchedulerError
 from email_scheduler.orchestration.asset_frames import delete_old_partitions
 from email_scheduler.orchestration.checks import Check
 from email_scheduler.orchestration.dagster_runs import delete_old_runs, location_of
@@ -190,12 +189,12 @@ class _Work:
 
     def do(self, place: str, work: Callable[[], None]) -> None:
         """Do some work; if it fails, the rest goes on."""
+        from email_scheduler.database import error_text  # noqa: PLC0415
+
         try:
             work()
-        except (EmailSchedulerError, OSError, ImportError, ValueError) as error:
-            # the messages of other errors may show anything
-            is_ours = isinstance(error, EmailSchedulerError | OSError)
-            self.problems[place] = " ".join(str(error).split()) if is_ours else type(error).__name__
+        except Exception as error:
+            self.problems[place] = error_text(error)
 
 
 def _maintain(

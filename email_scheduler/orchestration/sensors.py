@@ -11,10 +11,10 @@ from datetime import date, datetime
 from typing import Final, Protocol, TypeVar
 
 import dagster as dg
+from pydantic import TypeAdapter
 
 from email_scheduler.clock import TIME_ZONE, today
 from email_scheduler.config import SchedulerConfig
-from email_scheduler.errors import EmailSchedulerError
 from email_scheduler.orchestration.checks import BREAKS_RULES_TAG, LOSES_TOO_MUCH_TAG
 from email_scheduler.orchestration.partitions import (
     DATE_PARTITION_TAG,
@@ -90,6 +90,10 @@ class Position:
     day: str = ""
 
 
+_POSITIONS: Final = TypeAdapter(dict[str, Position])
+_LAST: Final = TypeAdapter(str)
+
+
 @dataclass(frozen=True)
 class Cursor:
     """What a sensor remembers.
@@ -107,11 +111,9 @@ class Cursor:
         """Return what ``write`` wrote; of anything else, nothing is remembered."""
         try:
             content = json.loads(text or "{}")
-            entries = content.get("organizations", {})
-            return cls(
-                {str(name): Position(**entry) for name, entry in entries.items()}, content.get("last", "")
-            )
-        except (ValueError, TypeError, AttributeError):
+            positions = _POSITIONS.validate_python(content.get("organizations", {}))
+            return cls(positions, _LAST.validate_python(content.get("last", "")))
+        except (ValueError, AttributeError, RecursionError):
             return cls({})
 
     def write(self) -> str:
@@ -353,8 +355,10 @@ class _Tick:
     ) -> dict[str, _Seen]:
         """Look at one organisation after the other, as long as there is time.
 
-        One that cannot be looked at is left out and does not keep the others from it.
+        One that cannot be looked at, for whatever reason, is left out and does not keep the others from it.
         """
+        from email_scheduler.database import error_text  # noqa: PLC0415 - the drivers take a while to load
+
         give_up = time.monotonic() + _MOST_SECONDS
         seen: dict[str, _Seen] = {}
         for name in self.cursor.in_turn(organizations, _MOST_ORGANIZATIONS):
@@ -363,8 +367,8 @@ class _Tick:
             self.last = name
             try:
                 seen[name] = see(self.scheduler.organization(name))
-            except (EmailSchedulerError, OSError) as error:
-                self.problems.append(f"{name} could not be looked at: {error}")
+            except Exception as error:
+                self.problems.append(f"{name} could not be looked at: {error_text(error)}")
                 self.context.log.warning(self.problems[-1])
         return seen
 

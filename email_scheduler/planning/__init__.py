@@ -38,6 +38,7 @@ from email_scheduler.planning.columns.packing import (
     total,
 )
 from email_scheduler.planning.cube import Axis, Breakdown, Cube, Label, PlanCounts, emails_by_day, reasons
+from email_scheduler.planning.data_notes import DataNotes, FoundNote, find_notes
 from email_scheduler.planning.frames import (
     ANSWERS_TABLE,
     CAMPAIGN_CHANGES,
@@ -215,10 +216,12 @@ __all__ = [
     "Cause",
     "ContactTable",
     "Cube",
+    "DataNotes",
     "Days",
     "ExcludedInterval",
     "FiguresOfPlan",
     "Flags",
+    "FoundNote",
     "Frame",
     "Hashes",
     "Label",
@@ -259,6 +262,7 @@ __all__ = [
     "exclusion_stretches",
     "existing_rows",
     "figures_of_plan",
+    "find_notes",
     "format_days",
     "from_day",
     "has_type",

@@ -190,7 +190,7 @@ CONTACT_CAMPAIGNS_TABLE = Frame(
     key=("id",),
 )
 # The sender's rows, and the pre-scheduled rows of types that are not the planner's.
-# Of actual_send_datetime, the date is enough.
+# Of actual_send_datetime, the date is enough, with a Z behind it where the time is in UTC.
 # event_year, event_month, event_day and priority: NO_NUMBER where the table holds none.
 # metadata is JSON text; that of campaign emails is enough.
 HISTORY_TABLE = Frame(

@@ -17,6 +17,7 @@ from email_scheduler.config import SchedulerConfig
 from email_scheduler.planning.categories import is_label
 from email_scheduler.planning.columns import SortedIds, from_day, to_day
 from email_scheduler.planning.cube import Breakdown, Cube, Label, PlanCounts, taken_by_day
+from email_scheduler.planning.data_notes import DataNotes
 from email_scheduler.planning.frames import PlanInputs
 from email_scheduler.planning.plan import Plan
 from email_scheduler.planning.rules.campaign_instances import CampaignInstance, read_instances
@@ -24,6 +25,7 @@ from email_scheduler.planning.rules.exclusions import EXCLUSION_REASONS, FOREVER
 from email_scheduler.registry import CAMPAIGN_PREFIX, PRE_SCHEDULED, SENT_STATUSES, SKIPPED
 
 DAYS_COUNTED: Final = 366
+_NOTES: Final = "notes"
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ class FiguresOfPlan:
         rows_looked_at: Rows that the proof has looked at.
         violations: Rule of the proof to rows that break it; 0 for a plan that was published.
         campaigns: The campaigns in flight, by instance.
+        notes: What somebody should look at in the data; None: the run did not record it.
     """
 
     daily_cap: int
@@ -80,6 +83,7 @@ class FiguresOfPlan:
     rows_looked_at: int
     violations: dict[str, int]
     campaigns: list[CampaignFigures]
+    notes: DataNotes | None = None
 
     @cached_property
     def planned(self) -> Breakdown:
@@ -128,6 +132,7 @@ class FiguresOfPlan:
             "rows_looked_at": self.rows_looked_at,
             "violations": self.violations,
             "campaigns": [asdict(each) for each in self.campaigns],
+            **self._notes(),
         }
 
     def kept(self) -> dict[str, Any]:
@@ -144,7 +149,11 @@ class FiguresOfPlan:
             "rows_looked_at": self.rows_looked_at,
             "violations": self.violations,
             "campaigns": [asdict(each) for each in self.campaigns],
+            **self._notes(),
         }
+
+    def _notes(self) -> dict[str, Any]:
+        return {} if self.notes is None else {_NOTES: self.notes.document()}
 
     @classmethod
     def of_document(cls, document: Mapping[str, Any]) -> "FiguresOfPlan | None":
@@ -153,13 +162,13 @@ class FiguresOfPlan:
         Runs that were recorded before cubes were kept what ``document`` returns, and those before lack most.
         """
         cubes = _cubes(document)
-        names = {each.name for each in fields(cls)} - cubes.keys()
+        names = {each.name for each in fields(cls)} - cubes.keys() - {_NOTES}
         if not cubes or not names <= document.keys():
             return None
         values = {name: document[name] for name in names}
-        return cls(
-            **values | cubes | {"campaigns": [CampaignFigures(**each) for each in values["campaigns"]]}
-        )
+        notes = DataNotes.of_document(document[_NOTES]) if _NOTES in document else None
+        campaigns = [CampaignFigures(**each) for each in values["campaigns"]]
+        return cls(**values | cubes | {"campaigns": campaigns, _NOTES: notes})
 
 
 def figures_of_plan(
@@ -168,6 +177,7 @@ def figures_of_plan(
     config: SchedulerConfig,
     rules: Iterable[str],
     dropped: npt.NDArray[np.integer] | None = None,
+    notes: DataNotes | None = None,
 ) -> FiguresOfPlan:
     """Return what a plan comes to.
 
@@ -178,6 +188,7 @@ def figures_of_plan(
         rules: The rules that the plan was proved to keep.
         dropped: Positions of rows that do not count: those that were not published, since the sending system
             took their emails meanwhile.
+        notes: What somebody should look at in the data, where it is to be kept.
     """
     counts = plan.counts
     if dropped is not None and len(dropped):
@@ -199,6 +210,7 @@ def figures_of_plan(
         campaigns=_campaigns(
             plan, inputs, read_instances(inputs.campaign_types, inputs.campaign_instances), counts
         ),
+        notes=notes,
     )
 
 

@@ -260,7 +260,7 @@ def object_of_json(text: object) -> dict[str, object]:
         return {}
     try:
         found = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 

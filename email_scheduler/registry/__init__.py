@@ -24,6 +24,11 @@ from email_scheduler.registry.email_types import (
     STATUSES,
     YEARLY_TYPES,
 )
+from email_scheduler.registry.notes import (
+    NOTES,
+    SENDER_ROWS_WITHOUT_CONTACT,
+    SUPPRESSIONS_WITHOUT_CONTACT,
+)
 from email_scheduler.registry.reasons import (
     ADJUSTMENTS,
     BEFORE_GO_LIVE,
@@ -93,6 +98,7 @@ __all__ = [
     "INVALIDATING_ISSUES",
     "ISSUES",
     "LIVE_STATUSES",
+    "NOTES",
     "NOTHING_TO_FOLLOW_UP",
     "NOT_IN_AUDIENCE",
     "NOT_IN_PLAN",
@@ -106,11 +112,13 @@ __all__ = [
     "POST_WINDOW",
     "PRE_SCHEDULED",
     "REDISTRIBUTED",
+    "SENDER_ROWS_WITHOUT_CONTACT",
     "SENT_STATUSES",
     "SKIPPED",
     "SKIP_REASONS",
     "SMOOTHED",
     "STATUSES",
+    "SUPPRESSIONS_WITHOUT_CONTACT",
     "TARGET_OF_OTHER_STATUS",
     "TARGET_SENT",
     "TARGET_WITHDRAWN",

@@ -33,7 +33,7 @@ from email_scheduler.database import (
 )
 from email_scheduler.errors import UsageError
 from email_scheduler.planning import Breakdown, FiguresOfPlan, kind_of_reason
-from email_scheduler.registry import INVALIDATING_ISSUES, PRE_SCHEDULED
+from email_scheduler.registry import INVALIDATING_ISSUES, NOTES, PRE_SCHEDULED
 
 _SHOWN_DATES: Final = 10
 DAYS_OF_WEEK: Final = 7
@@ -221,6 +221,11 @@ class Report:
         issues = {} if self.figures is None else self.figures.issues
         rows = [(name, name in INVALIDATING_ISSUES, count) for name, count in issues.items()]
         return sorted(rows, key=lambda row: (not row[1], -row[2], row[0]))
+
+    def notes(self) -> list[tuple[str, str]] | None:
+        """Return what somebody should look at in the data, and what to do about it; None: it is not kept."""
+        notes = None if self.figures is None else self.figures.notes
+        return None if notes is None else [(note.found, NOTES[note.name].what_helps) for note in notes]
 
     def moves(self) -> tuple[list[str], list[tuple[str, list[int]]]]:
         """Return the adjustments that there are, and the emails of each by the days they are moved."""

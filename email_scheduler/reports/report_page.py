@@ -60,6 +60,7 @@ def report_page(report: Report) -> str:
             (_words(name), "gets no email" if is_invalid else "noted", count)
             for name, is_invalid, count in report.problems()
         ],
+        notes=report.notes(),
         proof=[
             (rule, RULES.get(rule, ""), 0 if figures is None else figures.rows_looked_at, count)
             for rule, count in violations.items()

@@ -15,7 +15,7 @@ from email_scheduler import cli
 from email_scheduler.clock import today
 from email_scheduler.errors import DatabaseError
 from email_scheduler_tests.command_line import Outcome, run_command
-from email_scheduler_tests.databases import PostgresqlDatabase, Server, database_at
+from email_scheduler_tests.databases import PostgresqlDatabase, Server, SqliteDatabase, database_at
 
 AS_OF = "2026-11-23"
 
@@ -73,6 +73,7 @@ def test_a_plan_prints_one_json_object_that_agrees_with_the_table(command: Comma
         "hold",
         "loss",
         "accepted_loss",
+        "notes",
     }
     assert result["as_of"] == AS_OF
     assert sum(result["contacts"].values()) == 300
@@ -333,6 +334,33 @@ def test_init_db_twice_changes_nothing_the_second_time(command: Command, tmp_pat
     before = rows(url, "SELECT sql FROM sqlite_schema ORDER BY name")
     assert command("init-db", "--database", url).code == 0
     assert rows(url, "SELECT sql FROM sqlite_schema ORDER BY name") == before
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_init_db_says_what_it_added_to_contacts_and_what_it_ignores(
+    command: Command, request: pytest.FixtureRequest, tmp_path: Path, kind: str
+) -> None:
+    is_file = kind == "sqlite"
+    bare = SqliteDatabase(tmp_path / "org.db") if is_file else request.getfixturevalue("bare_postgresql")
+    bare.run("CREATE TABLE contacts (id INTEGER PRIMARY KEY, email TEXT, dob TEXT)")
+    url = bare.url
+    first = command("init-db", "--database", url).out
+    flat = " ".join(first.split())
+    assert "Table contacts, new columns: birth_date, effective_date, first_name, last_name," in flat
+    assert "Table contacts, new triggers: watch_contacts_delete, watch_contacts_insert," in flat
+    ignored = "Columns of contacts that no plan reads, unless an audience names them: dob."
+    assert ignored in flat
+    assert "New tables: campaign_change_log, campaign_instances," in flat
+    second = command("init-db", "--database", url).out
+    assert "up to date" in second
+    assert "new " not in second
+    assert ignored in " ".join(second.split())
+    config = tmp_path / "unwatched.yaml"
+    config.write_text("features:\n  watch_contacts: false\n", encoding="utf-8")
+    unwatched = " ".join(command("init-db", "--database", url, "--config", config).out.split())
+    assert "Table contacts, removed triggers: watch_contacts_delete, watch_contacts_insert," in unwatched
+    watched = " ".join(command("init-db", "--database", url).out.split())
+    assert "Table contacts, new triggers: watch_contacts_delete, watch_contacts_insert," in watched
 
 
 def test_init_db_makes_a_database_on_a_server_ready(

@@ -1,16 +1,19 @@
 """Alerts over a real mail server and a real web server, both of this machine."""
 
+import asyncio
 import json
 import smtplib
 import socket
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from aiosmtpd.controller import Controller
@@ -19,6 +22,7 @@ from pydantic import ValidationError
 
 from email_scheduler.config.monitoring import AlertEmail, Alerts, AlertWebhook
 from email_scheduler.errors import DeliveryError
+from email_scheduler.health import delivery
 from email_scheduler.health.delivery import channels_of, post, send_email, subject_of
 from email_scheduler.health.incidents import Notice
 
@@ -106,6 +110,45 @@ class WebServer:
             server.shutdown()
             thread.join()
             server.server_close()
+
+
+# what a server sends, and again and again, while it never comes to an end
+SLOW = {
+    "silence": (b"", b""),
+    "headers": (b"HTTP/1.1 200 OK\r\n", b"X-Slow: 1\r\n"),
+    "one byte": (b"HTTP/1.1 200 OK\r\nX-Slow: ", b"x"),
+    "no HTTP": (b"SSH-2.0-nothing\r\n", b""),
+    "greeting": (b"220-wait\r\n", b"220-wait\r\n"),
+    "letters": (b"2", b"2"),
+}
+
+
+@contextmanager
+def slow_server(kind: str) -> Iterator[str]:
+    """Run a server that takes what it gets and answers too slowly, or with nonsense; yield its address."""
+    first, again = SLOW.get(kind, (b"", b""))
+    over = threading.Event()
+
+    def answer(line: socket.socket) -> None:
+        with line, suppress(OSError):
+            line.sendall(first)
+            while not over.wait(0.2):
+                line.sendall(again)
+                if kind == "no HTTP":
+                    return
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                threading.Thread(target=answer, args=(listener.accept()[0],), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}/hooks/secret-token"
+        finally:
+            over.set()
+            listener.shutdown(socket.SHUT_RDWR)
 
 
 def email(port: int, **settings: Any) -> AlertEmail:
@@ -215,6 +258,95 @@ def test_a_webhook_that_cannot_be_reached_is_an_error_that_does_not_show_the_add
     monkeypatch.setenv("ALERT_WEBHOOK", "file:///etc/hostname")
     with pytest.raises(DeliveryError, match="https"):
         post(AlertWebhook(url_env="ALERT_WEBHOOK"), NOTICES)
+
+
+def threads_that_deliver() -> list[threading.Thread]:
+    return [each for each in threading.enumerate() if each.name == "delivery"]
+
+
+def ended(threads: Callable[[], list[threading.Thread]]) -> bool:
+    until = time.monotonic() + 5
+    while threads() and time.monotonic() < until:
+        time.sleep(0.05)
+    return not threads()
+
+
+@pytest.mark.parametrize("kind", ["silence", "headers", "one byte", "no HTTP"])
+def test_a_webhook_that_does_not_come_to_an_end_is_given_up_at_one_deadline(
+    monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(delivery, "_SECONDS", 1)
+    with slow_server(kind) as url:
+        began = time.monotonic()
+        with pytest.raises(DeliveryError) as refused:
+            post(AlertWebhook(url=url), NOTICES)
+        assert time.monotonic() - began < 4
+        # the connection is cut: nothing is left that goes on listening
+        assert ended(threads_that_deliver)
+    assert "secret-token" not in str(refused.value)
+    assert "127.0.0.1" not in str(refused.value)
+
+
+@pytest.mark.parametrize("kind", ["silence", "greeting", "letters"])
+def test_a_mail_server_that_does_not_come_to_an_end_is_given_up_at_one_deadline(
+    monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(delivery, "_SECONDS", 1)
+    with slow_server(kind) as url:
+        began = time.monotonic()
+        with pytest.raises(DeliveryError):
+            send_email(email(urlsplit(url).port or 0), NOTICES)
+        assert time.monotonic() - began < 4
+        assert ended(threads_that_deliver)
+
+
+def test_a_mail_server_that_says_no_farewell_has_the_message_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(delivery, "_SECONDS", 3)
+
+    async def never(*_: object) -> str:
+        await asyncio.sleep(60)
+        return "221 Bye"
+
+    mailbox = Mailbox()
+    monkeypatch.setattr(Mailbox, "handle_QUIT", never, raising=False)
+    with mail_server(mailbox) as port:
+        send_email(email(port), NOTICES)
+    assert len(mailbox.messages()) == 1
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("https://example.com/secret token", "https://example.com/\x07secret-token", "secret-token"),
+        *("https://example.com:99999/secret-token", "https://[::1/secret-token", "https:///secret-token"),
+        *(
+            "https://ex\u00e4mple.com/secret-token",
+            "file:///secret-token",
+            "https://example.com/secret-token\n",
+        ),
+    ],
+)
+def test_an_address_that_cannot_be_called_is_refused_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    monkeypatch.setenv("ALERT_WEBHOOK", address)
+    with pytest.raises(DeliveryError, match="accepted is a URL") as refused:
+        post(AlertWebhook(url_env="ALERT_WEBHOOK"), NOTICES)
+    assert "secret" not in str(refused.value)
+
+
+def test_a_character_that_cannot_be_written_keeps_nothing_from_being_told() -> None:
+    mailbox, server = Mailbox(), WebServer()
+    odd = Notice("north: \udc80 failed\nBcc: c@example.com", "a \udcff file")
+    with mail_server(mailbox) as port, server.running() as url:
+        send_email(email(port), [odd, *NOTICES])
+        post(AlertWebhook(url=url), [odd, *NOTICES])
+    (message,), (body,) = mailbox.messages(), server.posts
+    assert message["Bcc"] is None
+    assert "a ? file" in message.get_content()
+    assert len(body["notices"]) == 3
 
 
 def test_nobody_is_told_until_somebody_is_named() -> None:

@@ -4,6 +4,7 @@ import configparser
 import json
 import os
 import re
+import shlex
 import shutil
 import socket
 import subprocess
@@ -107,6 +108,19 @@ def test_systemd_takes_the_unit_and_finds_it_well_protected(name: str, tmp_path:
         check=False,
     )
     assert security.returncode == 0, security.stdout[-300:] + security.stderr
+
+
+def test_the_alarm_takes_one_for_degraded_and_a_program_that_cannot_begin_for_a_failure() -> None:
+    """Whatever ends ``health`` itself ends it with 2: ``test_health_command.py``."""
+    unit = block_that_begins("cfg", "# /etc/systemd/system/email-scheduler-health.service")
+    service = parsed(unit)["Service"]
+    assert service["SuccessExitStatus"] == "1"
+    assert service["ExecStart"].split()[1:] == ["health"]
+    begins = [
+        str(PROGRAMS / Path(word).name) if word.startswith("/") else word
+        for word in shlex.split(service["ExecStartPre"])
+    ]
+    assert subprocess.run(begins, cwd=REPOSITORY, check=False).returncode == 0
 
 
 def nginx_configuration() -> str:

@@ -78,7 +78,7 @@ def _write(connection, *statements: str) -> None:
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("org.db", "'org.db' is not a database URL; accepted is sqlite:///PATH"),
+        ("org.db", "database org.db: not a database URL; accepted is sqlite:///PATH"),
         ("sqlite://", "needs a file"),
         ("sqlite:///:memory:", "needs a file"),
         ("sqlite:///org.db?mode=ro", "parameters after"),

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from email_scheduler.clock import TIME_ZONE
+from email_scheduler.config.organizations import Organization
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.database.holds import hold_organization
 from email_scheduler.errors import DatabaseError
@@ -18,6 +19,7 @@ from email_scheduler.health.installation import check_health
 from email_scheduler.health.judgement import DEGRADED, HEALTHY, UNHEALTHY
 from email_scheduler.health.prometheus import prometheus_text
 from email_scheduler_tests.databases import Database, SqliteDatabase, on_postgresql, on_sqlite
+from email_scheduler_tests.hostile_urls import HOSTILE_URLS, SECRET, make_loop
 
 # noon in US Central
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=TIME_ZONE)
@@ -365,3 +367,55 @@ def test_the_exit_code_is_that_of_the_worst_organisation(database: SqliteDatabas
     assert "Traceback" not in everything.stdout + everything.stderr
     unknown = command("--organization", "nobody", cwd=tmp_path)
     assert (unknown.returncode, unknown.stdout) == (2, "")
+
+
+@pytest.mark.parametrize("url", HOSTILE_URLS)
+def test_an_organisation_whose_url_cannot_be_used_is_unhealthy_and_the_others_are_looked_at(
+    sqlite_database: SqliteDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_loop(tmp_path)
+    named = Organization("north", "organizations.yaml", database=url)
+    found = check_health(
+        [
+            ("north", lambda: (named.database_url(), CONFIG)),
+            ("named", lambda: (url, CONFIG)),
+            ("south", lambda: (sqlite_database.url, CONFIG)),
+        ],
+        CONFIG,
+        NOW,
+    )
+    north, by_url, south = found.organizations
+    assert (north.status, by_url.status) == (UNHEALTHY, UNHEALTHY)
+    for reason in (*north.reasons, *by_url.reasons):
+        assert "accepted" in reason.text
+        assert SECRET not in reason.text
+    assert south.figures is not None
+
+
+def test_an_error_that_nobody_expected_is_the_reason_of_its_organisation_alone(
+    sqlite_database: SqliteDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def settings() -> tuple[str, SchedulerConfig]:
+        raise ArithmeticError("of a person")
+
+    found = check_health(
+        [("north", settings), ("south", lambda: (sqlite_database.url, CONFIG))], CONFIG, NOW
+    ).organizations
+    assert [(each.status, each.text) for each in found[0].reasons] == [(UNHEALTHY, "ArithmeticError")]
+    assert found[1].figures is not None
+
+
+def test_a_place_of_frames_that_cannot_be_looked_at_leaves_the_organisations(
+    sqlite_database: SqliteDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_loop(tmp_path)
+    config = CONFIG.model_copy(
+        update={
+            "orchestration": CONFIG.orchestration.model_copy(update={"storage_url": str(tmp_path / "loop")})
+        }
+    )
+    found = check_health([("south", lambda: (sqlite_database.url, CONFIG))], config, NOW)
+    assert found.organizations[0].figures is not None
+    assert [reason.status for reason in found.reasons] == [UNHEALTHY]
+    assert "orchestration.storage_url" in found.reasons[0].text

@@ -112,6 +112,30 @@ def test_a_new_database_and_its_directory_are_created(tmp_path: Path) -> None:
     assert _rows(path, "PRAGMA journal_mode") == [("wal",)]
 
 
+def test_what_was_added_to_tables_that_were_there_is_told(older: Path) -> None:
+    change = initialise_database(f"sqlite:///{older}")
+    assert set(change.new_tables) == set(tables.metadata.tables) - {
+        *("contacts", "email_schedules", "email_tracking", "campaign_types", "campaign_instances")
+    }
+    told = {(each.table, each.kind): each for each in change.changes}
+    added = {where: set(each.added) for where, each in told.items()}
+    assert added["contacts", "columns"] == {"effective_date", "phone_number"}
+    assert added["contacts", "indexes"] == {tables.ADDRESS_INDEX}
+    assert added["contacts", "triggers"] == set(triggers_0004_sqlite.WATCH)
+    assert {"priority", "metadata", "actual_send_datetime"} <= added["email_schedules", "columns"]
+    assert tables.SENDER_ROWS_INDEX in added["email_schedules", "indexes"]
+    # what plans cannot keep to goes away
+    assert told["email_schedules", "indexes"].removed == ("only_one",)
+    assert "target_all_contacts" in added["campaign_types", "columns"]
+    assert "sent_log" not in {table for table, _ in told}
+    assert change.ignored_columns == ("agent",)
+
+
+def test_of_a_new_database_nothing_is_told_of_tables_that_were_not_there(tmp_path: Path) -> None:
+    change = initialise_database(f"sqlite:///{tmp_path / 'org.db'}")
+    assert (change.new_tables, change.changes, change.ignored_columns) == ((), (), ())
+
+
 def test_the_migrations_make_the_tables_that_the_package_works_with(tmp_path: Path) -> None:
     path = tmp_path / "org.db"
     initialise_database(f"sqlite:///{path}")

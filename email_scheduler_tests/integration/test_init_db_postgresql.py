@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy.dialects import postgresql
 
 from email_scheduler.database import tables
+from email_scheduler.database.migrations import triggers_0004_postgresql
 from email_scheduler.database.migrations.adoption_postgresql import PostgresqlAdoption
 from email_scheduler.database.upgrade import VERSION_TABLE, initialise_database
 from email_scheduler.errors import DatabaseError
@@ -227,6 +228,21 @@ def test_initialising_twice_changes_nothing(older: PostgresqlDatabase) -> None:
     dump = _dump(older)
     assert not initialise_database(older.url).is_change
     assert _dump(older) == dump
+
+
+def test_what_was_added_to_tables_that_were_there_is_told(older: PostgresqlDatabase) -> None:
+    change = initialise_database(older.url)
+    assert "contact_changes" in change.new_tables
+    assert VERSION_TABLE not in change.new_tables
+    told = {(each.table, each.kind): each for each in change.changes}
+    added = {where: set(each.added) for where, each in told.items()}
+    assert added["contacts", "columns"] == {"effective_date", "phone_number"}
+    assert added["contacts", "indexes"] == {tables.ADDRESS_INDEX}
+    assert added["contacts", "triggers"] == set(triggers_0004_postgresql.WATCH)
+    assert {"priority", "ideal_send_date"} <= added["email_schedules", "columns"]
+    assert set(told["email_schedules", "indexes"].removed) == {"one_a_day", "only_one"}
+    assert "sent_log" not in {table for table, _ in told}
+    assert change.ignored_columns == ("agent",)
 
 
 def test_an_older_database_allows_what_plans_hold(older: PostgresqlDatabase) -> None:

@@ -49,4 +49,4 @@ def test_a_report_of_a_run_before_cubes_says_what_it_said_then(kept: Database) -
 def test_the_health_of_an_organisation_planned_before_cubes_is_what_it_was(kept: Database) -> None:
     plan = read_health(kept.url, CONFIG, NOW).plan
     assert plan is not None
-    assert asdict(plan) == {**KEPT["health"], "waiting": None}
+    assert asdict(plan) == {**KEPT["health"], "waiting": None, "without_contact": ()}

@@ -41,6 +41,7 @@ from email_scheduler_tests.dagster_private import (
     RepositoryPythonOrigin,
     SensorExecutionData,
 )
+from email_scheduler_tests.hostile_urls import HOSTILE_URLS, SECRET, make_loop
 from email_scheduler_tests.integration.dagster_organizations import (
     ORGANIZATIONS,
     database,
@@ -181,6 +182,51 @@ def test_an_organisation_whose_configuration_is_broken_does_not_stop_the_others(
     file = watched.config / "organizations.yaml"
     file.write_text(file.read_text().replace(f"database: {watched.url(NORTH)}", "database_env: NOT_SET"))
     assert watched.looks(2, CHANGES_SENSOR) == [SOUTH]
+
+
+@pytest.mark.parametrize("url", HOSTILE_URLS)
+def test_an_organisation_whose_url_cannot_be_used_blinds_no_sensor_for_the_others(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, url: str
+) -> None:
+    make_loop(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    watched.change(SOUTH)
+    watched.write(SOUTH, "UPDATE contacts SET zip_code = '10001' WHERE id = 3")
+    file = watched.config / "organizations.yaml"
+    file.write_text(
+        file.read_text().replace(f"database: {watched.url(NORTH)}", "database_env: NORTH_DATABASE")
+    )
+    monkeypatch.setenv("NORTH_DATABASE", url)
+    for sensor in (CHANGES_SENSOR, CONTACTS_SENSOR, MISSED_SENSOR):
+        tick = watched.tick(sensor)
+        assert f"{NORTH} could not be looked at: " in (tick.skip_message or "")
+        assert SECRET not in (tick.skip_message or "")
+        assert watched.looks(LOOKS_BEFORE_MISSED, sensor) == [SOUTH]
+
+
+@pytest.mark.parametrize("sensor", [CHANGES_SENSOR, CONTACTS_SENSOR, MISSED_SENSOR])
+def test_an_error_that_nobody_expected_blinds_no_sensor_for_the_others(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch, sensor: str
+) -> None:
+    real = SchedulerResource.organization
+
+    def organization(self: SchedulerResource, name: str) -> object:
+        if name == NORTH:
+            raise ArithmeticError(SECRET)
+        return real(self, name)
+
+    watched.change(SOUTH)
+    watched.write(SOUTH, "UPDATE contacts SET zip_code = '10001' WHERE id = 3")
+    monkeypatch.setattr(SchedulerResource, "organization", organization)
+    assert f"{NORTH} could not be looked at: ArithmeticError" in (watched.tick(sensor).skip_message or "")
+    assert watched.looks(LOOKS_BEFORE_MISSED, sensor) == [SOUTH]
+
+
+@pytest.mark.parametrize("sensor", [CHANGES_SENSOR, CONTACTS_SENSOR, MISSED_SENSOR])
+def test_a_sensor_begins_afresh_with_a_cursor_that_it_cannot_read(watched: Watched, sensor: str) -> None:
+    watched.cursors[sensor] = "[" * 5000
+    watched.look(sensor)
+    assert Cursor.read(watched.cursors[sensor]).last == SOUTH
 
 
 @pytest.mark.parametrize("status", [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTED])

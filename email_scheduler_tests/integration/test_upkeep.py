@@ -16,6 +16,7 @@ from email_scheduler.clock import TIME_ZONE, today
 from email_scheduler.database.records import AcceptedLoss
 from email_scheduler.definitions import build_definitions
 from email_scheduler.errors import LossError
+from email_scheduler.health import delivery
 from email_scheduler.health.installation import parquet_sizes
 from email_scheduler.orchestration.alerts import ALERTS_SENSOR
 from email_scheduler.orchestration.asset_frames import delete_old_partitions
@@ -29,6 +30,7 @@ from email_scheduler.orchestration.partitions import (
 from email_scheduler.orchestration.sensors import MISSED_SENSOR, MOST_ATTEMPTS
 from email_scheduler.planning_run import plan_and_publish
 from email_scheduler_tests.dagster_private import SensorExecutionData
+from email_scheduler_tests.hostile_urls import HOSTILE_URLS, SECRET
 from email_scheduler_tests.integration.dagster_organizations import (
     ORGANIZATIONS,
     QUIET,
@@ -39,7 +41,7 @@ from email_scheduler_tests.integration.dagster_organizations import (
     settings_of,
     write_configuration,
 )
-from email_scheduler_tests.integration.test_delivery import WebServer
+from email_scheduler_tests.integration.test_delivery import Mailbox, WebServer, mail_server, slow_server
 
 NORTH, SOUTH = ORGANIZATIONS
 FAR_AWAY = datetime.now(UTC) + timedelta(days=1)
@@ -152,6 +154,28 @@ def test_one_run_looks_at_the_health_of_all_and_the_check_fails_if_one_is_unheal
     by_name = {each["organization"]: each for each in found["figures"]["organizations"]}
     assert (by_name[NORTH]["status"], by_name[SOUTH]["status"]) == ("unhealthy", "healthy")
     assert by_name[SOUTH]["figures"]["plan"]["contacts"] == 300
+
+
+def test_an_organisation_whose_url_cannot_be_used_keeps_nobody_from_the_upkeep_of_the_others(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tell(project, deadline="00:00")
+    plan_and_publish(*settings_of(project.config, SOUTH), today())
+    file = project.config / "organizations.yaml"
+    file.write_text(
+        file.read_text().replace(f"database: {project.url(NORTH)}", "database_env: NORTH_DATABASE")
+    )
+    for url in HOSTILE_URLS[:8]:
+        monkeypatch.setenv("NORTH_DATABASE", url)
+        found = metadata(project.run(HEALTH_JOB), "organization_health")
+        by_name = {each["organization"]: each for each in found["figures"]["organizations"]}
+        assert (by_name[NORTH]["status"], by_name[SOUTH]["status"]) == ("unhealthy", "healthy")
+        assert SECRET not in json.dumps(found["figures"])
+    found = metadata(project.run(MAINTENANCE_JOB), "maintenance")
+    assert f"| {SOUTH} " in found["deleted"]
+    assert NORTH in found["not done"]
+    assert SECRET not in found["not done"]
+    assert project.told() == [f"{NORTH}: unhealthy"]
 
 
 def test_maintenance_deletes_what_is_old_and_says_how_much(project: Project) -> None:
@@ -365,6 +389,47 @@ def test_what_could_not_be_delivered_is_delivered_by_the_next_look(project: Proj
     tick = project.tick()
     assert "not delivered: the webhook answered 500" in (tick.skip_message or "")
     project.server.status = 200
+    assert len(project.told()) == 2
+    assert project.told() == []
+
+
+def tell_both(project: Project, port: int, webhook: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tell by email and by a webhook of which only a variable knows."""
+    tell(project, deadline="00:00")
+    file = project.config / "scheduler.yaml"
+    email = f"email: {{smtp_host: 127.0.0.1, smtp_port: {port}, starttls: false, sender: a@example.com,"
+    file.write_text(
+        file.read_text().replace(" webhook:", f" {email} recipients: [b@example.com]}}, webhook:")
+    )
+    monkeypatch.setenv("ALERT_WEBHOOK", webhook)
+
+
+@pytest.mark.parametrize("trouble", ["silence", "headers", "no HTTP", "blank", "error"])
+def test_a_webhook_in_trouble_neither_stops_nor_repeats_the_email_of_the_same_incident(
+    project: Project, monkeypatch: pytest.MonkeyPatch, trouble: str
+) -> None:
+    """It holds the promise of docs/operations.md that each incident is told once, by each way."""
+    monkeypatch.setattr(delivery, "_SECONDS", 1)
+    mailbox = Mailbox()
+    if trouble == "error":
+
+        def fail(*_: Any) -> None:
+            raise ArithmeticError("/hooks/secret-token")
+
+        monkeypatch.setattr(delivery, "post", fail)
+    with slow_server(trouble) as url, mail_server(mailbox) as port:
+        webhook = url.replace("/hooks", "/ho oks") if trouble == "blank" else url
+        tell_both(project, port, webhook, monkeypatch)
+        for _ in range(3):
+            tick = project.tick()
+            assert "webhook: not delivered" in (tick.skip_message or "")
+            assert "secret-token" not in (tick.skip_message or "")
+    assert len(mailbox.messages()) == 1
+
+
+def test_the_alerts_begin_afresh_with_a_cursor_that_cannot_be_read(project: Project) -> None:
+    tell(project, deadline="00:00")
+    project.cursors[ALERTS_SENSOR] = "[" * 5000
     assert len(project.told()) == 2
     assert project.told() == []
 

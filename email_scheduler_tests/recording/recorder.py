@@ -20,7 +20,7 @@ import typer
 
 from email_scheduler import cli
 from email_scheduler.clock import TIME_ZONE
-from email_scheduler.database.connections.faults import display_url
+from email_scheduler.config import display_url
 from email_scheduler_tests.command_line import Outcome
 from email_scheduler_tests.databases import Database
 from email_scheduler_tests.documents import set_clock

@@ -12,7 +12,7 @@ FIRST_DAY: Final = date(2026, 11, 23)
 
 # Commands that are not recorded, and why.
 WITHOUT_JSON: Final = {
-    "init-db": "prints one sentence; the commands after it need what it makes",
+    "init-db": "prints sentences; the commands after it need what it makes",
     "generate": "prints one sentence; its rows are those that everything here is made of",
     "demo": "runs Dagster for the organisation of its own directory, and prints tables",
 }

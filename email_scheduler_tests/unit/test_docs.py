@@ -30,6 +30,7 @@ from email_scheduler.errors import ConfigurationError
 from email_scheduler.planning.columns import packing
 from email_scheduler.proof.violations import RULES
 from email_scheduler.registry.email_types import ANNIVERSARY_TYPES, FOLLOW_UP_TYPES, LIVE_STATUSES, STATUSES
+from email_scheduler.registry.notes import NOTES
 from email_scheduler.registry.reasons import (
     ADJUSTMENTS,
     EXCLUSIONS,
@@ -148,6 +149,11 @@ def test_every_issue_is_described_with_its_field_and_whether_it_makes_a_contact_
     assert set(others) == set(ISSUES) - set(INVALIDATING_ISSUES)
     for issue, row in (invalidating | others).items():
         assert row.startswith(f"`{ISSUES[issue].field}` |"), issue
+
+
+def test_every_note_about_data_is_described_where_data_changes_and_no_other() -> None:
+    text = section(text_of("how-to/when-data-changes.md"), "## Notes about data")
+    assert list(described(text, "note")) == list(NOTES)
 
 
 @pytest.mark.parametrize("word", [*ANNIVERSARY_TYPES, *FOLLOW_UP_TYPES, *STATUSES, *LIVE_STATUSES])

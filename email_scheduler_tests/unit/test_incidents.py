@@ -53,6 +53,9 @@ def test_what_is_remembered_survives_the_daemon() -> None:
         IncidentLedger.read("nonsense")
         == IncidentLedger.read(None)
         == IncidentLedger.read('{"incidents": {"a": 1}}')
+        == IncidentLedger.read("[" * 5000)
+        == IncidentLedger.read('{"begins": "yesterday", "runs_until": "today"}')
+        == IncidentLedger.read('{"begins": "2026-11-23", "runs_until": "2026-11-23"}')
         == IncidentLedger()
     )
 

@@ -21,6 +21,7 @@ from email_scheduler.registry.email_types import (
     FOLLOW_UP_EMAILS,
     YEARLY_TYPES,
 )
+from email_scheduler.registry.notes import NOTES, PLACEHOLDER_TEXTS
 from email_scheduler.registry.reasons import (
     ADJUSTMENTS,
     EXCLUSIONS,
@@ -41,7 +42,7 @@ CONFIG = SchedulerConfig()
     "word",
     [
         each
-        for words_of in (SKIP_REASONS, EXCLUSIONS, ADJUSTMENTS, ISSUES, NO_ROW)
+        for words_of in (SKIP_REASONS, EXCLUSIONS, ADJUSTMENTS, ISSUES, NO_ROW, NOTES)
         for each in words_of.values()
     ],
 )
@@ -106,6 +107,10 @@ def test_the_planner_has_the_date_of_every_yearly_type() -> None:
     found = ExclusionWindows(CONTACTS.empty().astype({"state": "category"}), CONFIG.state_rules)
     assert {yearly.column for yearly in YEARLY_TYPES.values()} <= set(found.anchors)
     assert {yearly.if_unknown for yearly in YEARLY_TYPES.values()} <= set(NO_ROW)
+
+
+def test_the_texts_that_stand_for_no_date_are_trimmed_and_in_small_letters() -> None:
+    assert [text for text in PLACEHOLDER_TEXTS if text != text.strip().lower()] == []
 
 
 # -- those that have words of their own ---------------------------------------------------------------------

@@ -2,10 +2,22 @@
 
 import json
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from email_scheduler.clock import TIME_ZONE
+from email_scheduler.health.incidents import (
+    Incident,
+    IncidentLedger,
+    begin,
+    end,
+    forget,
+    notices_for,
+    only,
+)
 from email_scheduler.orchestration.sensors import (
     LOOKS_BEFORE_MISSED,
     LOOKS_BEFORE_RETRY,
@@ -167,7 +179,15 @@ def test_each_organisation_with_changes_gets_its_own_run() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [None, "", "nonsense", "[]", "3", '{"organizations": {"north": {"unknown": 1}}}', '{"last": []}x']
+    "text",
+    [
+        *(None, "", "nonsense", "[]", "3", "[" * 5000, '{"organizations": ' + "[" * 5000, "9" * 5000),
+        *(
+            '{"organizations": {"north": {"looks": "many"}}}',
+            '{"last": []}x',
+            '{"organizations": {"north": 1}}',
+        ),
+    ],
 )
 def test_a_cursor_that_cannot_be_read_is_an_empty_one(text: str | None) -> None:
     assert Cursor.read(text).positions == {}
@@ -258,3 +278,48 @@ def test_a_deleted_cursor_does_not_give_a_missed_plan_more_attempts() -> None:
         watcher.looks(LOOKS_BETWEEN_MISSED * 5, Record(None))
         watcher.cursor = ""
     assert len(set(watcher.run_keys)) == MOST_ATTEMPTS
+
+
+@settings(max_examples=200, deadline=None, derandomize=True, database=None)
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from(
+                    [
+                        *("organizations", "north", "last", "seen", "looks", "requested", "attempts", "day"),
+                        *(
+                            "begins",
+                            "runs_until",
+                            "run_ids",
+                            "incidents",
+                            "planned",
+                            "title",
+                            "text",
+                            "since",
+                        ),
+                        *("untold", "told", "is_over"),
+                    ]
+                ),
+                inner,
+                max_size=5,
+            )
+        ),
+        max_leaves=20,
+    )
+)
+def test_whatever_json_a_cursor_holds_the_next_look_works_with_it(content: object) -> None:
+    """It holds the promise of docs/operations.md that sensors start afresh with a cursor they cannot read."""
+    text = json.dumps(content)
+    cursor = Cursor.read(text)
+    assert cursor.in_turn(["north", "south"], 2)
+    _, positions = decide({"north": Pending(3)}, cursor.positions)
+    assert Cursor.read(Cursor(positions, cursor.last).write()).positions["north"].seen
+    decide_missed({"north": Record(None)}, cursor.positions, DAY)
+    now = datetime(2026, 11, 24, 12, tzinfo=TIME_ZONE)
+    ledger = forget(only(IncidentLedger.read(text), ["email"]), ["north"], DAY, now)
+    ledger = begin(end(ledger, ["north"]), [Incident("north", "title", "text")], ["email"], now)
+    assert notices_for(ledger, "email")
+    assert IncidentLedger.read(ledger.with_run("a", now).write()).incidents

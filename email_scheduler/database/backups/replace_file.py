@@ -33,6 +33,7 @@ from email_scheduler.errors import BackupError
 _TO_CARRY_OVER: Final = {
     "email_schedules": SENDER_ROW_SQL,
     "contact_suppressions": "TRUE",
+    "suppressed_addresses": "TRUE",
     "tracking_clicks": "TRUE",
     "contact_events": "TRUE",
     "email_tracking": "TRUE",
@@ -131,7 +132,9 @@ def _complete(
         for table, file in salvaged.items():
             connection.attach(file, f"salvaged_{table}")
         with connection.transaction():
-            carried_over = {table: _carry_over(connection, table) for table in salvaged}
+            # a backup of an older schema may not have them all
+            known = [table for table in salvaged if connection.column_names(table)]
+            carried_over = {table: _carry_over(connection, table) for table in known}
             unresolved = 0
             if "email_schedules" not in carried_over:
                 unresolved = connection.change(

@@ -1,5 +1,6 @@
 """One way to a database: opening it, few rows and many, its errors."""
 
+from email_scheduler.config import display_url
 from email_scheduler.database.connections.arrow import (
     ScheduleEncoder,
     append_rows,
@@ -30,7 +31,6 @@ from email_scheduler.database.connections.faults import (
     database_errors,
     database_path,
     describe,
-    display_url,
     error_text,
     is_unreachable,
     retrying,

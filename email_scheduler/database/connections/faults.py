@@ -13,7 +13,7 @@ from typing import Final
 import adbc_driver_manager
 import psycopg
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import DBAPIError
 from tenacity import (
     RetryCallState,
     Retrying,
@@ -23,12 +23,11 @@ from tenacity import (
     wait_random,
 )
 
-from email_scheduler.config import SchedulerConfig
+from email_scheduler.config import SchedulerConfig, display_url, url_problem
 from email_scheduler.errors import DatabaseError, EmailSchedulerError
 
 SQLITE: Final = "sqlite"
 POSTGRESQL: Final = "postgresql"
-_DRIVERS: Final = {SQLITE: "pysqlite", POSTGRESQL: "psycopg"}
 _ACCEPTED: Final = (
     "accepted is sqlite:///PATH (four slashes before an absolute path)"
     " or postgresql+psycopg://USER@HOST/DATABASE"
@@ -42,6 +41,10 @@ _UNREACHABLE_STATES: Final = {"57P01", "57P02", "57P03"}
 _CONNECTION_STATES: Final = "08"
 # A server that answers, and refuses, will do so again, unless it says that it is busy with itself.
 _REFUSAL: Final = "FATAL:"
+# PostgreSQL's own library, before it connects: it will not like its settings better the next time.
+_SETTINGS_REFUSED: Final = re.compile(
+    r"invalid \S+ (\S+ )?(value|number)|could not match |definition of service"
+)
 _PASSING_REFUSALS: Final = ("starting up", "shutting down", "recovery mode", "too many clients")
 # PostgreSQL: data that do not fit, and broken constraints; the details show whole rows.
 _DATA_DO_NOT_FIT: Final = "22"
@@ -67,8 +70,8 @@ def database_path(url: str) -> Path:
         DatabaseError: The URL is not of the form ``sqlite:///PATH``, or names a database in memory.
     """
     parsed = _parse(url)
-    shown = display_url(parsed)
-    if parsed.get_backend_name() != SQLITE or parsed.host:
+    shown = display_url(url)
+    if parsed.get_backend_name() != SQLITE:
         raise DatabaseError(f"database {shown}: not a file; accepted is sqlite:///PATH")
     if parsed.database in {None, "", ":memory:"} or str(parsed.database).startswith("file:"):
         raise DatabaseError(
@@ -76,7 +79,11 @@ def database_path(url: str) -> Path:
         )
     if parsed.query:
         raise DatabaseError(f"database {shown}: parameters after ? are not supported; {_ACCEPTED}")
-    return Path(str(parsed.database)).expanduser().resolve()
+    with _path_errors(url):
+        path = Path(str(parsed.database)).expanduser().resolve()
+        # a path that is too long, or leads through something that nobody may look at, shows here
+        path.exists()
+    return path
 
 
 def existing_database(url: str) -> Path:
@@ -116,34 +123,42 @@ def server_address(url: str) -> str:
     """
     parsed = _parse(url)
     if parsed.get_backend_name() != POSTGRESQL:
-        raise DatabaseError(f"database {display_url(parsed)}: not on a PostgreSQL server")
+        raise DatabaseError(f"database {display_url(url)}: not on a PostgreSQL server")
+    return _address(parsed)
+
+
+def _parse(url: str) -> URL:
+    if (problem := url_problem(url)) is not None:
+        raise DatabaseError(f"database {display_url(url)}: {problem}; {_ACCEPTED}")
+    parsed = make_url(url)
+    if parsed.get_backend_name() == POSTGRESQL:
+        try:
+            psycopg.conninfo.conninfo_to_dict(_address(parsed))
+        except psycopg.Error:
+            # what the library says repeats what it does not know
+            raise DatabaseError(
+                f"database {display_url(url)}: PostgreSQL's own library does not take it; after ? accepted"
+                " are the library's parameters, such as host, port and sslmode"
+            ) from None
+    return parsed
+
+
+def _address(parsed: URL) -> str:
     # SQLAlchemy leaves blanks in a password as they are, which the library refuses
     return parsed.set(drivername=POSTGRESQL).render_as_string(hide_password=False).replace(" ", "%20")
 
 
-def display_url(url: str | URL) -> str:
-    """Return a database URL as it may be shown: without its password, wherever it stands."""
-    parsed = make_url(url)
-    secrets = {name: "hidden" for name in parsed.query if "password" in name.lower()}
-    return parsed.update_query_dict(secrets).render_as_string(hide_password=True)
-
-
-def _parse(url: str) -> URL:
+@contextmanager
+def _path_errors(url: str) -> Iterator[None]:
+    """Turn what following a path raises into a ``DatabaseError``: loops, unknown users, odd characters."""
     try:
-        parsed = make_url(url)
-    except ArgumentError:
-        # the text may hold a password if it was meant as a URL
-        shown = "" if "@" in url else f" {url!r}"
-        raise DatabaseError(f"database{shown} is not a database URL; {_ACCEPTED}") from None
-    shown = display_url(parsed)
-    backend, driver = parsed.get_backend_name(), parsed.drivername.partition("+")[2]
-    # a URL of PostgreSQL says its driver, since SQLAlchemy would take another one
-    is_accepted = driver in {"", _DRIVERS[SQLITE]} if backend == SQLITE else driver == _DRIVERS.get(backend)
-    if backend not in _DRIVERS or not is_accepted:
-        raise DatabaseError(f"database {shown}: not supported; {_ACCEPTED}")
-    if backend == POSTGRESQL and not parsed.database:
-        raise DatabaseError(f"database {shown}: no database is named; {_ACCEPTED}")
-    return parsed
+        yield
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise DatabaseError(
+            f"database {display_url(url)}: its path cannot be followed: {reason}; accepted is the path of a"
+            " file in a directory that is there"
+        ) from error
 
 
 @contextmanager
@@ -193,6 +208,8 @@ def is_unreachable(error: BaseException) -> bool:
     if cause.sqlstate is not None:
         return cause.sqlstate in _UNREACHABLE_STATES or cause.sqlstate.startswith(_CONNECTION_STATES)
     text = str(cause)
+    if _SETTINGS_REFUSED.search(text):
+        return False
     return _REFUSAL not in text or any(passing in text for passing in _PASSING_REFUSALS)
 
 

@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection as SqlalchemyConnection
 from sqlalchemy.engine import Engine, make_url
 from sqlalchemy.pool import NullPool
 
-from email_scheduler.config import Database, SchedulerConfig
+from email_scheduler.config import Database, SchedulerConfig, display_url
 from email_scheduler.database.connections.connection import Connection
 from email_scheduler.database.connections.faults import (
     POSTGRESQL,
@@ -18,7 +18,6 @@ from email_scheduler.database.connections.faults import (
     check_is_file,
     database_errors,
     database_path,
-    display_url,
     existing_database,
 )
 from email_scheduler.database.connections.postgresql import connect_postgresql, load_as_text, session_options

@@ -58,12 +58,15 @@ from email_scheduler.planning import (
     EMAIL_SCHEDULES,
     NO_CONTACT,
     TARGET_STATUSES,
+    DataNotes,
+    FiguresOfPlan,
     Loss,
     Plan,
     PlanInputs,
     checksum,
     common_codes,
     figures_of_plan,
+    find_notes,
     judge_loss,
     pack_alike,
     to_hex,
@@ -153,6 +156,7 @@ class PublishResult:
             (``CHANGE_EFFECTS``).
         backup: What was there before; None: no backup was due, or ``pg_dump`` is not installed.
         accepted: What the plan loses, and who has accepted it; None: it does not lose too much.
+        notes: What somebody should look at in the data.
     """
 
     run_id: str
@@ -161,6 +165,7 @@ class PublishResult:
     effects: pd.DataFrame
     backup: Backup | None
     accepted: AcceptedLoss | None
+    notes: DataNotes
 
 
 def publish_plan(
@@ -229,6 +234,7 @@ def publish_plan(
             comparison = compare_with_database(run, existing())
             seen = changes or SeenChanges.none()
             accepted = accept_or_refuse(plan, _loss(run, comparison, seen.campaigns), accept_loss)
+            notes = find_notes(plan, inputs)
             on_phase("finish the backup")
             backup = finish_backup()
             run.transact(lambda: None)
@@ -246,13 +252,15 @@ def publish_plan(
                 comparison.difference,
                 inputs.campaign_instances,
             )
-            _complete(run, schedules, changes, accepted, allow_older=allow_older)
+            # the table is not asked again, since it would have to be read as a whole
+            figures = figures_of_plan(plan, inputs, config, RULES, schedules.dropped, notes)
+            _complete(run, schedules, changes, figures, accepted, allow_older=allow_older)
             delete_contact_changes(connection, seen.contacts, run.transact)
         except BaseException as error:
             _fail(run, error)
             raise
         connection.tidy()
-    return PublishResult(run.run_id, config_version_id, schedules, effects, backup, accepted)
+    return PublishResult(run.run_id, config_version_id, schedules, effects, backup, accepted, notes)
 
 
 def refuse_future(as_of: date, today: date) -> None:
@@ -361,13 +369,11 @@ def _complete(
     run: PublishRun,
     schedules: PublishedSchedules,
     changes: SeenChanges | None,
+    figures: FiguresOfPlan,
     accepted: AcceptedLoss | None,
     *,
     allow_older: bool,
 ) -> None:
-    # the table is not asked again, since it would have to be read as a whole
-    figures = figures_of_plan(run.plan, run.inputs, run.config, RULES, schedules.dropped)
-
     def complete() -> None:
         records.complete_checkpoint(
             run.connection,
