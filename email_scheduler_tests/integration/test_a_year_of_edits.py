@@ -1,4 +1,4 @@
-"""A year in which contacts are corrected, moved, reloaded and unsubscribed at random between plan and sending.
+"""A year in which contacts are corrected, moved, reloaded and unsubscribed between plan and sending.
 
 Somebody beside the program keeps the book: what was known when an email was claimed is all that counts.
 """
@@ -27,7 +27,7 @@ FIRST = date(2026, 1, 5)
 DAYS = 365
 PERSONS = 60
 # of a day: before it, before the first emails, and between the looks of the sender
-MOMENTS = (9, 13, 19)
+MOMENTS = (9, 16)
 COLUMNS = ("email", "zip_code", "birth_date", "effective_date")
 UPSERT = (
     "INSERT INTO contacts (id, email, zip_code, birth_date, effective_date) VALUES (?, ?, ?, ?, ?)"
@@ -48,7 +48,7 @@ class Person:
     Attributes:
         contact_id: The number that the contact has.
         values: ``COLUMNS`` of it.
-        sent: Type, instance and event date of what was sent since the numbers tell that it is the same person.
+        sent: Type, instance and event date of what was sent while the numbers tell who it is.
     """
 
     contact_id: int
@@ -86,11 +86,11 @@ class Year:
         )
 
     def live(self) -> None:
-        """Let the year go by; a plan is made on about every third day."""
+        """Let the year go by; a plan is made on about every fifth day."""
         for number in range(DAYS):
             self.today = FIRST + timedelta(days=number)
             self._edit_some(0.3)
-            if number == 0 or self.rng.random() < 0.33:
+            if number == 0 or self.rng.random() < 0.2:
                 plan_and_publish(self.database.url, CONFIG, self.today)
             for hour in MOMENTS:
                 self._edit_some(0.3)
@@ -261,7 +261,8 @@ class Year:
             address = self._spelled(person.values["email"])
             self.unsubscribed_keys.add(address_key(address))
             self.database.write(
-                "INSERT OR REPLACE INTO suppressed_addresses (address, suppressed_at) VALUES (?, '2025-12-01')",
+                "INSERT OR REPLACE INTO suppressed_addresses (address, suppressed_at)"
+                " VALUES (?, '2025-12-01')",
                 (address,),
             )
 
