@@ -30,7 +30,7 @@ from email_scheduler.config.loader import (
 from email_scheduler.config.monitoring import AlertEmail, Alerts, AlertWebhook, Health, Limits
 from email_scheduler.config.organizations import FOR_ALL, Organization, is_organization_name
 from email_scheduler.config.problems import problems_of, shown
-from email_scheduler.config.schema import MonthDay, SchedulerConfig, SendCalendar
+from email_scheduler.config.schema import AepConfig, MonthDay, SchedulerConfig, SendCalendar
 from email_scheduler.config.sections import FIRST_PARTITION_DATE, CampaignType, Database
 from email_scheduler.config.setting_types import (
     FIRST_YEAR,
@@ -55,6 +55,7 @@ __all__ = [
     "ORGANIZATIONS_FILE",
     "SPREAD_SECTIONS",
     "STATE",
+    "AepConfig",
     "AlertEmail",
     "AlertWebhook",
     "Alerts",

@@ -14,7 +14,7 @@ from email_scheduler.config import SchedulerConfig
 from email_scheduler.database import DRIVER_ERRORS, describe
 from email_scheduler.errors import EmailSchedulerError
 from email_scheduler.health.figures import HealthFigures, read_health
-from email_scheduler.health.judgement import UNHEALTHY, Reason, judge, judge_disk, worst
+from email_scheduler.health.judgement import UNHEALTHY, Reason, judge, judge_disk, judge_years, worst
 
 HOME_VARIABLE: Final = "DAGSTER_HOME"
 _LOCAL_PROTOCOLS: Final = {"", "file", "local"}
@@ -199,4 +199,5 @@ def _check(name: str, settings: Settings, now: datetime, is_thorough: bool) -> O
         return OrganizationHealth(name, [Reason(UNHEALTHY, " ".join(str(error).split()))], None)
     except DRIVER_ERRORS as error:
         return OrganizationHealth(name, [Reason(UNHEALTHY, describe(error))], None)
-    return OrganizationHealth(name, judge(figures, config.health), figures)
+    reasons = [*judge(figures, config.health), *judge_years(config.aep_config, now.date())]
+    return OrganizationHealth(name, reasons, figures)
