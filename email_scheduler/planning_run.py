@@ -201,9 +201,7 @@ def warnings(
         )
     years = config.aep_config.years
     if config.aep_config.default_dates and years is not None and max(years, default=0) <= plan.as_of.year:
-        found.append(
-            f"aep_config.years ends with {max(years, default=0)}: no AEP email is planned for later years"
-        )
+        found.append(config.aep_config.end)
     found += capacity_warnings(plan.capacity_shortfall, plan.daily_cap)
     return found + [str(note) for note in notes]
 

@@ -2,7 +2,6 @@
 
 from contextlib import AbstractContextManager
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 from email_scheduler.campaigns import achievements, catalogue, targeting
@@ -24,7 +23,7 @@ from email_scheduler.database import (
     require_current_schema,
     write_csv,
 )
-from email_scheduler.files import private_output
+from email_scheduler.files import Output, private_output
 
 
 class Campaigns:
@@ -174,7 +173,7 @@ class Campaigns:
         with self._reading() as connection:
             return achievements.list_changes(connection, limit=limit, reference=instance)
 
-    def write_targets(self, instance: str, path: Path) -> int:
+    def write_targets(self, instance: str, output: Output) -> int:
         """Write the listed contacts of an instance to a CSV file; return how many.
 
         Raises:
@@ -182,7 +181,7 @@ class Campaigns:
         """
         with self._reading() as connection:
             rows = achievements.target_rows(connection, instance)
-            with private_output(path) as file:
+            with private_output(output) as file:
                 return write_csv(file, (CONTACT_ID, TRIGGER_DATE, "status", "metadata"), rows)
 
     def preview(

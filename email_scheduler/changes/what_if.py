@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -15,7 +14,7 @@ from pyarrow import csv
 from email_scheduler.config import KeyDifference, SchedulerConfig, differences
 from email_scheduler.database import read_inputs, refuse_violations, require_current_schema
 from email_scheduler.errors import PlanningError
-from email_scheduler.files import private_output
+from email_scheduler.files import Output, private_output
 from email_scheduler.planning import DATE, LABEL, NO_DATE, Plan, make_plan
 from email_scheduler.reports.plan_difference import (
     CHANGED_EMAILS,
@@ -118,21 +117,21 @@ def what_if(
     return WhatIf(as_of, changes, Comparison(difference, Side.of(present), Side.of(planned)))
 
 
-def write_changed_emails(path: Path, emails: pd.DataFrame) -> int:
+def write_changed_emails(output: Output, emails: pd.DataFrame) -> int:
     """Write emails that differ as CSV, its owner's alone: ids, types, dates, statuses and reasons.
 
     Args:
-        path: The file; one that is there is replaced.
+        output: The file.
         emails: ``CHANGED_EMAILS``, whose columns and order are those of the file. Blank cells: there is none.
 
     Returns:
         How many there are.
 
     Raises:
-        UsageError: The file cannot be written.
+        UsageError: The file may not be written, or cannot be.
     """
     schema, options = _table(emails.iloc[:0]).schema, csv.WriteOptions(quoting_style="needed")
-    with private_output(path) as file, csv.CSVWriter(file.buffer, schema, write_options=options) as writer:
+    with private_output(output) as file, csv.CSVWriter(file.buffer, schema, write_options=options) as writer:
         for start in range(0, len(emails), _ROWS_AT_A_TIME):
             writer.write_table(_table(emails.iloc[start : start + _ROWS_AT_A_TIME]))
     return len(emails)

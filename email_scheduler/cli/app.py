@@ -7,15 +7,18 @@ loaded when it is called, so that the list of the commands is there at once.
 
 import sys
 from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from typing import Annotated, Any, Final, cast
+from io import StringIO, TextIOWrapper
+from typing import Annotated, Any, Final, Never, cast
 
 import typer
 from typer.core import TyperGroup
 
 from email_scheduler.errors import EmailSchedulerError, LossError, UsageError
+from email_scheduler.visible import visible
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,10 @@ COMMANDS: Final[Mapping[str, Mapping[str, Entry]]] = {
     },
 }
 _EXIT_CODES: Final = ((UsageError, 2), (LossError, 3))
+# what Typer raises where arguments are not accepted; it exports the kinds, not what they have in common
+_NOT_ACCEPTED: Final[Any] = next(
+    kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"
+)
 _STYLE: Final[dict[str, Any]] = {
     "add_completion": False,
     "pretty_exceptions_enable": False,
@@ -206,23 +213,50 @@ def _options(
 def main() -> None:
     """Run the command; errors are one line, a stack trace only with ``--debug``."""
     is_debug = "--debug" in sys.argv
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # what a terminal cannot show is shown as an escape
+            stream.reconfigure(errors="backslashreplace")
     try:
-        app(args=[argument for argument in sys.argv[1:] if argument != "--debug"])
+        ended = app(
+            args=[argument for argument in sys.argv[1:] if argument != "--debug"], standalone_mode=False
+        )
+    except typer.Abort:
+        _fail("Aborted!", 1)
+    except _NOT_ACCEPTED as error:
+        said = StringIO()
+        error.show(said)
+        _fail(said.getvalue().rstrip("\n"), error.exit_code)
     except EmailSchedulerError as error:
         if is_debug:
             raise
-        _fail(str(error), next((code for kind, code in _EXIT_CODES if isinstance(error, kind)), 1))
+        code = next((code for kind, code in _EXIT_CODES if isinstance(error, kind)), 1)
+        _fail(f"error: {error}", code)
     except Exception as error:
         if is_debug:
             raise
-        from email_scheduler.database import error_text  # noqa: PLC0415 - it is loaded only where it is needed
-
-        # nobody knows what its message holds; whoever asks for --debug gets it
-        name, said = type(error).__name__, error_text(error)
-        _fail(f"{name if said == name else f'{name}: {said}'} (--debug shows what and where)", 1)
+        _fail(f"error: {unexpected(error)} (--debug shows what and where)", 1)
+    sys.exit(ended if isinstance(ended, int) else 0)
 
 
-def _fail(message: str, code: int) -> None:
-    # a file may have a million bad lines, one of the message each
-    sys.stderr.write(f"error: {message}\n")
+def unexpected(error: Exception) -> str:
+    """Return what can be said of an error that nobody thought of; whoever asks for --debug gets it all."""
+    from email_scheduler.database import error_text  # noqa: PLC0415 - it is loaded only where it is needed
+
+    # nobody knows what its message holds
+    name, said = type(error).__name__, error_text(error)
+    return name if said == name else f"{name}: {said}"
+
+
+def tell(text: str) -> None:
+    """Print lines to standard error, their values as they are; that nobody can read them changes nothing."""
+    # not more than that goes wrong where it is closed, or its disk is full
+    with suppress(OSError, ValueError, AttributeError):
+        # a file may have a million bad lines, one of the message each
+        sys.stderr.write(f"{visible(text, keep=chr(10))}\n")
+        sys.stderr.flush()
+
+
+def _fail(message: str, code: int) -> Never:
+    tell(message)
     sys.exit(code)

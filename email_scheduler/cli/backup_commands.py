@@ -9,21 +9,31 @@ import typer
 from rich.console import RenderableType
 
 from email_scheduler.cli.app import command_group
-from email_scheduler.cli.shared import Answer, At, AtBy, Yes, command, megabytes, table, unbroken
+from email_scheduler.cli.shared import (
+    Answer,
+    At,
+    AtBy,
+    AtChanged,
+    Yes,
+    command,
+    confirmed,
+    megabytes,
+)
 from email_scheduler.clock import TIME_ZONE
 from email_scheduler.database import (
     Backup,
     ReplacedFile,
     Restored,
+    all_backups,
     backup_directory,
     create_backup,
     find_backup,
-    finished_backups,
     require_current_schema,
     restore_backup,
     verify_backup,
 )
 from email_scheduler.database import replace_file as put_in_place
+from email_scheduler.reports.terminal import table, unbroken
 
 backup = command_group()
 
@@ -45,7 +55,7 @@ Name = Annotated[
 @backup.command()
 @command
 def create(
-    at: At,
+    at: AtChanged,
     scope: Annotated[
         str | None,
         typer.Option(
@@ -70,9 +80,9 @@ def create(
 def list_(at: At) -> Answer:
     """List the backups of a database, the latest first."""
     directory = backup_directory(at.url, at.settings)
-    found = finished_backups(directory)
+    found, damaged = all_backups(directory)
     headings = ("name", "made, US Central", "for", "scope", "emails", "size", "file")
-    rows = [
+    rows: list[tuple[object, ...]] = [
         (
             each.name,
             each.moment.astimezone(TIME_ZONE).strftime("%a %Y-%m-%d %H:%M"),
@@ -84,10 +94,20 @@ def list_(at: At) -> Answer:
         )
         for each in found
     ]
+    rows += [(each.name, *[None] * 5, "damaged") for each in damaged]
+    rows.sort(key=lambda row: str(row[0]), reverse=True)
     return Answer(
-        {"directory": str(directory), "backups": [_object(directory, each) for each in found]},
-        [f"Backups in {directory}:", table("", *headings, rows=rows)]
-        if found
+        {
+            "directory": str(directory),
+            "backups": [_object(directory, each) for each in found],
+            "damaged": [asdict(each) for each in damaged],
+        },
+        [
+            f"Backups in {directory}:",
+            table("", *headings, rows=rows),
+            *(each.reason for each in damaged),
+        ]
+        if rows
         else [f"No backups in {directory}."],
     )
 
@@ -121,8 +141,8 @@ def restore(
     """Bring the planner's rows back to a backup; what was sent since stays sent."""
     directory, found = find_backup(at.url, at.settings, name)
     made = found.moment.astimezone(TIME_ZONE).strftime("%A, %Y-%m-%d, %H:%M")
-    if not yes and not typer.confirm(
-        f"Restore the backup of {made} ({found.rows['email_schedules']:,} rows of email_schedules)?", err=True
+    if not yes and not confirmed(
+        f"Restore the backup of {made} ({found.rows['email_schedules']:,} rows of email_schedules)?"
     ):
         raise typer.Abort
     if replace_file:

@@ -25,6 +25,7 @@ from email_scheduler.cli.shared import (
     At,
     AtBy,
     DryRun,
+    Force,
     SkipBad,
     command,
     date_option,
@@ -124,12 +125,14 @@ def show(
             " formula get an apostrophe in front.",
         ),
     ] = None,
+    force: Force = False,
 ) -> Answer:
     """Show what a campaign instance has in store, and what it has achieved."""
+    output = at.output(csv, force=force)
     service = campaigns_at(at)
     report, hold = service.show(instance), hold_at(at)
-    if csv is not None:
-        service.write_targets(instance, csv)
+    if output is not None:
+        service.write_targets(instance, output)
     return Answer(
         {"hold": show_as.hold_object(hold), **show_as.report_object(report)},
         show_as.report_tables(report, hold),

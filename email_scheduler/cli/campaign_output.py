@@ -5,7 +5,6 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from rich.console import Group, RenderableType
-from rich.text import Text
 
 from email_scheduler.campaigns import (
     CampaignPreview,
@@ -20,9 +19,14 @@ from email_scheduler.campaigns import (
     VariantResult,
     to_json,
 )
-from email_scheduler.cli.shared import counts_table, dates_tables, spaced, table
+from email_scheduler.cli.shared import (
+    counts_table,
+    dates_tables,
+    spaced,
+)
 from email_scheduler.database import PLURALS, Hold
 from email_scheduler.planning import AudienceCounts
+from email_scheduler.reports.terminal import line, lines, table
 
 _OUTCOMES: Final = {
     "added": "added",
@@ -230,8 +234,8 @@ def preview_tables(preview: CampaignPreview, hold: Hold | None) -> list[Renderab
     return spaced(
         [
             *hold_lines(hold),
-            Text(title, style="bold"),
-            *(Text.assemble(("Note: ", "bold yellow"), note) for note in preview.notes),
+            line(title, style="bold"),
+            *(line(("Note: ", "bold yellow"), note) for note in preview.notes),
             *([] if preview.audience is None else [_audience_table(preview.audience)]),
             *dates_tables("Emails", preview.emails_by_day),
             counts_table("Skipped", "reason", "emails", preview.skipped_by_reason),
@@ -278,11 +282,11 @@ def changes_table(found: list[LogRow]) -> RenderableType:
     return made
 
 
-def _change_cells(each: LogRow) -> tuple[str, ...]:
+def _change_cells(each: LogRow) -> tuple[object, ...]:
     processed = "yes" if each.is_processed else "not yet" if each.requires_rescheduling else "no need"
     name = each.instance or each.campaign_type or ""
     values = (each.new or "") if each.old is None else f"{each.old} → {each.new or '(none)'}"
-    what = f"{name}\n{each.field or ''}: {values}"
+    what = lines(name, f"{each.field or ''}: {values}")
     return (each.changed_at or "")[:19], each.changed_by or "", processed, what
 
 
@@ -318,7 +322,7 @@ def target_tables(result: TargetResult, unit: str) -> Iterator[RenderableType]:
 
 def hold_lines(hold: Hold | None) -> list[RenderableType]:
     """Return the warning that an organisation is held; nothing if it is not."""
-    return [] if hold is None else [Text.assemble(("Held: ", "bold red"), str(hold))]
+    return [] if hold is None else [line(("Held: ", "bold red"), str(hold))]
 
 
 def _instance(row: InstanceRow) -> dict[str, Any]:

@@ -12,7 +12,13 @@ from rich.console import RenderableType
 from email_scheduler.campaigns import Campaigns
 from email_scheduler.cli import campaign_output as show_as
 from email_scheduler.cli.app import command_group
-from email_scheduler.cli.shared import Answer, At, AtBy, command, parse_date
+from email_scheduler.cli.shared import (
+    Answer,
+    At,
+    AtBy,
+    command,
+    parse_date,
+)
 from email_scheduler.database import Hold, LoggedChange, current_hold
 from email_scheduler.errors import UsageError
 

@@ -23,9 +23,8 @@ from email_scheduler.cli.shared import (
     Yes,
     command,
     config_path,
+    confirmed,
     out,
-    table,
-    unbroken,
 )
 from email_scheduler.cli.what_if_command import change_object, changes_table, effect_object, effect_tables
 from email_scheduler.clock import TIME_ZONE, today
@@ -38,6 +37,7 @@ from email_scheduler.database import (
     require_current_schema,
 )
 from email_scheduler.reports.plan_difference import difference_of_configurations, readable_for_all
+from email_scheduler.reports.terminal import line, table, unbroken
 
 config_commands = command_group()
 
@@ -70,7 +70,7 @@ def show(number: Number, at: At) -> Answer:
         {**_object(version, None), "configuration": version.document},
         [
             f"# version {version.id}, {begin} to {end}, {version.created_by or 'unknown'}",
-            unbroken(yaml.safe_dump(version.document, sort_keys=False).rstrip()),
+            *map(unbroken, yaml.safe_dump(version.document, sort_keys=False).splitlines()),
         ],
     )
 
@@ -122,9 +122,9 @@ def rollback(number: Number, at: AtBy, yes: Yes = False, as_json: AsJson = False
     if not as_json:
         out.print(changes_table(prepared.changes, ("the files now", f"version {number}")))
         for each in prepared.left_alone:
-            out.print(f"{each.path} counts for all organisations and stays {shown(each.before)}.")
+            out.print(line(f"{each.path} counts for all organisations and stays {shown(each.before)}."))
     files = [str(file) for file in prepared.texts]
-    if prepared.texts and not yes and not typer.confirm(f"Write {', '.join(files)}?", err=True):
+    if prepared.texts and not yes and not confirmed(f"Write {', '.join(files)}?"):
         raise typer.Abort
     copies: list[str] = []
     if prepared.texts:

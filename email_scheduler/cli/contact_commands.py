@@ -17,7 +17,6 @@ from email_scheduler.cli.shared import (
     accepted_loss,
     command,
     tell_bad_lines,
-    unbroken,
 )
 from email_scheduler.contacts.headings import parse_mapping
 from email_scheduler.contacts.import_contacts import ContactsImport
@@ -25,6 +24,7 @@ from email_scheduler.contacts.import_contacts import import_contacts as import_f
 from email_scheduler.contacts.rekey import rekey_contacts
 from email_scheduler.contacts.staged_contacts import CREATED, DELETED, UNCHANGED, UPDATED
 from email_scheduler.database import REPEATED
+from email_scheduler.reports.terminal import unbroken
 
 contacts = command_group()
 

@@ -15,12 +15,11 @@ from email_scheduler.cli.shared import (
     At,
     AtBy,
     DryRun,
+    Force,
     SkipBad,
     command,
     err,
-    table,
     tell_bad_lines,
-    unbroken,
     unsqueezed,
 )
 from email_scheduler.clock import today
@@ -31,6 +30,7 @@ from email_scheduler.cutover.rate_increases import migrate_rate_increases as mig
 from email_scheduler.cutover.shadow_run import OUTCOMES, Shadow, shadow_run
 from email_scheduler.database import REPEATED
 from email_scheduler.files import private_output
+from email_scheduler.reports.terminal import table, unbroken
 
 _SHOWN_REASONS: Final = 25
 
@@ -134,16 +134,18 @@ def shadow(
             " owner's alone.",
         ),
     ] = None,
+    force: Force = False,
 ) -> Answer:
     """Plan, publish nothing, and show what the older program has planned otherwise, by type and reason."""
     url, settings = at.url, at.settings
+    output = at.output(csv, force=force)
     with err.status("") as status:
         found = shadow_run(url, settings, as_of or today(), beside, on_phase=status.update)
     title = f"Plan for {found.as_of:%A, %Y-%m-%d}, beside {found.beside}"
     # a number that is cut off would be another one, so that lines may be longer than they should be
     parts = [unbroken(title, style="bold"), "", unsqueezed(Group(*_tables(found)))]
-    if csv is not None:
-        with private_output(csv) as file:
+    if output is not None:
+        with private_output(output) as file:
             written = found.write_differences(file)
         parts.append(unbroken(f"Emails that differ, written to {csv}: {written:,}"))
     return Answer(_as_object(found), parts)

@@ -9,9 +9,15 @@ import typer
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
-from rich.text import Text
 
-from email_scheduler.cli.shared import Answer, At, command, date_option, texts_table, write_private
+from email_scheduler.cli.shared import (
+    Answer,
+    At,
+    Force,
+    command,
+    date_option,
+    write_private,
+)
 from email_scheduler.clock import today
 from email_scheduler.errors import UsageError
 from email_scheduler.explain import (
@@ -36,6 +42,7 @@ from email_scheduler.explain import (
     why_of,
     window_lines,
 )
+from email_scheduler.reports.terminal import line, texts_table
 
 _SHOWN_ROWS: Final = 20
 # Days of one character of the timeline.
@@ -47,11 +54,11 @@ def explanation_text(answer: ContactAnswer) -> RenderableType:
     """Return an answer for a terminal."""
     parts: list[RenderableType] = []
     if answer.hold is not None:
-        parts += [Text.assemble(("Note: ", "bold yellow"), answer.hold), ""]
+        parts += [line(("Note: ", "bold yellow"), answer.hold), ""]
     if len(answer.contacts) > 1:
         ids = ", ".join(str(each.explanation.contact.contact_id) for each in answer.contacts)
         parts += [
-            Text(f"{len(answer.contacts)} contacts have this address: {ids}. Each is explained below."),
+            line(f"{len(answer.contacts)} contacts have this address: {ids}. Each is explained below."),
             "",
         ]
     for each in answer.contacts:
@@ -61,28 +68,28 @@ def explanation_text(answer: ContactAnswer) -> RenderableType:
 
 def _contact(explained: ExplainedContact, answer: ContactAnswer) -> Iterator[RenderableType]:
     explanation = explained.explanation
-    yield Text(f"Contact {explanation.contact.contact_id}", style="bold")
+    yield line(f"Contact {explanation.contact.contact_id}", style="bold")
     lines = [*plan_lines(explained.plan, answer.asked_for), *contact_lines(explanation.contact)]
     yield _lines([*lines, *next_lines(explanation), *(("note", note) for note in explanation.notes)])
     yield from _windows(explanation)
     yield _summary(explanation)
     for one in explanation.occurrences:
         if one.outcome != NO_EMAIL or one.rule is not None or one.notes:
-            yield Group(Text(title_of(one), style="bold"), _lines(lines_of(one)))
+            yield Group(line(title_of(one), style="bold"), _lines(lines_of(one)))
     yield from _past(explanation)
 
 
 def _windows(explanation: Explanation) -> Iterator[RenderableType]:
     days = f"{explanation.first_day} to {explanation.last_day}"
-    yield Text(f"Exclusion windows, {days}", style="bold")
+    yield line(f"Exclusion windows, {days}", style="bold")
     if not explanation.contact.is_valid:
-        yield Text("  not looked at: the contact is not valid")
+        yield line("  not looked at: the contact is not valid")
         return
     yield _timeline(explanation)
     for window in explanation.windows:
-        yield Group(Text(f"  {window.reason}"), _lines(window_lines(window)))
+        yield Group(line(f"  {window.reason}"), _lines(window_lines(window)))
     if not explanation.windows:
-        yield Text("  none: no rule of the state excludes this contact")
+        yield line("  none: no rule of the state excludes this contact")
 
 
 def _timeline(explanation: Explanation) -> RenderableType:
@@ -104,13 +111,13 @@ def _timeline(explanation: Explanation) -> RenderableType:
             months[number : number + 3] = f"{day:%b}"
     legend = "  # excluded   * an email goes out   . neither"
     return Group(
-        *(Text(f"  {''.join(line).rstrip()}") for line in (months, marks)), Text(legend, style="dim")
+        *(line(f"  {''.join(each).rstrip()}") for each in (months, marks)), line(legend, style="dim")
     )
 
 
 def _summary(explanation: Explanation) -> RenderableType:
     rows = [
-        (title_of(one), Text(outcome_of(one), style=_COLOURS.get(one.outcome, "")), why_of(one))
+        (title_of(one), line(outcome_of(one), style=_COLOURS.get(one.outcome, "")), why_of(one))
         for one in explanation.occurrences
     ]
     if not rows:
@@ -134,8 +141,8 @@ def _past(explanation: Explanation) -> Iterator[RenderableType]:
     ):
         if texts:
             more = [f"and {len(texts) - _SHOWN_ROWS:,} earlier ones"] if len(texts) > _SHOWN_ROWS else []
-            shown = [Padding(Text(text), (0, 0, 0, 2)) for text in (*texts[:_SHOWN_ROWS], *more)]
-            yield Group(Text(title, style="bold"), *shown)
+            shown = [Padding(line(text), (0, 0, 0, 2)) for text in (*texts[:_SHOWN_ROWS], *more)]
+            yield Group(line(title, style="bold"), *shown)
 
 
 def _lines(lines: Iterable[Line]) -> RenderableType:
@@ -144,7 +151,7 @@ def _lines(lines: Iterable[Line]) -> RenderableType:
     grid.add_column(overflow="fold")
     before = ""
     for name, text in lines:
-        grid.add_row(Text(f"  {name}" if name != before else ""), Text(text))
+        grid.add_row(line(f"  {name}" if name != before else ""), line(text))
         before = name
     return grid
 
@@ -179,10 +186,11 @@ def explain(
             " The file is its owner's alone.",
         ),
     ] = None,
+    force: Force = False,
 ) -> Answer:
     """Say why a contact gets an email, or does not get it, and when it may get it. Nothing is changed."""
     url, settings = at.url, at.settings
-    day = as_of or today()
+    day, page = as_of or today(), at.output(html, force=force)
     if contact is not None and email is None:
         answer = explain_contact(url, settings, contact, day)
     elif email is not None and contact is None:
@@ -190,10 +198,10 @@ def explain(
     else:
         raise UsageError("accepted is either --contact ID or --email ADDRESS, one of the two")
     parts: list[RenderableType] = [explanation_text(answer)]
-    if html is not None:
+    if page is not None:
         # drawing a page takes a moment to load, which no other command needs
         from email_scheduler.explain.explanation_page import explanation_page  # noqa: PLC0415
 
-        write_private(html, explanation_page(answer, None if at.entry is None else at.entry.name))
+        write_private(page, explanation_page(answer, None if at.entry is None else at.entry.name))
         parts = [f"The page is in {html}. Whoever reads it learns about a person: keep it to yourself."]
     return Answer(answer_object(answer), parts)

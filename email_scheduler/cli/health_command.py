@@ -8,7 +8,6 @@ from typing import Annotated, Any, Final
 
 import typer
 from rich.console import RenderableType
-from rich.text import Text
 
 from email_scheduler.cli.shared import (
     CONFIG_DIRECTORY,
@@ -20,7 +19,6 @@ from email_scheduler.cli.shared import (
     find_organization,
     load,
     megabytes,
-    table,
 )
 from email_scheduler.clock import TIME_ZONE
 from email_scheduler.config import SchedulerConfig, load_organizations
@@ -30,6 +28,7 @@ from email_scheduler.health.figures import DAYS_AHEAD, HealthFigures
 from email_scheduler.health.installation import Health, check_health
 from email_scheduler.health.judgement import STATUSES
 from email_scheduler.health.prometheus import prometheus_text
+from email_scheduler.reports.terminal import line, table
 
 _STYLES: Final = dict(zip(STATUSES, ("green", "yellow", "bold red"), strict=True))
 _NOT_KNOWN: Final = "not known"
@@ -113,13 +112,13 @@ def _names(config: Config) -> list[str]:
 
 def _parts(found: Health) -> Iterator[RenderableType]:
     for each in found.organizations:
-        yield Text(f"{each.name}: {each.status}", style=_STYLES[each.status])
+        yield line(f"{each.name}: {each.status}", style=_STYLES[each.status])
         yield from (f"  {reason.status}: {reason.text}" for reason in each.reasons)
         if each.figures is not None:
             yield table("", "", " ", rows=_rows(each.figures), left={" "}, header=False)
         yield ""
     for reason in found.reasons:
-        yield Text(f"{reason.status}: {reason.text}", style=_STYLES[reason.status])
+        yield line(f"{reason.status}: {reason.text}", style=_STYLES[reason.status])
     installation = found.installation
     yield (
         f"frames {_size(installation.parquet_bytes)}, Dagster {_size(installation.dagster_bytes)},"

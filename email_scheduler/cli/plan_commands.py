@@ -2,14 +2,14 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import pandas as pd
 import typer
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.progress import (
     BarColumn,
     Progress,
@@ -25,6 +25,7 @@ from email_scheduler.cli.shared import (
     AsOf,
     At,
     AtBy,
+    AtChanged,
     Config,
     accepted_loss,
     command,
@@ -33,6 +34,7 @@ from email_scheduler.cli.shared import (
     log,
     out,
 )
+from email_scheduler.cli.shared import show as show_answer
 from email_scheduler.clock import today
 from email_scheduler.database import (
     SchemaChange,
@@ -45,6 +47,7 @@ from email_scheduler.database import (
 from email_scheduler.planning_run import PlanRun, plan_and_publish, preview_plan, warnings
 from email_scheduler.registry import STATUSES
 from email_scheduler.reports.summary import changes_table, effects_table, plan_summary
+from email_scheduler.reports.terminal import Terminal
 from email_scheduler.sample import generate_sample
 
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for everybody to read.")]
@@ -79,7 +82,7 @@ def release(reason: Reason, at: AtBy) -> Answer:
 
 
 @command
-def init_db(at: At) -> Answer:
+def init_db(at: AtChanged) -> Answer:
     """Create a database, or bring an older one up to date."""
     change = initialise_database(at.url, at.settings)
     return Answer({"is_change": change.is_change, **asdict(change)}, _lines_of_change(change))
@@ -130,7 +133,8 @@ def generate(
             settings,
             on_progress=lambda done: show("generate", done, contacts),
         )
-    out.print(", ".join(f"{table}: {count:,}" for table, count in rows.items()))
+    said = ", ".join(f"{table}: {count:,}" for table, count in rows.items())
+    show_answer(Answer(rows, [said]), as_json=False, is_done=True)
 
 
 @command
@@ -215,11 +219,12 @@ def demo() -> None:
     with _progress() as show, lasting_instance() as instance:
         made = materialize_today(defs, instance, _DEMO_ORGANIZATION, on_asset=show)
     held = current_hold(at.url, at.settings)
-    out.print(plan_summary(made.plan, made.changes, warnings(made.plan, at.settings, held)))
-    out.print(f"The plan is in the table email_schedules of {path}.")
-    out.print(
-        "make ui opens it in Dagster, at http://127.0.0.1:3000: the lineage graph, the checks, the charts."
-    )
+    parts = [
+        plan_summary(made.plan, made.changes, warnings(made.plan, at.settings, held)),
+        f"The plan is in the table email_schedules of {path}.",
+        "make ui opens it in Dagster, at http://127.0.0.1:3000: the lineage graph, the checks, the charts.",
+    ]
+    show_answer(Answer(None, parts), as_json=False, is_done=True)
 
 
 def as_object(run: PlanRun) -> dict[str, Any]:
@@ -258,19 +263,19 @@ def _progress() -> Iterator[Any]:
     """Show on a terminal which phase is running and how far it is; elsewhere the log tells it."""
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
-        TextColumn("{task.fields[count]}"),
+        TextColumn("{task.fields[count]}", markup=False),
         TimeElapsedColumn(),
     )
     is_shown = err.is_terminal
     with ExitStack() as stack:
         # while a step runs, Dagster sends what goes to stderr to a file: the bar has a way of its own
         terminal = stack.enter_context(os.fdopen(os.dup(2), "w")) if is_shown else None
-        console = Console(file=terminal, stderr=True)
-        progress = stack.enter_context(
-            Progress(*columns, console=console, transient=True, disable=not is_shown)
-        )
+        console = Terminal(file=terminal, stderr=True)
+        progress = Progress(*columns, console=console, transient=True, disable=not is_shown)
+        progress.start()
+        stack.callback(_stop, progress)
         task = progress.add_task("", total=None, count="")
 
         def show(phase: str, done: int | None = None, total: int | None = None) -> None:
@@ -278,3 +283,9 @@ def _progress() -> Iterator[Any]:
             progress.update(task, description=phase, completed=done or 0, total=total, count=count)
 
         yield show
+
+
+def _stop(progress: Progress) -> None:
+    # a terminal that is gone changes nothing of what was done
+    with suppress(OSError):
+        progress.stop()

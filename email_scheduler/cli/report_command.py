@@ -7,11 +7,18 @@ from typing import Annotated
 
 import typer
 from rich.console import RenderableType
-from rich.text import Text
 
-from email_scheduler.cli.shared import Answer, At, command, date_option, table, write_private
+from email_scheduler.cli.shared import (
+    Answer,
+    At,
+    Force,
+    command,
+    date_option,
+    write_private,
+)
 from email_scheduler.clock import today
 from email_scheduler.reports.report import Report, read_report
+from email_scheduler.reports.terminal import line, table
 
 
 @command
@@ -26,33 +33,35 @@ def report(
         typer.Option(
             "--html",
             metavar="FILE",
-            help="Write the report as a page, too: one file with its charts, to be mailed or printed. A file"
-            " that is there is replaced; nobody but its owner can read it.",
+            help="Write the report as a page, too: one file with its charts, to be mailed or printed. Nobody"
+            " but its owner can read it.",
         ),
     ] = None,
+    force: Force = False,
 ) -> Answer:
     """Report what was published for a day: volume, changes, skipped emails, the proof. Counts only."""
+    page = at.output(html, force=force)
     found = read_report(at.url, at.settings, at.name, as_of or today())
-    if html is not None:
+    if page is not None:
         # drawing takes a second to load, which no other command needs
         from email_scheduler.reports.report_page import report_page  # noqa: PLC0415
 
-        write_private(html, report_page(found))
+        write_private(page, report_page(found))
     written = [] if html is None else [f"The page is in {html}."]
     return Answer(found.document(), [*_parts(found), *written])
 
 
 def _parts(found: Report) -> Iterator[RenderableType]:
     run, published = found.run, found.published
-    yield Text(f"Plan of {found.organization} for {found.as_of:%A}, {found.as_of}", style="bold")
+    yield line(f"Plan of {found.organization} for {found.as_of:%A}, {found.as_of}", style="bold")
     if published.waiting is not None:
-        yield Text(f"A plan waits for a person: {published.waiting}", style="bold red")
-    yield from (Text(str(each), style="yellow") for each in found.accepted_losses)
+        yield line(f"A plan waits for a person: {published.waiting}", style="bold red")
+    yield from (line(str(each), style="yellow") for each in found.accepted_losses)
     if published.hold is not None:
-        yield Text(str(published.hold), style="yellow")
+        yield line(str(published.hold), style="yellow")
     if found.not_kept:
         parts = ", ".join(found.not_kept)
-        yield Text(f"Published by an earlier version, which did not keep: {parts}.", style="yellow")
+        yield line(f"Published by an earlier version, which did not keep: {parts}.", style="yellow")
     yield (
         f"run {run.run_id}, configuration version {run.config_version};"
         f" {run.planned:,} emails planned, {run.skipped:,} skipped;"

@@ -3,8 +3,9 @@
 import inspect
 import json
 import logging
+import os
 import sys
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property, wraps
@@ -14,13 +15,11 @@ from pathlib import Path
 from typing import Annotated, Any, Final, get_type_hints
 
 import typer
-from rich.box import SIMPLE_HEAD
-from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.logging import RichHandler
 from rich.measure import Measurement
-from rich.table import Table
-from rich.text import Text
 
+from email_scheduler.cli.app import tell, unexpected
 from email_scheduler.config import (
     ORGANIZATIONS_FILE,
     Organization,
@@ -29,13 +28,29 @@ from email_scheduler.config import (
     load_organizations,
     organization_config,
 )
-from email_scheduler.database import AcceptedLoss, BadLines, current_user, display_url
+from email_scheduler.database import (
+    SQLITE,
+    AcceptedLoss,
+    BadLines,
+    backend_of,
+    backup_directory,
+    current_user,
+    database_path,
+    display_url,
+)
 from email_scheduler.errors import UsageError
-from email_scheduler.files import make_private_directory, make_private_file, private_output
+from email_scheduler.files import (
+    Output,
+    make_private_directory,
+    make_private_file,
+    private_output,
+    refuse_log,
+)
+from email_scheduler.reports.terminal import Terminal, line, table
+from email_scheduler.visible import visible
 
-# what is shown is shown as it is: square brackets and colons are nobody's markup
-out: Final = Console(highlight=False, markup=False, emoji=False)
-err: Final = Console(stderr=True, highlight=False, markup=False, emoji=False)
+out: Final = Terminal()
+err: Final = Terminal(stderr=True)
 SHOWN_DATES: Final = 31
 _WIDEST: Final = 200
 DRY_RUN: Final = "This was a dry run: nothing was changed."
@@ -58,21 +73,30 @@ class Answer:
     exit_code: int = 0
 
 
-def show(answer: Answer, *, as_json: bool) -> None:
-    """Print an answer, as one JSON object on one line or for people."""
-    if as_json:
-        print(json.dumps(answer.document, default=str))  # noqa: T201 - rich would wrap it
-    else:
-        for part in answer.parts:
-            out.print(part, crop=False)
+def show(answer: Answer, *, as_json: bool, is_done: bool = False) -> None:
+    """Print an answer, as one JSON object on one line or for people, and end as the command has ended.
+
+    Args:
+        answer: The answer.
+        as_json: Whether it is JSON.
+        is_done: Something was changed, and stays so whether or not it can be shown: then what cannot be shown
+            is told, and is no failure of the command.
+    """
+    try:
+        if as_json:
+            print(json.dumps(answer.document, default=str), flush=True)  # noqa: T201 - rich would wrap it
+        else:
+            for part in answer.parts:
+                out.print(line(part) if isinstance(part, str) else part, crop=False)
+    except Exception as error:
+        if not is_done:
+            raise
+        if isinstance(error, OSError):
+            # what is still waiting to be written would fail once more at the end
+            sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until the end
+        tell(f"note: what was asked for is done, but cannot be shown: {unexpected(error)}")
     if answer.exit_code:
         raise typer.Exit(answer.exit_code)
-
-
-def unbroken(text: object, style: str = "") -> RenderableType:
-    """Return a line that is not broken where the terminal ends, so that a path in it can be copied."""
-    # a text that is printed alone loses what it says of wrapping
-    return Group(Text(str(text), style=style, no_wrap=True, overflow="ignore"))
 
 
 def unsqueezed(part: RenderableType) -> RenderableType:
@@ -87,48 +111,6 @@ class _Unsqueezed:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         needed = Measurement.get(console, options.update(width=_WIDEST), self.part).maximum
         yield from console.render(self.part, options.update(width=max(options.max_width, needed)))
-
-
-def table(
-    title: str,
-    *headings: str,
-    rows: Iterable[Iterable[Any]] = (),
-    left: Collection[str] = (),
-    header: bool = True,
-) -> Table:
-    """Return a table: numbers with commas between thousands, yes and no, ``-`` where there is nothing.
-
-    Args:
-        title: What stands above it; empty: nothing.
-        headings: Of the columns, of which the first is text and the others are numbers.
-        rows: A value for each column, or fewer.
-        left: Headings of the other columns that are text.
-        header: Whether the headings are shown.
-    """
-    made = Table(
-        title=title,
-        title_justify="left",
-        title_style="bold",
-        box=SIMPLE_HEAD,
-        pad_edge=False,
-        show_edge=False,
-        show_header=header,
-        min_width=len(title),
-    )
-    for number, heading in enumerate(headings):
-        is_text = not number or heading in left
-        made.add_column(heading, justify="left" if is_text else "right", no_wrap=not number)
-    for row in rows:
-        made.add_row(*map(_cell, row))
-    return made
-
-
-def texts_table(*headings: str, rows: Iterable[Iterable[Any]], title: str = "") -> Table:
-    """Return a table whose columns are all texts, broken over lines where they are long."""
-    made = table(title, *headings, rows=rows, left=headings)
-    for column in made.columns:
-        column.no_wrap, column.overflow = False, "fold"
-    return made
 
 
 def counts_table(title: str, heading: str, unit: str, counts: Mapping[Any, int]) -> RenderableType:
@@ -150,11 +132,21 @@ def spaced(parts: Iterable[RenderableType]) -> list[RenderableType]:
 
 
 def tell_bad_lines(bad_lines: BadLines, source: str, unit: str) -> list[dict[str, Any]]:
-    """Print lines that were not taken to standard error, and return them for JSON."""
-    for line, column, reason in bad_lines:
+    """Print lines that were not taken to standard error, and return them for JSON; of many the first ones."""
+    for number, column, reason in bad_lines:
         what = f"{column}: {reason}" if column else reason
-        print(f"not taken: {source}: {unit} {line}: {what}", file=sys.stderr)  # noqa: T201 - may be many
-    return [{"line": line, "column": column, "reason": reason} for line, column, reason in bad_lines]
+        tell(f"not taken: {source}: {unit} {number}: {what}")
+    if bad_lines.more:
+        tell(f"not taken: {source}: {bad_lines.more}")
+    more = [(None, "", bad_lines.more)] if bad_lines.more else []
+    return [
+        {"line": number, "column": column, "reason": reason} for number, column, reason in [*bad_lines, *more]
+    ]
+
+
+def confirmed(question: str) -> bool:
+    """Ask on standard error, and tell whether the answer is yes."""
+    return typer.confirm(visible(question), err=True)
 
 
 def megabytes(size: int) -> str:
@@ -162,24 +154,10 @@ def megabytes(size: int) -> str:
     return f"{size / 1_000_000:,.1f} MB"
 
 
-def write_private(path: Path, text: str) -> None:
+def write_private(output: Output, text: str) -> None:
     """Write a file that is its owner's alone."""
-    with private_output(path) as file:
+    with private_output(output) as file:
         file.write(text)
-
-
-def _cell(value: object) -> RenderableType:
-    match value:
-        case bool():
-            return "yes" if value else "no"
-        case int():
-            return f"{value:,}"
-        case None:
-            return "-"
-        case Text():
-            return value
-        case _:
-            return str(value)
 
 
 def date_option(*names: str, says: str) -> Any:
@@ -202,6 +180,7 @@ AsOf = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would change; change nothing.")]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Take the other lines if some cannot be taken.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace a file that is there.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 Config = Annotated[
     Path | None,
@@ -268,6 +247,27 @@ class At:
         _ = self.settings
         return str(self.database) if self.entry is None else self.entry.database_url()
 
+    def output(self, path: Path | None, *, force: bool, kept: Iterable[Path] = ()) -> Output | None:
+        """Return a file that is to be written, if one is asked for.
+
+        Args:
+            path: The file.
+            force: Whether one that is there is replaced; the organisation's own files never are.
+            kept: Other files, and directories with files, that never are either.
+
+        Raises:
+            UsageError: It may not be written.
+        """
+        if path is None:
+            return None
+        backups = backup_directory(self.url, self.settings)
+        own = [backups, *filter(None, [config_path(self.config)]), *kept]
+        if backend_of(self.url) == SQLITE:
+            own.append(database_path(self.url))
+        found = Output(path, force, tuple(own))
+        found.refuse()
+        return found
+
     @property
     def name(self) -> str:
         """What the organisation is called: by its name, else by its database, without a password."""
@@ -275,7 +275,12 @@ class At:
 
 
 @dataclass(frozen=True)
-class AtBy(At):
+class AtChanged(At):
+    """The organisation that a command changes."""
+
+
+@dataclass(frozen=True)
+class AtBy(AtChanged):
     """The organisation that a command changes, and who does."""
 
     by: Annotated[
@@ -297,8 +302,9 @@ def command(function: Callable[..., Answer | None]) -> Callable[..., None]:
     A function that asks, or tells something on the way, takes ``as_json`` itself.
     """
     own = list(inspect.signature(function, eval_str=True).parameters.values())
-    place = next((each for each in own if each.annotation in {At, AtBy}), None)
+    place = next((each for each in own if each.annotation in {At, AtChanged, AtBy}), None)
     options = [] if place is None else _options_of(place.annotation)
+    changes = place is not None and issubclass(place.annotation, AtChanged)
     is_told = any(each.name == "as_json" for each in own)
 
     @wraps(function)
@@ -308,7 +314,7 @@ def command(function: Callable[..., Answer | None]) -> Callable[..., None]:
             given[place.name] = place.annotation(**{each.name: given.pop(each.name) for each in options})
         answer = function(**given)
         if answer is not None:
-            show(answer, as_json=as_json)
+            show(answer, as_json=as_json, is_done=changes and not given.get("dry_run", False))
 
     json_option = inspect.Parameter(
         "as_json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=AsJson
@@ -380,18 +386,27 @@ def _logged(load_it: Callable[[], SchedulerConfig]) -> SchedulerConfig:
     return settings
 
 
+class _Formatter(logging.Formatter):
+    """Writes messages on one line each, whatever values are in them."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name that logging calls
+        record.message = visible(record.message)
+        return super().formatMessage(record)
+
+
 def _set_up_logging(settings: SchedulerConfig) -> logging.Handler:
     """Make logging as the configuration says: to the file if there is one, else to stderr."""
     handler: logging.Handler
     if settings.logging.file is not None:
         make_private_directory(settings.logging.file.parent)
         make_private_file(settings.logging.file)
+        refuse_log(settings.logging.file)
         handler = logging.FileHandler(settings.logging.file)
     elif not err.is_terminal:
         handler = logging.StreamHandler()
     else:
         handler = RichHandler(console=err, show_time=False, show_level=False, show_path=False, markup=False)
-    handler.setFormatter(logging.Formatter(settings.logging.format))
+    handler.setFormatter(_Formatter(settings.logging.format))
     log.handlers = [handler]
     log.setLevel(settings.logging.level)
     if not settings.logging.enable_db_logs:

@@ -1,6 +1,5 @@
 """``email-scheduler simulate``: what contacts would get over the coming time."""
 
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from datetime import date
@@ -9,22 +8,20 @@ from typing import Annotated, Any, Final
 
 import typer
 from rich.console import RenderableType
-from rich.text import Text
 
 from email_scheduler.cli.shared import (
     Answer,
     At,
+    Force,
     command,
     counts_table,
     date_option,
     err,
-    table,
-    unbroken,
     write_private,
 )
 from email_scheduler.clock import today
 from email_scheduler.database import read_inputs, require_current_schema
-from email_scheduler.errors import UsageError
+from email_scheduler.reports.terminal import line, table, unbroken
 from email_scheduler.simulation import LATE, Reactions, SimulationFigures, figures_of, write_counts
 from email_scheduler.simulation import simulate as live_through
 
@@ -84,11 +81,11 @@ def simulate(
             help="Write the number of emails by day, state, email_type, outcome, reason and late_days.",
         ),
     ] = None,
+    force: Force = False,
 ) -> Answer:
     """Plan every day, send what is due, let contacts react; all in memory, the database is only read."""
     reactions = Reactions(click_rate, answer_rate, condition_rate, seed)
-    for path in filter(None, (html, csv)):
-        _refuse_unwritable(path)
+    page, counts = at.output(html, force=force), at.output(csv, force=force)
     url, settings = at.url, at.settings
     require_current_schema(url, settings)
     with err.status("read") as status:
@@ -102,21 +99,15 @@ def simulate(
         )
     figures = figures_of(simulation, reactions, at.name)
     parts = list(_parts(figures))
-    if html is not None:
+    if page is not None:
         # drawing takes a second to load
         from email_scheduler.simulation.simulation_page import simulation_page  # noqa: PLC0415
 
-        write_private(html, simulation_page(figures))
+        write_private(page, simulation_page(figures))
         parts.append(unbroken(f"Page with charts, written to {html}"))
-    if csv is not None:
-        parts.append(unbroken(f"Counts, written to {csv}: {write_counts(csv, simulation):,}"))
+    if counts is not None:
+        parts.append(unbroken(f"Counts, written to {csv}: {write_counts(counts, simulation):,}"))
     return Answer(_as_object(figures), parts, exit_code=1 if figures.violations else 0)
-
-
-def _refuse_unwritable(path: Path) -> None:
-    # not after minutes of work
-    if path.is_dir() or not os.access(path.parent, os.W_OK):
-        raise UsageError(f"{path}: cannot be written; accepted is a file in a directory that is there")
 
 
 def _as_object(figures: SimulationFigures) -> dict[str, Any]:
@@ -134,11 +125,11 @@ def _as_object(figures: SimulationFigures) -> dict[str, Any]:
 
 def _parts(figures: SimulationFigures) -> Iterator[RenderableType]:
     busiest, most = figures.busiest
-    yield Text(
+    yield line(
         f"{len(figures.days):,} days, {figures.days[0]} to {figures.days[-1]}, of {figures.organization}",
         style="bold",
     )
-    yield Text("Simulated in memory: nothing was sent, and the database is as it was.", style="dim")
+    yield line("Simulated in memory: nothing was sent, and the database is as it was.", style="dim")
     facts = {
         "valid contacts": f"{figures.contacts:,}",
         "emails sent": f"{figures.emails:,}",
@@ -166,7 +157,7 @@ def _parts(figures: SimulationFigures) -> Iterator[RenderableType]:
     yield _outcomes_table("By state", "state", figures.by_state)
     proof = f"{figures.proofs:,} of the plans were proved: {figures.violations:,} rows break a rule."
     yield ""
-    yield Text(proof, style="red" if figures.violations else "green")
+    yield line(proof, style="red" if figures.violations else "green")
 
 
 def _late_table(figures: SimulationFigures) -> RenderableType:

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from rich.console import RenderableType
-from rich.text import Text
 
 from email_scheduler.cli.shared import (
     CONFIG_DIRECTORY,
@@ -14,7 +13,6 @@ from email_scheduler.cli.shared import (
     load,
     log,
     spaced,
-    table,
 )
 from email_scheduler.clock import today
 from email_scheduler.config import ORGANIZATIONS_FILE, load_organizations
@@ -27,6 +25,7 @@ from email_scheduler.reports.states import (
     read_counts_by_state,
     states_overview,
 )
+from email_scheduler.reports.terminal import line, table
 
 _NO_SOURCE: Final = "NO SOURCE"
 
@@ -76,12 +75,12 @@ def _parts(found: StatesOverview) -> Iterator[RenderableType]:
         yield "Where a rule depends on a date, a contact whose date is missing gets nothing."
     without = [each.letters for each in ruled if any(rule.source is None for rule in each.rules)]
     if without:
-        yield Text(f"States with a rule without a source: {', '.join(without)}", style="yellow")
+        yield line(f"States with a rule without a source: {', '.join(without)}", style="yellow")
 
 
 def _rows(state: State) -> Iterator[Iterable[Any]]:
     for number, rule in enumerate(state.rules):
-        source = Text(_NO_SOURCE, style="yellow") if rule.source is None else rule.source
+        source = line(_NO_SOURCE, style="yellow") if rule.source is None else rule.source
         law = rule.law if rule.margin_days is None else f"law: {rule.law}"
         who = ("", "", "") if number else (state.letters, state.contacts, state.held_back)
         yield (*who, law, _valid(rule), source)

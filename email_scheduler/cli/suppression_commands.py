@@ -11,11 +11,12 @@ from email_scheduler.cli.shared import (
     DRY_RUN,
     Answer,
     At,
+    AtChanged,
     DryRun,
+    Force,
     SkipBad,
     command,
     date_option,
-    table,
     tell_bad_lines,
 )
 from email_scheduler.contacts.suppressions import (
@@ -27,6 +28,7 @@ from email_scheduler.contacts.suppressions import (
 )
 from email_scheduler.contacts.suppressions import unsuppress as unsuppress_address
 from email_scheduler.errors import UsageError
+from email_scheduler.reports.terminal import table
 
 suppressions = command_group()
 Address = Annotated[
@@ -36,7 +38,7 @@ Address = Annotated[
 
 @command
 def suppress(
-    at: At,
+    at: AtChanged,
     email: Address = None,
     csv: Annotated[
         Path | None,
@@ -89,7 +91,7 @@ def _told(result: Suppressed, source: str, *, dry_run: bool) -> Answer:
 
 @command
 def unsuppress(
-    at: At,
+    at: AtChanged,
     email: Annotated[
         str, typer.Option("--email", metavar="ADDRESS", help="The address, in any of its spellings.")
     ],
@@ -121,10 +123,12 @@ def list_suppressions(
             " a formula get an apostrophe in front.",
         ),
     ] = None,
+    force: Force = False,
 ) -> Answer:
     """Count what is suppressed, by reason."""
+    output = at.output(csv, force=force)
     found = overview(at.url, at.settings)
-    written = None if csv is None else write_suppressed(at.url, at.settings, csv)
+    written = None if output is None else write_suppressed(at.url, at.settings, output)
     document = {
         "reasons": [
             {"reason": reason, "of_lists": listed, "of_contacts": own}

@@ -12,7 +12,6 @@ from typing import Annotated, Any, Final
 import pandas as pd
 import typer
 from rich.console import Group, RenderableType
-from rich.text import Text
 
 from email_scheduler.changes.what_if import WhatIf, write_changed_emails
 from email_scheduler.changes.what_if import what_if as compare_configurations
@@ -21,13 +20,11 @@ from email_scheduler.cli.shared import (
     AsOf,
     At,
     DatabaseName,
+    Force,
     OrganizationName,
     command,
     counts_table,
     err,
-    table,
-    texts_table,
-    unbroken,
 )
 from email_scheduler.clock import today
 from email_scheduler.config import (
@@ -43,6 +40,7 @@ from email_scheduler.config import (
 from email_scheduler.planning import from_day, to_day
 from email_scheduler.reports.plan_difference import CHANGED_EMAILS, KINDS, DifferenceOfPlans
 from email_scheduler.reports.summary import warning_list
+from email_scheduler.reports.terminal import line, table, texts_table, unbroken
 
 _SHOWN_STATES: Final = 20
 _NAMES: Final = ("in force", "what if")
@@ -85,10 +83,10 @@ def changes_table(changes: Sequence[KeyDifference], names: tuple[str, str]) -> R
 
 def effect_tables(effect: DifferenceOfPlans, day: date) -> RenderableType:
     """Return what becomes of emails, by type, state and reason."""
-    title = Text(f"The plan for {day:%A}, {day.isoformat()}", style="bold")
-    line = f"{effect.before:,} emails before, {effect.after:,} afterwards. Nothing was published."
+    title = line(f"The plan for {day:%A}, {day.isoformat()}", style="bold")
+    said = f"{effect.before:,} emails before, {effect.after:,} afterwards. Nothing was published."
     if not effect.rows:
-        return Group("", title, "No email changes.", line)
+        return Group("", title, "No email changes.", said)
     return Group(
         "",
         title,
@@ -98,7 +96,7 @@ def effect_tables(effect: DifferenceOfPlans, day: date) -> RenderableType:
         "",
         counts_table("Why emails are dropped", "reason", "emails", effect.dropped_by_reason),
         "",
-        line,
+        said,
     )
 
 
@@ -158,19 +156,21 @@ def what_if(
             help="Write every email that differs to a CSV file, its owner's alone.",
         ),
     ] = None,
+    force: Force = False,
     database: DatabaseName = None,
     organization: OrganizationName = None,
 ) -> Answer:
     """Show what another configuration would do to the plan; publish nothing."""
     at = At(database, organization, present)
     url, settings = at.url, at.settings
+    output = at.output(csv, force=force, kept=[other])
     tried = _configuration_to_try(other, at.entry)
     with err.status("") as status:
         found = compare_configurations(url, settings, tried, as_of or today(), on_phase=status.update)
     parts = list(_parts(found))
-    if csv is not None:
+    if output is not None:
         emails = CHANGED_EMAILS.empty() if found.comparison is None else found.comparison.difference.emails
-        written = write_changed_emails(csv, emails)
+        written = write_changed_emails(output, emails)
         parts.append(unbroken(f"Emails that differ, written to {csv}: {written:,}"))
     return Answer(_as_object(found), parts)
 
@@ -224,7 +224,7 @@ def _parts(found: WhatIf) -> Iterator[RenderableType]:
         first = to_day(found.as_of)
         yield days_table(f"The next {_NEXT_DAYS} days", difference.days_from(first, _NEXT_DAYS))
     yield ""
-    yield Text("The plan with the other configuration keeps all rules: it was proved.", style="green")
+    yield line("The plan with the other configuration keeps all rules: it was proved.", style="green")
     for name, side in zip(_NAMES, (comparison.before, comparison.after), strict=True):
         lost = "" if side.warnings else ", and every email finds a place"
         yield f"{name}: a day takes {side.daily_cap:,} emails{lost}."

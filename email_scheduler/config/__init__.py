@@ -39,7 +39,7 @@ from email_scheduler.config.monitoring import (
 )
 from email_scheduler.config.organizations import FOR_ALL, Organization, is_organization_name
 from email_scheduler.config.problems import problems_of, shown
-from email_scheduler.config.schema import MonthDay, SchedulerConfig, SendCalendar
+from email_scheduler.config.schema import AepConfig, MonthDay, SchedulerConfig, SendCalendar
 from email_scheduler.config.sections import FIRST_PARTITION_DATE, CampaignType, Database
 from email_scheduler.config.setting_types import (
     FIRST_YEAR,
@@ -65,6 +65,7 @@ __all__ = [
     "SPREAD_SECTIONS",
     "STATE",
     "WEB_ADDRESS",
+    "AepConfig",
     "AlertEmail",
     "AlertWebhook",
     "Alerts",

@@ -15,11 +15,11 @@ from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.config.setting_types import WithoutEffect
 from email_scheduler.config.yaml_files import read_mapping
 from email_scheduler.errors import ConfigurationError
+from email_scheduler.files import CONFIGURATION_SUFFIXES
 
 logger = logging.getLogger(__name__)
 ORGANIZATIONS_FILE = "organizations.yaml"
 _NOT_OF_THE_SCHEDULER = {"organizations", "dagster"}
-_SUFFIXES = {".yaml", ".yml"}
 # sections whose entries may stand in several files of a directory, and how many names lead to an entry
 SPREAD_SECTIONS: Final[Mapping[str, int]] = {"campaign_types": 1, "campaign_instances": 2}
 # sections that are taken as written: what they do not name is not there, whatever the defaults are
@@ -217,7 +217,9 @@ def _files(path: Path) -> list[Path]:
         if not path.is_dir():
             return [path]
         found = sorted(
-            file for file in path.iterdir() if file.suffix in _SUFFIXES and not file.name.startswith(".")
+            file
+            for file in path.iterdir()
+            if file.suffix in CONFIGURATION_SUFFIXES and not file.name.startswith(".")
         )
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"{path}: cannot be read: {error}") from error

@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 
 from email_scheduler.config.setting_types import HIDDEN_NOT_ACCEPTED, NOT_ACCEPTED
 from email_scheduler.errors import ConfigurationError
+from email_scheduler.visible import visible
 
 Key = tuple[str | int, ...]
 # gives the file that holds a key, and the key's path in that file
@@ -88,8 +89,7 @@ def shown(value: object, levels: int = _MOST_LEVELS) -> str:
             text = "[" + ", ".join(shown(item, levels - 1) for item in value[:10]) + "]"
         case _:
             text = repr(value)
-    text = "".join(character if character.isprintable() else "?" for character in text)
-    text = _PARAMETERS.sub(r"\1?...", _CREDENTIALS.sub("://...@", text))
+    text = _PARAMETERS.sub(r"\1?...", _CREDENTIALS.sub("://...@", visible(text)))
     return text if len(text) <= _MOST_CHARACTERS else f"{text[: _MOST_CHARACTERS - 3]}..."
 
 

@@ -177,6 +177,21 @@ class AepConfig(Section):
         default=30, description="an AEP email may go out within this many days; the AEP date is the first"
     )
 
+    def has_run_out(self, day: date) -> bool:
+        """Tell whether the years that are named have no AEP date on a day or later, and had some."""
+        if not self.years or not self.default_dates:
+            return False
+        last = max((each.month, each.day) for each in self.default_dates)
+        return (self.years[-1], *last) < (day.year, day.month, day.day)
+
+    @property
+    def end(self) -> str:
+        """What there is to say of the last year with AEP emails, where years are named."""
+        ends = f"ends with {self.years[-1]}" if self.years else "names no year"
+        return (
+            f"aep_config.years {ends}: no AEP email is planned for {'later years' if self.years else 'any'}"
+        )
+
 
 class LoadBalancing(Section):
     """How many emails a day and a contact can take (sections 9, 11 and 12 of the planning rules)."""

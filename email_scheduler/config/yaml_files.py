@@ -17,6 +17,7 @@ import yaml
 from email_scheduler.config.problems import Key, Problem, shown
 from email_scheduler.config.setting_types import StateWithSource
 from email_scheduler.errors import ConfigurationError
+from email_scheduler.files import open_regular
 
 MOST_LEVELS = 30
 MOST_VALUES = 100_000
@@ -74,7 +75,7 @@ def _read(text: str, path: Path) -> tuple[dict[str, Any], list[Problem]]:
 
 def _read_text(path: Path) -> str:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             content = file.read(MOST_BYTES + 1)
         if len(content) > MOST_BYTES:
             raise ConfigurationError(f"{path}: too large: accepted are {MOST_BYTES:,} bytes")

@@ -34,7 +34,7 @@ from email_scheduler.database import (
     write_csv,
 )
 from email_scheduler.errors import UsageError
-from email_scheduler.files import private_output
+from email_scheduler.files import Output, private_output
 from email_scheduler.planning import address_key, address_keys, are_valid
 
 REASON: Final = "reason"
@@ -301,7 +301,7 @@ def overview(url: str, config: SchedulerConfig) -> Overview:
     return Overview(by_reason, int(contacts), int(without_contact))
 
 
-def write_suppressed(url: str, config: SchedulerConfig, path: Path) -> int:
+def write_suppressed(url: str, config: SchedulerConfig, output: Output) -> int:
     """Write all suppressed addresses to a CSV file that is its owner's alone, and return how many.
 
     Raises:
@@ -309,5 +309,5 @@ def write_suppressed(url: str, config: SchedulerConfig, path: Path) -> int:
         DatabaseError: The database cannot be read.
     """
     query = f"SELECT {', '.join(COLUMNS)} FROM suppressed_addresses ORDER BY address"
-    with connected(url, config) as connection, private_output(path) as file:
+    with connected(url, config) as connection, private_output(output) as file:
         return write_csv(file, COLUMNS, connection.execute(query))

@@ -2,7 +2,13 @@
 
 from email_scheduler.config import display_url
 from email_scheduler.database.addresses import contacts_of_addresses, has_that_address, look_up_addresses
-from email_scheduler.database.backups.backup_files import Backup, backup_directory, finished_backups, prune
+from email_scheduler.database.backups.backup_files import (
+    Backup,
+    DamagedBackup,
+    all_backups,
+    backup_directory,
+    prune,
+)
 from email_scheduler.database.backups.make_backup import (
     backup_before_publishing,
     create_backup,
@@ -179,6 +185,7 @@ __all__ = [
     "BadLinesError",
     "ConfigVersion",
     "Connection",
+    "DamagedBackup",
     "Dates",
     "EmailChanges",
     "Hold",
@@ -197,6 +204,7 @@ __all__ = [
     "Session",
     "Source",
     "Turns",
+    "all_backups",
     "among",
     "append_rows",
     "backend_of",
@@ -231,7 +239,6 @@ __all__ = [
     "error_text",
     "find_backup",
     "find_repeated",
-    "finished_backups",
     "has_that_address",
     "hold_organization",
     "import_lines",

@@ -36,7 +36,8 @@ CREATED: Final = "created"
 TARGETS: Final = "targets"
 PENDING_SQL: Final = "coalesce(requires_rescheduling, FALSE) AND processed_run_id IS NULL"
 # What a run altered in the emails that a change is about: those of its instance, or of all instances of its
-# type. Changes of one instance share its figures.
+# type; else, as of a plan that was restored, those of all campaigns. Changes of one instance share its
+# figures.
 CHANGE_EFFECTS: Final = Frame(
     "change effects",
     {
@@ -192,8 +193,12 @@ def change_effects(
     is_of_instance = (pending["campaign_instance_id"] != 0).to_numpy()
     of_instance = by_instance.reindex(pending["campaign_instance_id"], fill_value=0)
     of_type = by_type.reindex(pending["campaign_type"].astype("str"), fill_value=0)
+    of_all = _figures(altered, pd.Series(0, altered.index)).reindex([0], fill_value=0).iloc[0]
+    is_of_type = pending["campaign_type"].notna().to_numpy()
     figures = {
-        name: np.where(is_of_instance, of_instance[name], of_type[name]).astype(np.int32)
+        name: np.select(
+            [is_of_instance, is_of_type], [of_instance[name], of_type[name]], of_all[name]
+        ).astype(np.int32)
         for name in ("contacts", *ALTERATIONS)
     }
     kept = {name: pending[name].array for name in CHANGE_EFFECTS.columns if name in pending.columns}

@@ -7,17 +7,17 @@ Millions of bad lines fit into little memory.
 import csv
 import io
 import re
-from array import array
+from bisect import insort
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date
-from heapq import merge
 from itertools import chain
 from pathlib import Path
 from typing import Final, TextIO, TypeVar
 
 from email_scheduler.config import FIRST_YEAR, LAST_YEAR
 from email_scheduler.errors import UsageError
+from email_scheduler.files import open_regular
 
 # What the lines of an import are called: of a file, of a list of ids, of contacts by condition.
 PLURALS: Final = {"line": "lines", "entry": "entries", "contact": "contacts"}
@@ -33,6 +33,15 @@ NOT_QUOTED: Final = (
 )
 CELL_COUNT: Final = (
     "another number of cells than the heading; accepted is one for each column, and blank ones behind them"
+)
+# What a file may hold at most; a line is one with all the lines of its cells.
+MOST_COLUMNS: Final = 1_000
+LONGEST_LINE: Final = 1_000_000
+LONGEST_CELL: Final = csv.field_size_limit()
+MOST_LISTED: Final = 100
+LONG_LINE: Final = f"longer than {LONGEST_LINE:,} characters, as where a quotation mark is never closed"
+LONG_CELL: Final = (
+    f"a cell of it is longer than {LONGEST_CELL:,} characters, as where a quotation mark is never closed"
 )
 # Spreadsheets write .0 behind whole numbers.
 _ID: Final = re.compile(r"([0-9]{1,18})(\.0+)?")
@@ -57,34 +66,51 @@ LineReader = Callable[[int, list[str], Problems], _Line]
 
 
 class BadLines:
-    """Lines with their reasons. No cell is kept: a message must not hold anybody's data.
+    """Lines with their reasons: all are counted, the first ones kept. No cell is: it may be anybody's data.
 
-    Iterating gives ``(line, column, reason)`` in the order of the lines; the column is empty where the whole
-    line is concerned.
+    Iterating gives ``(line, column, reason)`` of the first ``MOST_LISTED`` reasons in the order of the lines;
+    the column is empty where the whole line is concerned.
     """
 
     def __init__(self) -> None:
-        self._lines: dict[tuple[str, str], array[int]] = {}
+        self._first: list[tuple[int, str, str]] = []
+        self._reasons = 0
+        # which lines of each 64 there are, a bit each
+        self._lines: dict[int, int] = {}
 
-    def add(self, line: int, column: str, reason: str) -> None:
-        """Note a line; one may be noted several times, for several reasons."""
-        self._lines.setdefault((column, reason), array("q")).append(line)
+    def add(self, line: int, column: str, reason: str, last: int | None = None) -> None:
+        """Note a line; one may be noted several times, for several reasons.
+
+        Args:
+            line: Its number.
+            column: What of it is concerned; empty: all of it.
+            reason: Why it cannot be taken.
+            last: The last line that goes with it; None: it is the only one.
+        """
+        self._reasons += 1
+        for each in range(line, line + 1 if last is None else last + 1):
+            self._lines[each >> 6] = self._lines.get(each >> 6, 0) | 1 << (each & 63)
+        note = (line, column, reason)
+        if len(self._first) < MOST_LISTED or note < self._first[-1]:
+            insort(self._first, note)
+            del self._first[MOST_LISTED:]
 
     def __len__(self) -> int:
         """How many reasons there are; a line may have several."""
-        return sum(map(len, self._lines.values()))
+        return self._reasons
 
     def __iter__(self) -> Iterator[tuple[int, str, str]]:
-        return merge(*(_notes(lines, *what) for what, lines in self._lines.items()))
+        return iter(self._first)
+
+    @property
+    def more(self) -> str:
+        """What there is to say of those that are not kept; empty: all are."""
+        more = self._reasons - len(self._first)
+        return f"and {more:,} more" if more else ""
 
     def count(self) -> int:
         """Return how many lines there are."""
-        return len({line for lines in self._lines.values() for line in lines})
-
-
-def _notes(lines: "array[int]", column: str, reason: str) -> Iterator[tuple[int, str, str]]:
-    for line in sorted(lines):
-        yield line, column, reason
+        return sum(map(int.bit_count, self._lines.values()))
 
 
 class BadLinesError(UsageError):
@@ -109,6 +135,8 @@ class BadLinesError(UsageError):
             f"{self.source}: {self._unit} {line}: {f'{column}: ' if column else ''}{reason}"
             for line, column, reason in self.bad_lines
         ]
+        if self.bad_lines.more:
+            shown.append(f"{self.source}: {self.bad_lines.more}")
         summary = f"{self.source}: {count:,} {what} cannot be taken, and nothing was changed{self._remedy}"
         return "\n".join([*shown, summary])
 
@@ -222,16 +250,24 @@ def open_csv(path: Path) -> Iterator[Iterable[str]]:
         UsageError: The file cannot be read, or is a workbook or in UTF-16.
     """
     try:
-        with path.open("rb") as content:
+        with open_regular(path) as content:
             kind = _kind_of(content.peek(_BYTES_LOOKED_AT)[:_BYTES_LOOKED_AT])
             if kind is not None:
                 raise UsageError(f"{path}: {kind}; {_SAVE_AS}")
             with io.TextIOWrapper(
                 content, encoding="utf-8-sig", errors="surrogateescape", newline=""
             ) as file:
-                yield file
+                yield _bounded(file)
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _bounded(file: TextIO) -> Iterator[str]:
+    """Yield the lines of a file; of one that is too long the beginning."""
+    while line := file.readline(LONGEST_LINE + 1):
+        yield line
+        while len(line) > LONGEST_LINE and not line.endswith(("\n", "\r")):
+            line = file.readline(LONGEST_LINE + 1)
 
 
 def _kind_of(beginning: bytes) -> str | None:
@@ -262,6 +298,8 @@ def _read_records(
     """
     records = _Records(lines, source)
     heading, where = records.heading, records.where
+    if len(heading) > MOST_COLUMNS:
+        raise UsageError(f"{where}: {len(heading):,} columns; accepted are up to {MOST_COLUMNS:,}")
     for at, name in enumerate(heading):
         if not name:
             raise UsageError(f"{where}: column {at + 1} has no name; accepted is a name for each")
@@ -279,11 +317,15 @@ def _whole_records(
 ) -> Iterator[tuple[int, list[str]]]:
     for number, cells, problem in records:
         if problem is not None:
-            bad_lines.add(number, "", problem)
+            bad_lines.add(number, "", problem, records.line)
         elif len(cells) < column_count or any(map(str.strip, cells[column_count:])):
             bad_lines.add(number, "", CELL_COUNT)
         else:
             yield number, cells
+
+
+class _LongLineError(Exception):
+    """A line is longer than is accepted."""
 
 
 class _Records:
@@ -292,6 +334,7 @@ class _Records:
     Attributes:
         heading: The names of the columns, in lower case, without blank ones at the end.
         where: What its place is called in messages.
+        line: The number of the line that was read last.
     """
 
     def __init__(self, lines: Iterable[str], source: str) -> None:
@@ -302,19 +345,22 @@ class _Records:
         """
         self._lines = iter(lines)
         self._problem: str | None = None
-        self._heading_line, first, delimiter = self._find_heading(source)
-        self._reader = csv.reader(
-            map(self._checked, chain([first], self._lines)), delimiter=delimiter, strict=True
-        )
-        self.where = f"{source}: line {self._heading_line}"
+        heading_line, first, self._delimiter = self._find_heading(source)
+        self.line, self._characters = heading_line - 1, 0
+        self._lines = map(self._checked, chain([first], self._lines))
+        self._reader = self._new_reader()
+        self.where = f"{source}: line {heading_line}"
         try:
             self.heading = [name.strip().lower() for name in next(self._reader)]
-        except csv.Error as error:
-            raise UsageError(f"{self.where}: {NOT_QUOTED}") from error
+        except (csv.Error, _LongLineError) as error:
+            raise UsageError(f"{self.where}: {_problem_of(error)}") from error
         if self._problem is not None:
             raise UsageError(f"{self.where}: {self._problem}")
         while not self.heading[-1]:
             self.heading.pop()
+
+    def _new_reader(self) -> Iterator[list[str]]:
+        return csv.reader(self._lines, delimiter=self._delimiter, strict=True)
 
     def _find_heading(self, source: str) -> tuple[int, str, str]:
         """Return number and text of the first line that is not blank, and what separates its cells."""
@@ -330,20 +376,26 @@ class _Records:
     def __iter__(self) -> Iterator[tuple[int, list[str], str | None]]:
         """Yield line number, cells, and what is wrong with them."""
         while True:
-            number = self._heading_line + self._reader.line_num
-            self._problem = None
+            number = self.line + 1
+            self._problem, self._characters = None, 0
             try:
                 cells = next(self._reader)
             except StopIteration:
                 return
-            except csv.Error:
-                yield number, [], NOT_QUOTED
+            except (csv.Error, _LongLineError) as error:
+                # what was read of the line does not belong to the next one
+                self._reader = self._new_reader()
+                yield number, [], _problem_of(error)
                 continue
             if not _is_blank(cells):
                 yield number, cells, self._problem
 
     def _checked(self, line: str) -> str:
         """Return a line, and note what is wrong with it."""
+        self.line += 1
+        self._characters += len(line)
+        if self._characters > LONGEST_LINE:
+            raise _LongLineError
         if "\0" in line:
             self._problem = HAS_NUL
         elif not line.isascii():
@@ -352,6 +404,12 @@ class _Records:
             except UnicodeEncodeError:
                 self._problem = NOT_TEXT
         return line
+
+
+def _problem_of(error: Exception) -> str:
+    if isinstance(error, _LongLineError):
+        return LONG_LINE
+    return LONG_CELL if "field larger than field limit" in str(error) else NOT_QUOTED
 
 
 def _holds_blank_cells(line: str, delimiter: str) -> bool:

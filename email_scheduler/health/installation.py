@@ -13,7 +13,7 @@ from upath import UPath
 from email_scheduler.config import SchedulerConfig
 from email_scheduler.database import error_text
 from email_scheduler.health.figures import HealthFigures, read_health
-from email_scheduler.health.judgement import UNHEALTHY, Reason, judge, judge_disk, worst
+from email_scheduler.health.judgement import UNHEALTHY, Reason, judge, judge_disk, judge_years, worst
 
 HOME_VARIABLE: Final = "DAGSTER_HOME"
 _LOCAL_PROTOCOLS: Final = {"", "file", "local"}
@@ -199,6 +199,7 @@ def _check(name: str, settings: Settings, now: datetime, is_thorough: bool) -> O
     try:
         url, config = settings()
         figures = read_health(url, config, now, is_thorough=is_thorough)
-        return OrganizationHealth(name, judge(figures, config.health), figures)
+        reasons = [*judge(figures, config.health), *judge_years(config.aep_config, now.date())]
     except Exception as error:
         return OrganizationHealth(name, [Reason(UNHEALTHY, error_text(error))], None)
+    return OrganizationHealth(name, reasons, figures)

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from typing import Final
 
-from email_scheduler.config import Health, Limits
+from email_scheduler.config import AepConfig, Health, Limits
 from email_scheduler.health.figures import HealthFigures
 from email_scheduler.health.incidents import REPLACE_PLAN_AHEAD
 
@@ -63,6 +64,12 @@ def judge_disk(total: int, free: int, what: str, health: Health) -> Iterator[Rea
         f"the disk of {what} is {share:.0%} full, {free / 1e9:.1f} GB are free: make room, or have"
         " maintenance keep less (docs/operations.md)",
     )
+
+
+def judge_years(aep: AepConfig, day: date) -> Iterator[Reason]:
+    """Yield that the years with AEP emails have run out."""
+    if aep.has_run_out(day):
+        yield Reason(DEGRADED, f"{aep.end}: add the years to come")
 
 
 def _above(limits: Limits, value: float, text: str) -> Iterator[Reason]:

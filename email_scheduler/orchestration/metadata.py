@@ -1,5 +1,6 @@
 """What operators see beside each materialisation: counts, tables, seconds. Counts and ids only."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -9,8 +10,11 @@ import pandas as pd
 from email_scheduler.planning import DATE, FLAG, ID, LABEL, NUMBER, TEXT, Axis, Cube, Frame, PlanCounts
 from email_scheduler.registry import SKIPPED, STATUSES
 from email_scheduler.reports.chart_style import data_uri
+from email_scheduler.visible import visible
 
 _MOST_ROWS: Final = 60
+# what Markdown would read as more than text; an underscore within a word is one
+_MARKUP: Final = re.compile(r"[\\`*\[\]<>&~|]|(?<!\w)_|_(?!\w)")
 _TYPES: Final = {ID: "int64", DATE: "date", NUMBER: "int32", FLAG: "bool", TEXT: "string", LABEL: "category"}
 ALTERATIONS: Final = ("added", "changed", "removed")
 _KINDS: Final = {"later": "moved later", "earlier": "moved earlier"}
@@ -134,7 +138,7 @@ def effect_counts(effects: pd.DataFrame) -> dict[str, Any]:
     rows = [
         (
             str(row["id"]),
-            row["campaign_type"],
+            "all" if pd.isna(row["campaign_type"]) else row["campaign_type"],
             str(row["campaign_instance_id"] or "all"),
             row["field_changed"],
             *(row[name] for name in ("contacts", *ALTERATIONS)),
@@ -205,4 +209,6 @@ def _line(cells: Iterable[str]) -> str:
 
 
 def _text(value: object) -> str:
-    return f"{value:,}" if isinstance(value, int) else str(value).replace("|", "\\|")
+    if isinstance(value, int):
+        return f"{value:,}"
+    return _MARKUP.sub(r"\\\g<0>", visible(str(value)))

@@ -9,13 +9,12 @@ from datetime import date
 from typing import Final
 
 import pandas as pd
-from rich.box import SIMPLE_HEAD
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.table import Table
-from rich.text import Text
 
 from email_scheduler.planning import Axis, Cube, Plan, emails_by_day, from_day, to_day
 from email_scheduler.registry import INVALIDATING_ISSUES, PRE_SCHEDULED, SKIPPED, STATUSES
+from email_scheduler.reports.terminal import line, table
 
 SHOWN_DAYS: Final = 14
 NOTHING_CHANGED: Final = "Nothing changed."
@@ -45,7 +44,7 @@ def plan_summary(
         is_dry_run: Nothing was written; the changes are those that there would be.
     """
     parts: list[RenderableType] = [
-        Text(f"Plan for {plan.as_of:%A}, {plan.as_of.isoformat()}", style="bold"),
+        line(f"Plan for {plan.as_of:%A}, {plan.as_of.isoformat()}", style="bold"),
         contacts_table(plan.contact_count, len(plan.contacts), plan.issues),
         email_types_table(plan.counts.rows),
         skip_reasons_table(plan.counts.rows),
@@ -72,45 +71,36 @@ def contacts_table(contact_count: int, valid_count: int, issues: pd.DataFrame) -
         issues: ``CONTACT_ISSUES``.
     """
     counts = Cube.count({"issue": Axis.of_labels(issues["issue"])}).most_frequent("issue")
-    table = _table("Contacts", "", "")
-    table.show_header = False
-    table.add_row("valid", f"{valid_count:,}")
-    table.add_row("not valid", f"{contact_count - valid_count:,}")
-    for issue in INVALIDATING_ISSUES:
-        if issue in counts:
-            table.add_row(f"  {_words(issue)}", f"{counts[issue]:,}")
-    noted = [issue for issue in counts if issue not in INVALIDATING_ISSUES]
-    for issue in noted:
-        table.add_row(f"noted: {_words(issue)}", f"{counts[issue]:,}")
-    return table
+    rows = [("valid", valid_count), ("not valid", contact_count - valid_count)]
+    rows += [(f"  {_words(issue)}", counts[issue]) for issue in INVALIDATING_ISSUES if issue in counts]
+    rows += [
+        (f"noted: {_words(issue)}", counts[issue]) for issue in counts if issue not in INVALIDATING_ISSUES
+    ]
+    return table("Contacts", "", "", rows=rows, header=False)
 
 
 def email_types_table(rows: Cube) -> Table:
     """Return the rows of a plan (``PlanCounts.rows``) by email type and status."""
-    table = _table("Rows of the plan", "email type", PRE_SCHEDULED, SKIPPED)
-    table.show_footer = True
-    for email_type, counts in rows.table("email_type", "status").items():
-        table.add_row(str(email_type), *(f"{counts.get(name, 0):,}" for name in STATUSES))
     totals = rows.counts_by("status")
-    for column, text in zip(
-        table.columns, ("all", *(f"{totals.get(name, 0):,}" for name in STATUSES)), strict=True
-    ):
-        column.footer = text
-    return table
+    return table(
+        "Rows of the plan",
+        *("email type", PRE_SCHEDULED, SKIPPED),
+        rows=[
+            (str(email_type), *(counts.get(name, 0) for name in STATUSES))
+            for email_type, counts in rows.table("email_type", "status").items()
+        ],
+        footer=("all", *(totals.get(name, 0) for name in STATUSES)),
+    )
 
 
 def skip_reasons_table(rows: Cube) -> Table:
     """Return why rows of a plan (``PlanCounts.rows``) are skipped, the most frequent reason first."""
     counts = list(rows.where(status=SKIPPED).most_frequent("reason").items())
-    table = _table("Why emails are skipped", "reason", "rows")
-    for reason, count in counts[:_SHOWN_REASONS]:
-        table.add_row(str(reason), f"{count:,}")
+    shown = [(str(reason), count) for reason, count in counts[:_SHOWN_REASONS]]
     others = counts[_SHOWN_REASONS:]
     if others:
-        table.add_row(f"{len(others)} other reasons", f"{sum(count for _, count in others):,}")
-    if not counts:
-        table.add_row("nothing is skipped", "0")
-    return table
+        shown.append((f"{len(others)} other reasons", sum(count for _, count in others)))
+    return table("Why emails are skipped", "reason", "rows", rows=shown or [("nothing is skipped", 0)])
 
 
 def volume_bars(volume: list[int], as_of: date, daily_cap: int, daily_limit: int) -> RenderableType:
@@ -125,7 +115,7 @@ def volume_bars(volume: list[int], as_of: date, daily_cap: int, daily_limit: int
     return _VolumeBars(to_day(as_of), volume, daily_cap, daily_limit)
 
 
-def change_line(changes: Mapping[str, int], *, is_dry_run: bool = False) -> Text:
+def change_line(changes: Mapping[str, int], *, is_dry_run: bool = False) -> RenderableType:
     """Return what publishing changed, or would change: rows added, changed, removed and unchanged."""
     unchanged = f"{changes['unchanged']:,} rows"
     if not any(changes[name] for name in _ALTERATIONS):
@@ -134,9 +124,9 @@ def change_line(changes: Mapping[str, int], *, is_dry_run: bool = False) -> Text
             if is_dry_run
             else f"{NOTHING_CHANGED} {unchanged} stay."
         )
-        return Text(text, style="green")
+        return line(text, style="green")
     counts = ", ".join(f"{changes[name]:,} {name}" for name in (*_ALTERATIONS, "unchanged"))
-    return Text(f"Rows {'there would be' if is_dry_run else 'published'}: {counts}.", style="green")
+    return line(f"Rows {'there would be' if is_dry_run else 'published'}: {counts}.", style="green")
 
 
 def changes_table(changes: Mapping[str, Mapping[str, int]]) -> Table:
@@ -146,27 +136,38 @@ def changes_table(changes: Mapping[str, Mapping[str, int]]) -> Table:
         changes: Email type to the numbers of rows ``added``, ``changed`` and ``removed``; a number that is
             left out is 0.
     """
-    table = _table("Changes", "email type", *_ALTERATIONS)
-    for email_type, counts in changes.items():
-        table.add_row(email_type, *(f"{counts.get(name, 0):,}" for name in _ALTERATIONS))
-    return table
+    rows = [
+        (email_type, *(counts.get(name, 0) for name in _ALTERATIONS))
+        for email_type, counts in changes.items()
+    ]
+    return table("Changes", "email type", *_ALTERATIONS, rows=rows)
+
+
+def change_name(campaign_type: str | float | None, instance_id: int) -> str:
+    """Return what a change of campaigns is about; a plan that was restored is about all of them."""
+    of = f" ({instance_id})" if instance_id else ""
+    return f"all campaigns{of}" if pd.isna(campaign_type) else f"{campaign_type}{of}"
 
 
 def effects_table(effects: pd.DataFrame) -> Table:
     """Return what the plan made, or would make, of each change of campaigns (``CHANGE_EFFECTS``)."""
-    table = _table("Changes of campaigns in this plan", "change", "field", "contacts", *_ALTERATIONS)
-    for row in effects.head(_SHOWN_CHANGES).to_dict("records"):
-        instance = f" ({row['campaign_instance_id']})" if row["campaign_instance_id"] else ""
-        counts = (f"{row[name]:,}" for name in ("contacts", *_ALTERATIONS))
-        table.add_row(f"{row['campaign_type']}{instance}", str(row["field_changed"]), *counts)
+    rows: list[tuple[object, ...]] = [
+        (
+            change_name(row["campaign_type"], row["campaign_instance_id"]),
+            row["field_changed"],
+            *(row[name] for name in ("contacts", *_ALTERATIONS)),
+        )
+        for row in effects.head(_SHOWN_CHANGES).to_dict("records")
+    ]
     if len(effects) > _SHOWN_CHANGES:
-        table.add_row(f"{len(effects) - _SHOWN_CHANGES:,} more changes")
-    return table
+        rows.append((f"{len(effects) - _SHOWN_CHANGES:,} more changes",))
+    headings = ("change", "field", "contacts", *_ALTERATIONS)
+    return table("Changes of campaigns in this plan", *headings, rows=rows, left={"field"})
 
 
 def warning_list(warnings: Sequence[str]) -> RenderableType:
     """Return the warnings, one a paragraph."""
-    return Group(*(Text.assemble(("Warning: ", "bold yellow"), text) for text in warnings))
+    return Group(*(line(("Warning: ", "bold yellow"), text) for text in warnings))
 
 
 def capacity_warnings(shortfall: pd.DataFrame, daily_cap: int) -> list[str]:
@@ -200,36 +201,21 @@ class _VolumeBars:
         width = max(10, min(_WIDEST_BAR, options.max_width - _BESIDE_BAR))
         scale = max(*self.volume, self.daily_limit, 1)
         block, mark = ("#", "|") if options.ascii_only else ("█", "│")
-        yield Text(f"The next {len(self.volume)} days", style="bold")
+        yield line(f"The next {len(self.volume)} days", style="bold")
         legend = (
             f"emails a day, without follow-ups still to come; {mark} is the daily cap of {self.daily_cap:,}"
         )
-        yield Text(legend, style="dim")
-        yield Text()
+        yield line(legend, style="dim")
+        yield line()
         cap_cell = min(width - 1, round(self.daily_cap / scale * width))
         for number, count in enumerate(self.volume):
             filled = max(round(count / scale * width), 1 if count else 0)
-            bar = Text(f"{from_day(self.first_day + number):%a %Y-%m-%d}  {count:>9,}  ")
+            bar = line(f"{from_day(self.first_day + number):%a %Y-%m-%d}  {count:>9,}  ")
             bar.append(block * min(filled, cap_cell), style="cyan")
             bar.append(" " * max(0, cap_cell - filled))
             bar.append(mark, style="bold yellow")
             bar.append(block * max(0, filled - cap_cell - 1), style="yellow")
             yield bar
-
-
-def _table(title: str, *headings: str) -> Table:
-    """Return an empty table whose first column is text and whose others are numbers."""
-    table = Table(
-        title=title,
-        title_justify="left",
-        title_style="bold",
-        box=SIMPLE_HEAD,
-        pad_edge=False,
-        show_edge=False,
-    )
-    for number, heading in enumerate(headings):
-        table.add_column(heading, justify="right" if number else "left")
-    return table
 
 
 def _words(issue: str) -> str:

@@ -3,13 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 import pandas as pd
 
-from email_scheduler.files import private_output
+from email_scheduler.files import Output, private_output
 from email_scheduler.planning import Cube, Label, SortedIds, format_days, from_day, is_label
 from email_scheduler.registry import ANNIVERSARY_TYPES, FOLLOW_UP_PREFIX
 from email_scheduler.simulation.days import Simulation
@@ -139,11 +138,11 @@ def figures_of(simulation: Simulation, reactions: Reactions, organization: str) 
     )
 
 
-def write_counts(path: Path, simulation: Simulation) -> int:
+def write_counts(output: Output, simulation: Simulation) -> int:
     """Write how many emails there are of each day, state, type, outcome, reason and delay as CSV.
 
     Args:
-        path: The file, its owner's alone; one that is there is replaced.
+        output: The file, its owner's alone.
         simulation: The simulation.
 
     Returns:
@@ -155,7 +154,7 @@ def write_counts(path: Path, simulation: Simulation) -> int:
     cells = [(*labels, emails) for labels, emails in simulation.counts.cells()]
     lines = pd.DataFrame(cells, columns=[*simulation.counts.legends, "emails"])
     lines["day"] = format_days(lines["day"].to_numpy(np.int32))
-    with private_output(path) as file:
+    with private_output(output) as file:
         lines.to_csv(file, index=False, lineterminator="\r\n")
     return len(lines)
 

@@ -10,7 +10,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -18,15 +18,19 @@ from typing import Any, BinaryIO, Final
 import pyarrow as pa
 from sqlalchemy.engine import make_url
 
+from email_scheduler.clock import TIME_ZONE
 from email_scheduler.config import SchedulerConfig
 from email_scheduler.database.connections import SQLITE, backend_of, database_path
 from email_scheduler.errors import BackupError
+from email_scheduler.files import BACKUP_SUFFIXES, open_regular
 
 DEFAULT_DIRECTORY: Final = Path("data/backups")
-SUFFIXES: Final = {SQLITE: ".sqlite.zst", "postgresql": ".pgdump.zst"}
+SUFFIXES: Final = dict(zip((SQLITE, "postgresql"), BACKUP_SUFFIXES, strict=True))
 
 _NAME_FORMAT: Final = "%Y%m%d-%H%M%S-%f"
 _CHUNK: Final = 4 << 20
+_LONGEST_DESCRIPTION: Final = 1_000_000
+EMAILS: Final = "email_schedules"
 _UNFINISHED: Final = timedelta(days=1)
 
 
@@ -90,16 +94,41 @@ def new_name(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime(_NAME_FORMAT)[:-3]
 
 
+@dataclass(frozen=True)
+class DamagedBackup:
+    """A backup of which nobody knows what it holds: the file beside it cannot be read.
+
+    Attributes:
+        name: The name that it should have.
+        reason: What is wrong.
+    """
+
+    name: str
+    reason: str
+
+
 def finished_backups(directory: Path) -> list[Backup]:
-    """Return the backups of a directory, the latest first; none if there is no such directory.
+    """Return the backups of a directory that are not damaged, the latest first; see ``all_backups``."""
+    return all_backups(directory)[0]
+
+
+def all_backups(directory: Path) -> tuple[list[Backup], list[DamagedBackup]]:
+    """Return the backups of a directory, and the damaged ones, the latest first.
+
+    There are none if there is no such directory.
 
     Raises:
-        BackupError: The description of one cannot be read.
+        BackupError: The directory cannot be read.
     """
     with file_errors(directory):
         files = sorted(directory.glob("*.json"), reverse=True) if directory.is_dir() else []
-        found = [read_description(file) for file in files]
-    return sorted(found, key=lambda backup: backup.name, reverse=True)
+    found, damaged = [], []
+    for file in files:
+        try:
+            found.append(read_description(file))
+        except BackupError as error:
+            damaged.append(DamagedBackup(file.stem, str(error)))
+    return found, damaged
 
 
 def read_description(file: Path) -> Backup:
@@ -108,16 +137,29 @@ def read_description(file: Path) -> Backup:
     Raises:
         BackupError: It cannot be read.
     """
-    with file_errors(file):
-        text = file.read_bytes()
+    with file_errors(file), open_regular(file) as content:
+        text = content.read(_LONGEST_DESCRIPTION)
     try:
+        # of one that is longer, the end is missing
         backup = Backup(**json.loads(text))
-        is_sound = backup.kind in SUFFIXES and file.stem == backup.name and backup.moment.tzinfo is not None
-    except (ValueError, TypeError) as error:
-        raise BackupError(f"backup {file}: not the description of a backup") from error
+        is_sound = _is_description(backup) and file.stem == backup.name
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise BackupError(f"backup {file}: it is damaged: not the description of a backup") from error
     if not is_sound:
-        raise BackupError(f"backup {file}: not the description of this backup")
+        raise BackupError(f"backup {file}: it is damaged: not the description of this backup")
     return backup
+
+
+def _is_description(backup: Backup) -> bool:
+    values = {each.name: getattr(backup, each.name) for each in fields(Backup)}
+    rows, sizes = values.pop("rows"), [values.pop(name) for name in ("content_bytes", "bytes")]
+    if not (isinstance(rows, dict) and all(isinstance(each, str) for each in values.values())):
+        return False
+    is_counted = EMAILS in rows and all(type(each) is int and each >= 0 for each in [*rows.values(), *sizes])
+    if not is_counted or backup.kind not in SUFFIXES or backup.moment.tzinfo is None:
+        return False
+    # within the years that every time zone has
+    return bool(backup.moment.astimezone(TIME_ZONE))
 
 
 def write_description(directory: Path, backup: Backup) -> None:
@@ -133,7 +175,7 @@ def write_description(directory: Path, backup: Backup) -> None:
 def prune(directory: Path, keep_days: int, now: datetime | None = None) -> list[str]:
     """Remove the backups of a directory that are older than ``keep_days`` days, and what was never finished.
 
-    The latest one stays, whatever its age.
+    The latest one that is not damaged stays, whatever its age; a damaged one is as old as its files.
 
     Returns:
         The names of the backups that were removed.
@@ -142,7 +184,7 @@ def prune(directory: Path, keep_days: int, now: datetime | None = None) -> list[
         BackupError: A file cannot be read or removed.
     """
     moment = now or datetime.now(UTC)
-    backups = finished_backups(directory)
+    backups, damaged = all_backups(directory)
     old = [each for each in backups[1:] if moment - each.moment > timedelta(days=keep_days)]
     with file_errors(directory):
         for backup in old:
@@ -150,8 +192,15 @@ def prune(directory: Path, keep_days: int, now: datetime | None = None) -> list[
             (directory / f"{backup.name}.json").unlink(missing_ok=True)
             backup.file(directory).unlink(missing_ok=True)
         known = {f"{each.name}{suffix}" for each in backups for suffix in (".json", SUFFIXES[each.kind])}
+        for each in damaged:
+            files = [directory / f"{each.name}{suffix}" for suffix in (".json", *SUFFIXES.values())]
+            made = max(_modified(file) for file in files if file.exists())
+            if moment - made > timedelta(days=keep_days):
+                for file in files:
+                    file.unlink(missing_ok=True)
+            known |= {file.name for file in files}
         for file in directory.iterdir() if directory.is_dir() else ():
-            age = moment - datetime.fromtimestamp(file.stat().st_mtime, UTC)
+            age = moment - _modified(file)
             is_ours = file.name.endswith((".part", *SUFFIXES.values()))
             if not is_ours or file.name in known or age <= _UNFINISHED:
                 continue
@@ -160,6 +209,10 @@ def prune(directory: Path, keep_days: int, now: datetime | None = None) -> list[
             else:
                 file.unlink(missing_ok=True)
     return [backup.name for backup in old]
+
+
+def _modified(file: Path) -> datetime:
+    return datetime.fromtimestamp(file.stat().st_mtime, UTC)
 
 
 def make_private(directory: Path) -> None:

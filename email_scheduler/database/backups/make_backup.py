@@ -19,6 +19,7 @@ from email_scheduler.clock import TIME_ZONE, today
 from email_scheduler.config import SchedulerConfig
 from email_scheduler.database.backups.backup_files import (
     Backup,
+    all_backups,
     backup_directory,
     file_errors,
     finished_backups,
@@ -53,6 +54,7 @@ __all__ = [
     "FOR_RESTORE",
     "PLANNER_TABLES",
     "Backup",
+    "all_backups",
     "backup_before_publishing",
     "backup_directory",
     "create_backup",
@@ -82,6 +84,7 @@ PLANNER_TABLES: Final = (
     "scheduler_checkpoints",
     VERSION_TABLE,
 )
+LATEST: Final = "latest"
 _logger = logging.getLogger(__name__)
 
 FinishBackup = Callable[[], "Backup | None"]
@@ -174,16 +177,21 @@ def find_backup(url: str, config: SchedulerConfig, name: str) -> tuple[Path, Bac
         name: Its name, ``latest``, or the path of its file.
 
     Raises:
-        BackupError: There is none of this name.
+        BackupError: There is none of this name, or it is damaged; also where the latest one is.
     """
     if "/" in name:
         file = Path(name)
         stem = file.name.split(".", 1)[0]
         return file.parent, read_description(file.parent / f"{stem}.json")
     directory = backup_directory(url, config)
-    backups = finished_backups(directory)
+    backups, damaged = all_backups(directory)
+    latest = max([*(each.name for each in backups), *(each.name for each in damaged)], default="")
+    for each in damaged:
+        # not silently another one than the one that is meant
+        if name == each.name or (name == LATEST and latest == each.name):
+            raise BackupError(each.reason)
     for backup in backups:
-        if name in {backup.name, "latest"}:
+        if name in {backup.name, LATEST}:
             return directory, backup
     known = ", ".join(each.name for each in backups[:5]) or "none"
     raise BackupError(
