@@ -36,6 +36,15 @@ HOSTILE_URLS = (
     f"sqlite:///{'x' * 5000}.db",
     "sqlite:///loop/x.db",
 )
+# one of each kind, for tests that take longer
+SOME_HOSTILE_URLS = (
+    f"{SERVER}u:{SECRET}@127.0.0.1:port/db",
+    f"{SERVER}u:{SECRET}@h1:5432,h2:5432/db",
+    f"{SERVER}u:{SECRET}@[::1/db",
+    f"{SERVER}user:p@ss{SECRET}@127.0.0.1/db",
+    "sqlite:///~nouser/x.db",
+    "sqlite:///loop/x.db",
+)
 
 
 def make_loop(directory: Path) -> None:

@@ -41,7 +41,7 @@ from email_scheduler_tests.dagster_private import (
     RepositoryPythonOrigin,
     SensorExecutionData,
 )
-from email_scheduler_tests.hostile_urls import HOSTILE_URLS, SECRET, make_loop
+from email_scheduler_tests.hostile_urls import SECRET, SOME_HOSTILE_URLS, make_loop
 from email_scheduler_tests.integration.dagster_organizations import (
     ORGANIZATIONS,
     database,
@@ -184,7 +184,7 @@ def test_an_organisation_whose_configuration_is_broken_does_not_stop_the_others(
     assert watched.looks(2, CHANGES_SENSOR) == [SOUTH]
 
 
-@pytest.mark.parametrize("url", HOSTILE_URLS)
+@pytest.mark.parametrize("url", SOME_HOSTILE_URLS)
 def test_an_organisation_whose_url_cannot_be_used_blinds_no_sensor_for_the_others(
     watched: Watched, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, url: str
 ) -> None:
