@@ -217,10 +217,12 @@ def main() -> None:
         if isinstance(stream, TextIOWrapper):
             # what a terminal cannot show is shown as an escape
             stream.reconfigure(errors="backslashreplace")
+    arguments = [each for each in sys.argv[1:] if each != "--debug"]
+    for each in arguments:
+        if any("\ud800" <= letter <= "\udfff" for letter in each):
+            _fail(f"error: argument {each}: it is no text in UTF-8; accepted is one", 2)
     try:
-        ended = app(
-            args=[argument for argument in sys.argv[1:] if argument != "--debug"], standalone_mode=False
-        )
+        ended = app(args=arguments, standalone_mode=False)
     except typer.Abort:
         _fail("Aborted!", 1)
     except _NOT_ACCEPTED as error:

@@ -187,7 +187,7 @@ def changes(
     instance: Annotated[
         str | None, typer.Option("--instance", metavar="INSTANCE", help="Of one instance only.")
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="How many.")] = 50,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=1_000_000, help="How many.")] = 50,
 ) -> Answer:
     """List the latest changes of campaigns, the latest first."""
     found = campaigns_at(at).changes(limit=limit, instance=instance)

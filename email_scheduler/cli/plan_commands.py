@@ -109,7 +109,7 @@ def _lines_of_change(change: SchemaChange) -> Iterator[str]:
 def generate(
     database: Database,
     contacts: Annotated[
-        int, typer.Option(metavar="N", min=1, help="How many contacts, valid or not.")
+        int, typer.Option(metavar="N", min=1, max=20_000_000, help="How many contacts, valid or not.")
     ] = _DEMO_CONTACTS,
     seed: Annotated[
         int,

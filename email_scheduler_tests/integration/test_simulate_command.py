@@ -51,7 +51,7 @@ def test_it_reports_prints_and_writes_counts_and_leaves_the_database_as_it_is(
     assert found["days"] == [f"2026-03-0{day}" for day in range(5, 10)]
     assert set(found["by_type"]) == {"birthday", "followup_2_clicked_no_hq"}
 
-    printed = command(*options, "--html", str(page), "--csv", str(counts))
+    printed = command(*options, "--html", str(page), "--csv", str(counts), "--force")
     for text in ("nothing was sent, and the database is as it was", "0 rows break a rule", "of 1,000"):
         assert text in printed
     assert everything() == before

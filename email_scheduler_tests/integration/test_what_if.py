@@ -57,7 +57,7 @@ def test_a_new_rule_shows_its_effect_by_state_day_and_email_and_changes_nothing(
 ) -> None:
     file = tmp_path / "changed.csv"
     file.touch(mode=0o644)
-    found = json.loads(command(*options(directories), "--csv", str(file), "--json"))
+    found = json.loads(command(*options(directories), "--csv", str(file), "--force", "--json"))
     assert [each["key"] for each in found["changes"]] == ["state_rules.birthday_windows.IN"]
     plan = found["plan"]
     assert (plan["emails_before"], plan["emails_after"]) == (2, 2)

@@ -15,6 +15,7 @@ from email_scheduler.database.line_import import (
     UNKNOWN_CONTACT,
 )
 from email_scheduler.errors import DatabaseError, UsageError
+from email_scheduler.files import Output
 from email_scheduler_tests.integration.campaigns.campaign_database import CampaignDatabase
 
 MARCH = date(2027, 3, 1)
@@ -418,7 +419,7 @@ def test_the_targets_that_are_written_can_be_read_again(database: CampaignDataba
     service = database.service()
     service.target("spring", file(tmp_path, "contact_id,trigger_date,note\n1,2027-05-01,=1+1\n2,,\n"))
     path = tmp_path / "written.csv"
-    assert service.write_targets("spring", path) == 2
+    assert service.write_targets("spring", Output(path)) == 2
     with path.open(newline="", encoding="utf-8") as written:
         assert list(csv.reader(written)) == [
             ["contact_id", "trigger_date", "status", "metadata"],
