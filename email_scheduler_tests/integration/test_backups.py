@@ -1,8 +1,11 @@
 """Backups: what is published first is copied, the copy is checked, and what is damaged is found out."""
 
+import json
 import logging
+import re
 import sqlite3
 import stat
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -281,3 +284,69 @@ def test_a_dump_is_of_one_moment(planned: PostgresqlDatabase) -> None:
     planned.write("DELETE FROM email_schedules")
     verify_backup(directory, backup)
     assert backup.rows["email_schedules"] > 0
+
+
+DESCRIPTIONS = {
+    "empty": b"",
+    "not a mapping": b"5",
+    "deep": b"[" * 100_000,
+    "long": b" " * 2_000_000,
+    "no UTF-8": b"\xff\xfe",
+    "rows": {"rows": 5},
+    "rows of something else": {"rows": {"x": 1}},
+    "rows that are texts": {"rows": {"email_schedules": "5"}},
+    "size": {"bytes": "many"},
+    "moment": {"made_at": "yesterday"},
+    "first moment": {"made_at": "0001-01-01T00:00:00+14:00"},
+    "kind": {"kind": ["sqlite"]},
+    "name": {"name": "another"},
+    "more": {"more": 1},
+}
+
+
+def describe_wrongly(directory: Path, backup: Backup, what: bytes | dict[str, object]) -> None:
+    file = directory / f"{backup.name}.json"
+    file.write_bytes(
+        what if isinstance(what, bytes) else json.dumps({**json.loads(file.read_text()), **what}).encode()
+    )
+
+
+@pytest.mark.parametrize("what", DESCRIPTIONS)
+def test_a_damaged_description_of_one_backup_is_shown_and_everything_else_works(
+    what: str, planned: Database, command: Callable[..., str]
+) -> None:
+    directory = backup_directory(planned.url, CONFIG)
+    oldest, sound = (create_backup(planned.url, CONFIG) for _ in range(2))
+    describe_wrongly(directory, oldest, DESCRIPTIONS[what])
+    at = ("--database", planned.url)
+    listed = json.loads(command("backup", "list", "--json", *at))
+    assert [each["name"] for each in listed["backups"]] == [sound.name]
+    assert [each["name"] for each in listed["damaged"]] == [oldest.name]
+    printed = command("backup", "list", *at)
+    assert re.search(rf"{oldest.name} .* damaged\n", printed)
+    with pytest.raises(RuntimeError, match="it is damaged: not the description of"):
+        command("backup", "verify", oldest.name, *at)
+    assert json.loads(command("backup", "verify", "latest", "--json", *at))["name"] == sound.name
+    assert plan_and_publish(planned.url, CONFIG, MONDAY).changes.totals["removed"] == 0
+    command("backup", "restore", "latest", "--yes", *at)
+    command("backup", "create", *at)
+    assert oldest.file(directory).exists()
+
+
+def test_the_latest_backup_is_not_silently_another_one(planned: Database) -> None:
+    directory = backup_directory(planned.url, CONFIG)
+    _, damaged = (create_backup(planned.url, CONFIG) for _ in range(2))
+    describe_wrongly(directory, damaged, b"")
+    with pytest.raises(BackupError, match=f"{damaged.name}.json: it is damaged"):
+        find_backup(planned.url, CONFIG, "latest")
+
+
+def test_a_damaged_backup_goes_when_it_is_too_old(planned: Database) -> None:
+    directory = backup_directory(planned.url, CONFIG)
+    damaged, sound = (create_backup(planned.url, CONFIG) for _ in range(2))
+    describe_wrongly(directory, damaged, b"")
+    later = datetime.now(UTC) + timedelta(days=8)
+    prune(directory, 9, now=later)
+    assert damaged.file(directory).exists()
+    prune(directory, 7, now=later)
+    assert {file.name.split(".")[0] for file in directory.iterdir()} == {sound.name}

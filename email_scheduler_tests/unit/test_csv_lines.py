@@ -2,16 +2,24 @@
 
 import io
 import json
+import os
+import time
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
 from email_scheduler.campaigns.selections import NO_DATE, TargetLine, read_csv, read_targets
+from email_scheduler.config.loader import load_config
 from email_scheduler.database.csv_files import (
     ACCEPTED_DATE,
     ACCEPTED_ID,
     CELL_COUNT,
     HAS_NUL,
+    LONG_CELL,
+    LONG_LINE,
+    LONGEST_CELL,
+    MOST_LISTED,
     NO_CONTACT,
     NOT_QUOTED,
     NOT_TEXT,
@@ -19,7 +27,7 @@ from email_scheduler.database.csv_files import (
     BadLinesError,
     write_csv,
 )
-from email_scheduler.errors import UsageError
+from email_scheduler.errors import ConfigurationError, UsageError
 
 
 def read(text: str, *, needs_date: bool = False) -> tuple[list[TargetLine], list[tuple[int, str, str]]]:
@@ -243,3 +251,83 @@ def test_the_message_lists_every_bad_line_in_order_and_holds_no_cell() -> None:
         "targets.csv: 2 lines cannot be taken, and nothing was changed; --skip-bad takes the others",
     ]
     assert "anna" not in message
+
+
+def test_a_quotation_mark_that_is_never_closed_counts_all_lines_that_it_takes_in() -> None:
+    bad = BadLines()
+    assert not list(
+        read_targets(io.StringIO('contact_id,note\n2,"x\n3,x\n4,y\n'), "x.csv", bad, needs_date=False)
+    )
+    assert (list(bad), bad.count()) == ([(2, "", NOT_QUOTED)], 3)
+
+
+def test_a_long_cell_is_told_with_the_limit_and_the_lines_behind_it_are_read() -> None:
+    text = f'contact_id,note\n1,ok\n2,"{"x" * LONGEST_CELL}y"\n3,ok\n'
+    lines, bad = read(text)
+    assert [line.contact_id for line in lines] == [1, 3]
+    assert bad == [(3, "", LONG_CELL)]
+    assert f"{LONGEST_CELL:,}" in LONG_CELL
+
+
+def test_millions_of_lines_behind_a_quotation_mark_are_read_in_little_memory() -> None:
+    lines, bad = read('contact_id,note\n1,"x\n' + "2,abc\n" * 100_000 + "x,y\n")
+    assert bad == [(2, "", LONG_CELL), (100_003, "contact_id", ACCEPTED_ID)]
+    assert 70_000 < len(lines) < 100_000
+
+
+def test_a_long_line_is_told_with_the_limit_and_is_not_kept(tmp_path: Path) -> None:
+    path = tmp_path / "targets.csv"
+    with path.open("w") as file:
+        file.write("contact_id,note\n1,ok\n2,")
+        for _ in range(50):
+            file.write("x," * 500_000)
+        file.write("\n3,ok\n")
+    bad = BadLines()
+    tracemalloc.start()
+    assert [line.contact_id for line in read_csv(path, bad, needs_date=False)] == [1, 3]
+    assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    tracemalloc.stop()
+    assert list(bad) == [(3, "", LONG_LINE)]
+
+
+def test_a_line_that_never_ends_though_each_of_its_cells_does_is_told() -> None:
+    _, bad = read('contact_id,note\n1,"' + '\n","' * 400_000)
+    assert bad[0] == (2, "", LONG_LINE)
+
+
+@pytest.mark.parametrize("count", [1_001, 90_000, 200_000])
+def test_too_many_columns_are_refused_at_once(count: int) -> None:
+    begin = time.perf_counter()
+    with pytest.raises(UsageError, match=r"columns; accepted are up to 1,000|longer than 1,000,000"):
+        read(",".join(["contact_id", *(f"c{number}" for number in range(count - 1))]) + "\n1\n")
+    assert time.perf_counter() - begin < 5
+
+
+def test_of_very_many_bad_lines_the_first_ones_are_listed_and_all_are_counted() -> None:
+    bad = BadLines()
+    tracemalloc.start()
+    for number in range(1_000_000, 1, -1):
+        bad.add(number, "email", NO_CONTACT)
+    assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    tracemalloc.stop()
+    bad.add(2, "", CELL_COUNT)
+    assert [line for line, _, _ in bad] == [2, *range(2, MOST_LISTED + 1)]
+    assert (bad.count(), len(bad)) == (999_999, 1_000_000)
+    message = str(BadLinesError("targets.csv", bad, "line")).splitlines()
+    assert len(message) == MOST_LISTED + 2
+    assert message[-2:] == [
+        "targets.csv: and 999,900 more",
+        "targets.csv: 999,999 lines cannot be taken, and nothing was changed; --skip-bad takes the others",
+    ]
+
+
+def test_what_is_no_regular_file_is_not_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "targets.csv"
+    os.mkfifo(path)
+    for other in (path, Path("/dev/zero")):
+        with pytest.raises(UsageError, match="cannot be read: it is no regular file; accepted is one"):
+            list(read_csv(other, BadLines(), needs_date=False))
+        with pytest.raises(
+            ConfigurationError, match="cannot be read: it is no regular file; accepted is one"
+        ):
+            load_config(other)

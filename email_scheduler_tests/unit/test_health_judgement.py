@@ -1,6 +1,7 @@
 """What the figures of an organisation mean."""
 
 from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from email_scheduler.config.monitoring import Health, Limits
+from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.health.figures import (
     AheadFigures,
     DatabaseFigures,
@@ -15,7 +17,7 @@ from email_scheduler.health.figures import (
     PlanFigures,
     SenderFigures,
 )
-from email_scheduler.health.judgement import DEGRADED, UNHEALTHY, judge
+from email_scheduler.health.judgement import DEGRADED, UNHEALTHY, judge, judge_years
 
 PLAN = PlanFigures(
     as_of_date="2026-11-23",
@@ -130,3 +132,19 @@ def test_a_limit_may_be_switched_off_and_one_that_is_left_out_keeps_its_value() 
     )
     with pytest.raises(ValidationError, match="degraded at most as large as unhealthy"):
         Health(untaken_emails={"degraded": 1001})
+
+
+@pytest.mark.parametrize(
+    ("day", "is_told"),
+    [("2028-01-01", False), ("2028-09-15", False), ("2028-09-16", True), ("2029-01-01", True)],
+)
+def test_years_with_aep_emails_that_have_run_out_are_told(day: str, is_told: bool) -> None:
+    found = list(judge_years(SchedulerConfig().aep_config, date.fromisoformat(day)))
+    assert [reason.status for reason in found] == [DEGRADED] * is_told
+    assert all("aep_config.years ends with 2028: no AEP email" in reason.text for reason in found)
+
+
+def test_where_no_years_or_no_dates_are_named_none_run_out() -> None:
+    for settings in ({}, {"years": []}, {"default_dates": [], "years": [2024]}):
+        aep = SchedulerConfig.model_validate({"aep_config": settings}).aep_config
+        assert not list(judge_years(aep, date(2100, 1, 1)))

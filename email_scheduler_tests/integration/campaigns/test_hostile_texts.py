@@ -1,4 +1,4 @@
-"""Whatever text people give a command: it is taken and shown as it is, or refused in words; never anything else."""
+"""Whatever text people give a command: it is taken and shown as it is, or refused in words."""
 
 import json
 import re

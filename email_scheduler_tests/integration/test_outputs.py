@@ -1,0 +1,157 @@
+"""What a command writes where it is told to never takes the place of something that is needed."""
+
+import os
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from email_scheduler.cli import app
+from email_scheduler.config.schema import SchedulerConfig
+from email_scheduler.database.backups.backup_files import backup_directory
+from email_scheduler.database.backups.make_backup import create_backup
+from email_scheduler.planning_run import plan_and_publish
+from email_scheduler_tests.command_line import Outcome, run_command
+from email_scheduler_tests.databases import SqliteDatabase
+from email_scheduler_tests.recording.recorder import all_commands
+
+AS_OF = "2026-11-23"
+OUTPUTS = {
+    "report": ("--as-of", AS_OF, "--html"),
+    "explain": ("--contact", "1", "--as-of", AS_OF, "--html"),
+    "simulate": ("--from", AS_OF, "--days", "2", "--html"),
+    "what-if": ("--config", "other.yaml", "--present", "scheduler.yaml", "--as-of", AS_OF, "--csv"),
+    "campaigns show": ("promo/spring", "--csv"),
+    "suppressions list": ("--csv",),
+    "shadow": ("--beside", "older.csv", "--as-of", AS_OF, "--csv"),
+}
+# Options of this name that are read.
+READ = {
+    *("campaigns target", "campaigns withdraw", "campaigns preview", "contacts import", "contacts rekey"),
+    *("suppress", "import-history"),
+}
+Command = Callable[..., Outcome]
+
+
+@pytest.fixture
+def organisation(
+    sqlite_database: SqliteDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> SqliteDatabase:
+    """A plan, a backup, a configuration and a directory, all below the working directory."""
+    monkeypatch.chdir(tmp_path)
+    sqlite_database.insert(
+        "contacts", {"id": 1, "email": "c1@example.com", "zip_code": "75001", "birth_date": "1950-12-20"}
+    )
+    sqlite_database.insert("campaign_types", {"name": "promo", "priority": 5})
+    sqlite_database.insert(
+        "campaign_instances",
+        {"id": 1, "campaign_type": "promo", "instance_name": "spring", "email_template": "x"},
+    )
+    for name in ("scheduler.yaml", "other.yaml"):
+        Path(name).write_text("timing_constants: {}\n")
+    Path("other.yaml").write_text("timing_constants: {birthday_email_days_before: 21}\n")
+    Path("older.csv").write_text(
+        "contact_id,email_type,scheduled_send_date,status\n1,birthday,2026-12-01,pre-scheduled\n"
+    )
+    config = SchedulerConfig()
+    plan_and_publish(sqlite_database.url, config, date.fromisoformat(AS_OF))
+    create_backup(sqlite_database.url, config)
+    return sqlite_database
+
+
+@pytest.fixture
+def command(
+    organisation: SqliteDatabase, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Command:
+    def run(name: str, *arguments: str) -> Outcome:
+        given = (*OUTPUTS[name], *arguments, *(() if name == "what-if" else ("--config", "scheduler.yaml")))
+        return run_command(monkeypatch, capsys, *name.split(), *given, "--database", organisation.url)
+
+    return run
+
+
+def needed(organisation: SqliteDatabase, tmp_path: Path) -> dict[str, Path]:
+    """Return files that no output may replace, and other names of them."""
+    with closing(sqlite3.connect("another.db")) as connection:
+        connection.execute("CREATE TABLE t (x)")
+    directory = backup_directory(organisation.url, SchedulerConfig())
+    (backup,), (description,) = directory.glob("*.zst"), directory.glob("*.json")
+    found = {
+        "database": organisation.path,
+        "another": Path("another.db"),
+        "backup": backup,
+        "description": description,
+        "configuration": Path("scheduler.yaml"),
+        "tried": Path("other.yaml"),
+    }
+    for name, path in list(found.items()):
+        for kind, link in (("symlink", os.symlink), ("hard link", os.link)):
+            other = tmp_path / f"{name}-{kind}.html"
+            link(path.absolute(), other)
+            found[f"{name} {kind}"] = other
+    return found
+
+
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_no_output_replaces_a_database_a_backup_or_a_configuration_by_any_name(
+    name: str, command: Command, organisation: SqliteDatabase, tmp_path: Path
+) -> None:
+    for what, path in needed(organisation, tmp_path).items():
+        if what.startswith("tried hard") and name != "what-if":
+            # by this name it is any other file
+            continue
+        before = path.read_bytes()
+        outcome = command(name, str(path), "--force")
+        assert outcome.code == 2, (what, outcome)
+        assert "is not replaced; accepted is another file" in outcome.err
+        assert path.read_bytes() == before, what
+    (tmp_path / "directory").mkdir()
+    assert command(name, "directory", "--force").code == 2
+    assert command(name, "missing/file", "--force").code == 2
+
+
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_another_file_is_replaced_only_if_that_is_asked_for(
+    name: str, command: Command, tmp_path: Path
+) -> None:
+    path = tmp_path / "page[red].html"
+    path.write_text("a longer text that was there before " * 10_000)
+    refused = command(name, str(path))
+    assert refused.code == 2
+    assert f"{path}: there is such a file; accepted is another one, or --force" in refused.err
+    assert command(name, str(path), "--force").code == 0
+    assert "was there before" not in path.read_text()
+    path.unlink()
+    written = command(name, str(path))
+    assert written.code == 0
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert command(name, "/dev/null").code == 0
+
+
+def test_every_command_that_writes_a_file_is_tried() -> None:
+    writing = {name for name in all_commands() if {"--html", "--csv"} & _options(name) and name not in READ}
+    assert writing == set(OUTPUTS)
+    assert all("--force" in _options(name) for name in writing)
+
+
+def _options(name: str) -> set[str]:
+    found: Any = typer.main.get_command(app)
+    for part in name.split():
+        found = found.commands[part]
+    return {option for each in found.params for option in each.opts}
+
+
+def test_no_log_goes_into_a_database(
+    organisation: SqliteDatabase, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("scheduler.yaml").write_text(f"logging: {{file: {organisation.path}}}\n")
+    arguments = ("campaigns", "types", "--config", "scheduler.yaml", "--database", organisation.url)
+    outcome = run_command(monkeypatch, capsys, *arguments)
+    assert outcome.code == 2
+    assert "it is a database; accepted is another file" in outcome.err
+    assert organisation.query("SELECT count(*) FROM contacts") == [(1,)]
