@@ -217,12 +217,8 @@ def main() -> None:
         if isinstance(stream, TextIOWrapper):
             # what a terminal cannot show is shown as an escape
             stream.reconfigure(errors="backslashreplace")
-    arguments = [each for each in sys.argv[1:] if each != "--debug"]
-    for each in arguments:
-        if any("\ud800" <= letter <= "\udfff" for letter in each):
-            _fail(f"error: argument {each}: it is no text in UTF-8; accepted is one", 2)
     try:
-        ended = app(args=arguments, standalone_mode=False)
+        ended = app(args=_arguments(), standalone_mode=False)
     except typer.Abort:
         _fail("Aborted!", 1)
     except _NOT_ACCEPTED as error:
@@ -239,6 +235,14 @@ def main() -> None:
             raise
         _fail(f"error: {unexpected(error)} (--debug shows what and where)", 1)
     sys.exit(ended if isinstance(ended, int) else 0)
+
+
+def _arguments() -> list[str]:
+    arguments = [each for each in sys.argv[1:] if each != "--debug"]
+    for each in arguments:
+        if any("\ud800" <= letter <= "\udfff" for letter in each):
+            _fail(f"error: argument {each}: it is no text in UTF-8; accepted is one", 2)
+    return arguments
 
 
 def unexpected(error: Exception) -> str:
