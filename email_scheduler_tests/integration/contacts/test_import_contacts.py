@@ -378,7 +378,7 @@ def test_the_command_tells_counts_and_never_who_it_is_about(
     for said in (str(error.value), shown, json.dumps(document)):
         assert "example.com" not in said.lower()
     for options in (["--accept-loss"], ["--reason", "x"], ["--accept-loss", "--by", "anna"]):
-        with pytest.raises(RuntimeError, match="accepted is --(accept-loss with both|reason with --acc)"):
+        with pytest.raises(RuntimeError, match=r"accepted is --(accept-loss with both|reason with --acc)"):
             command(*load, *options)
 
 
