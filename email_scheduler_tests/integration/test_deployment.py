@@ -338,3 +338,33 @@ def test_the_read_only_server_refuses_to_change_anything(tmp_path: Path) -> None
             assert asked(url, mutation)[name]["__typename"] == "UnauthorizedError"
         assert "do not have permission" in asked(url, end)["terminateRun"]["message"]
         assert asked(url, "{ runsOrError { ... on Runs { count } } }")["runsOrError"]["count"] == 1
+
+
+def test_who_may_read_the_view_finds_out_nothing_else_by_it(postgresql_server: Server) -> None:
+    """What docs/deployment.md promises: the sender sees the contacts whose emails are due, and no other."""
+    leak = (
+        "CREATE FUNCTION pg_temp.leak(text) RETURNS boolean LANGUAGE plpgsql COST 0.0000000001"
+        " AS $$ BEGIN RAISE NOTICE '%', $1; RETURN TRUE; END $$"
+    )
+    with organisation_with_roles(postgresql_server) as urls:
+        run_as(
+            urls["email_crm"],
+            "INSERT INTO contacts (id, email, zip_code, birth_date)"
+            " SELECT id, 'c' || id || '@b.co', '75001', '1950-03-10' FROM generate_series(1, 30) AS id",
+        )
+        plan_and_publish(urls["email_planner"], SchedulerConfig(), today())
+        run_as(
+            urls["email_crm"],
+            "INSERT INTO contact_suppressions (contact_id) VALUES (1), (2)",
+            "UPDATE contacts SET zip_code = '10001' WHERE id = 3",
+            "INSERT INTO contacts (id, email) VALUES (31, 'nobody@b.co')",
+        )
+        with psycopg.connect(server_address(urls["email_sender"])) as connection:
+            due = {row[0] for row in connection.execute("SELECT DISTINCT email FROM due_emails")}
+            assert len(due) > 10
+            assert not due & {"c1@b.co", "c2@b.co", "c3@b.co", "nobody@b.co"}
+            told: list[str | None] = []
+            connection.add_notice_handler(lambda notice: told.append(notice.message_primary))
+            connection.execute(leak)
+            connection.execute("SELECT id FROM due_emails WHERE pg_temp.leak(email)")
+        assert set(told) == due
