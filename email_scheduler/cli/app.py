@@ -213,14 +213,8 @@ def _options(
 def main() -> None:
     """Run the command; errors are one line, a stack trace only with ``--debug``."""
     is_debug = "--debug" in sys.argv
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            # what a terminal cannot show is shown as an escape
-            stream.reconfigure(errors="backslashreplace")
-    arguments = [each for each in sys.argv[1:] if each != "--debug"]
-    for each in arguments:
-        if any("\ud800" <= letter <= "\udfff" for letter in each):
-            _fail(f"error: argument {each}: it is no text in UTF-8; accepted is one", 2)
+    _prepare_outputs()
+    arguments = _arguments()
     try:
         ended = app(args=arguments, standalone_mode=False)
     except typer.Abort:
@@ -239,6 +233,22 @@ def main() -> None:
             raise
         _fail(f"error: {unexpected(error)} (--debug shows what and where)", 1)
     sys.exit(ended if isinstance(ended, int) else 0)
+
+
+def _prepare_outputs() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # what a terminal cannot show is shown as an escape
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _arguments() -> list[str]:
+    arguments = [each for each in sys.argv[1:] if each != "--debug"]
+    for each in arguments:
+        # bytes that are no UTF-8 are surrogates
+        if any("\ud800" <= letter <= "\udfff" for letter in each):
+            _fail(f"error: argument {each}: it is no text in UTF-8; accepted is one", 2)
+    return arguments
 
 
 def unexpected(error: Exception) -> str:
