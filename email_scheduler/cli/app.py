@@ -213,12 +213,10 @@ def _options(
 def main() -> None:
     """Run the command; errors are one line, a stack trace only with ``--debug``."""
     is_debug = "--debug" in sys.argv
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            # what a terminal cannot show is shown as an escape
-            stream.reconfigure(errors="backslashreplace")
+    _prepare_outputs()
+    arguments = _arguments()
     try:
-        ended = app(args=_arguments(), standalone_mode=False)
+        ended = app(args=arguments, standalone_mode=False)
     except typer.Abort:
         _fail("Aborted!", 1)
     except _NOT_ACCEPTED as error:
@@ -237,9 +235,17 @@ def main() -> None:
     sys.exit(ended if isinstance(ended, int) else 0)
 
 
+def _prepare_outputs() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # what a terminal cannot show is shown as an escape
+            stream.reconfigure(errors="backslashreplace")
+
+
 def _arguments() -> list[str]:
     arguments = [each for each in sys.argv[1:] if each != "--debug"]
     for each in arguments:
+        # bytes that are no UTF-8 are surrogates
         if any("\ud800" <= letter <= "\udfff" for letter in each):
             _fail(f"error: argument {each}: it is no text in UTF-8; accepted is one", 2)
     return arguments

@@ -208,6 +208,8 @@ def _changed(found: list[LoggedChange]) -> Answer:
 
 
 def _change_lines(found: list[LoggedChange]) -> Iterator[RenderableType]:
-    yield from (f"{change.field}: {change.old} -> {change.new}" for change in found)
+    for change in found:
+        old, new = ("(none)" if each is None else each for each in (change.old, change.new))
+        yield f"{change.field}: {old} -> {new}"
     if not found:
         yield "Nothing changed."

@@ -29,6 +29,10 @@ class Terminal(Console):
         """Return a text for the console; it may have several lines."""
         return super().render_str(visible(text, keep="\n"), **options)
 
+    def on_broken_pipe(self) -> None:
+        """Leave it to the command what becomes of it that nobody reads on."""
+        raise  # noqa: PLE0704 - within the handling of the error
+
 
 def line(*parts: str | tuple[str, str], style: str = "") -> Text:
     """Return one line.

@@ -9,7 +9,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
 from functools import cache
 from pathlib import Path
@@ -19,8 +19,11 @@ import pytest
 import typer
 
 from email_scheduler import cli
+from email_scheduler.cli import shared
+from email_scheduler.cli.shared import show
 from email_scheduler.clock import TIME_ZONE
 from email_scheduler.config import display_url
+from email_scheduler.reports.terminal import Terminal
 from email_scheduler_tests.command_line import Outcome
 from email_scheduler_tests.databases import Database
 from email_scheduler_tests.documents import set_clock
@@ -87,6 +90,7 @@ class Recorder:
         run: Runs a command.
         printed: What the commands printed, in their order.
         rows: CSV text by the name of the line ``@rows``.
+        for_people: What each command shows people, beside what it prints.
     """
 
     sample: Database
@@ -96,6 +100,7 @@ class Recorder:
     monkeypatch: pytest.MonkeyPatch
     printed: list[dict[str, Any]] = field(default_factory=list)
     rows: dict[str, str] = field(default_factory=dict)
+    for_people: list[str] = field(default_factory=list)
 
     def follow(self) -> None:
         """Do all that the script says."""
@@ -104,6 +109,7 @@ class Recorder:
             connection.executescript(OLDER_DATABASE)
         (self.directory / "history.csv").write_text(HISTORY_CSV, encoding="utf-8")
         self.monkeypatch.chdir(self.directory)
+        self.monkeypatch.setattr(shared, "show", self._show)
         self._database = self.sample
         self._set_day(FIRST_DAY)
         for line in lines():
@@ -121,6 +127,14 @@ class Recorder:
                     self._database.run(OLDER_DATABASE)
                 case arguments:
                     self._give(line, arguments)
+
+    def _show(self, answer: shared.Answer, **options: Any) -> None:
+        parts = list(answer.parts)
+        said = io.StringIO()
+        for part in parts:
+            Terminal(file=said, width=200).print(part, crop=False)
+        self.for_people.append(said.getvalue())
+        show(replace(answer, parts=parts), **options)
 
     def _set_day(self, day: date) -> None:
         self._moment = datetime.combine(day, time(9), TIME_ZONE)

@@ -6,6 +6,7 @@ changed in them, and commits them with the change that is the reason.
 
 import json
 import os
+import re
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from email_scheduler_tests.recording.recorder import Recorder, all_commands, com
 from email_scheduler_tests.recording.script import FIRST_DAY, WITHOUT_JSON
 
 RECORDED = Path(__file__).parent / "recorded"
+# What libraries call nothing; people are shown a dash, or a word that says what is missing.
+NOTHING = re.compile(r"(?<![\w.-])(nan|None(?! within)|<NA>|NaT)(?![\w-])")
 IS_WRITING = os.environ.get("EMAIL_SCHEDULER_RECORD") == "1"
 
 
@@ -41,6 +44,9 @@ def test_what_commands_print_and_the_rows_of_plans_are_as_recorded(
 ) -> None:
     recorder = Recorder(*databases, tmp_path, partial(run_command, monkeypatch, capsys), monkeypatch)
     recorder.follow()
+    shown = [each for said in recorder.for_people for each in said.splitlines()]
+    assert [each for each in shown if NOTHING.search(each)] == []
+    assert any(re.search("all campaigns +restored", said) for said in recorder.for_people)
     directory = RECORDED / ("postgresql" if databases[0].is_postgresql else "sqlite")
     if IS_WRITING:
         directory.mkdir(parents=True, exist_ok=True)

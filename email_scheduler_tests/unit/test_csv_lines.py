@@ -255,9 +255,8 @@ def test_the_message_lists_every_bad_line_in_order_and_holds_no_cell() -> None:
 
 def test_a_quotation_mark_that_is_never_closed_counts_all_lines_that_it_takes_in() -> None:
     bad = BadLines()
-    assert not list(
-        read_targets(io.StringIO('contact_id,note\n2,"x\n3,x\n4,y\n'), "x.csv", bad, needs_date=False)
-    )
+    text = io.StringIO('contact_id,note\n2,"x\n3,x\n4,y\n')
+    assert not list(read_targets(text, "targets.csv", bad, needs_date=False))
     assert (list(bad), bad.count()) == ([(2, "", NOT_QUOTED)], 3)
 
 
