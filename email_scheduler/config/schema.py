@@ -170,7 +170,8 @@ class AepConfig(Section):
     )
     years: Annotated[tuple[Year, ...], list_of("years"), AfterValidator(_sorted_years)] | None = Field(
         default=None,
-        description="the years with AEP emails. `null`: all years. The planner warns when the list runs out, and `health` is degraded after its last date."
+        description="the years with AEP emails. `null`: all years. The planner warns when the list runs out,"
+        " and `health` is degraded after its last date."
         " Without the section: 2024 to 2028; with it, all years unless it names some",
     )
     send_period_days: Annotated[int, whole_number(1, 366)] = Field(
