@@ -147,7 +147,12 @@ from email_scheduler.database.tables import (
     metadata,
     tracking_clicks,
 )
-from email_scheduler.database.upgrade import SchemaChange, initialise_database, require_current_schema
+from email_scheduler.database.upgrade import (
+    SchemaChange,
+    initialise_database,
+    missing_watch_triggers,
+    require_current_schema,
+)
 
 __all__ = [
     "ACCEPTED_DATE",
@@ -247,6 +252,7 @@ __all__ = [
     "last_published",
     "look_up_addresses",
     "metadata",
+    "missing_watch_triggers",
     "note_contacts",
     "note_suppressed_keys",
     "open_csv",

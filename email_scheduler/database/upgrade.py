@@ -107,6 +107,18 @@ def require_current_schema(url: str, config: SchedulerConfig | None = None) -> N
         raise DatabaseError(f"database {shown} {state}: run email-scheduler init-db --database {shown}")
 
 
+def missing_watch_triggers(connection: Connection, config: SchedulerConfig) -> list[str]:
+    """Return the triggers on ``contacts`` that note edited contacts and are not there (section 16).
+
+    Whoever drops the table and makes it anew drops them as well.
+    """
+    if not config.features.watch_contacts:
+        return []
+    is_postgresql = connection.dialect.name == POSTGRESQL
+    triggers = triggers_0004_postgresql if is_postgresql else triggers_0004_sqlite
+    return sorted(triggers.WATCH.keys() - connection.trigger_names())
+
+
 def schema_version(connection: Connection) -> str | None:
     """Return the version of the schema that a database has; None if it was never initialised."""
     if not connection.column_names(VERSION_TABLE):

@@ -4,7 +4,7 @@ Also the few numbers that the sensors look at, read in a moment.
 """
 
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 
@@ -26,6 +26,7 @@ from email_scheduler.database import (
     database_path,
     last_published,
     metadata,
+    missing_watch_triggers,
     read_hold,
     read_kept,
     read_moment,
@@ -225,6 +226,7 @@ class DatabaseFigures:
         disk_bytes: Size of the disk that holds it; None on a server.
         disk_free_bytes: What is free of it; None on a server.
         missing_indexes: Expected indexes that are not there.
+        missing_triggers: Triggers on ``contacts`` that should note edited contacts, and are not there.
         damage: What is wrong with it, a line each.
     """
 
@@ -233,6 +235,7 @@ class DatabaseFigures:
     disk_bytes: int | None
     disk_free_bytes: int | None
     missing_indexes: list[str] = field(default_factory=list)
+    missing_triggers: list[str] = field(default_factory=list)
     damage: list[str] = field(default_factory=list)
 
 
@@ -287,7 +290,10 @@ def read_health(
             plan=plan,
             sender=_sender(connection, config, now, is_file=is_file, has_index=SENDER_ROWS_INDEX in indexes),
             ahead=_ahead(connection, today),
-            database=_database(connection, url, is_file, sorted(_expected_indexes() - indexes), damage),
+            database=replace(
+                _database(connection, url, is_file, sorted(_expected_indexes() - indexes), damage),
+                missing_triggers=missing_watch_triggers(connection, config),
+            ),
             contact_issues={
                 str(issue): int(count)
                 for issue, count in connection.execute(
@@ -429,7 +435,7 @@ def _database(
 ) -> DatabaseFigures:
     if not is_file:
         ((size,),) = connection.execute("SELECT pg_database_size(current_database())")
-        return DatabaseFigures(int(size), None, None, None, missing, damage)
+        return DatabaseFigures(int(size), None, None, None, missing, damage=damage)
     path = database_path(url)
     log = path.with_name(f"{path.name}-wal")
     disk = shutil.disk_usage(path.parent)

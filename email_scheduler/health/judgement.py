@@ -89,6 +89,12 @@ def _database(figures: HealthFigures, health: Health) -> Iterator[Reason]:
             DEGRADED,
             f"indexes are missing ({', '.join(database.missing_indexes)}): planning builds them anew",
         )
+    if database.missing_triggers:
+        yield Reason(
+            UNHEALTHY,
+            f"triggers on contacts are missing ({', '.join(database.missing_triggers)}), so that whoever is"
+            " edited after the plan stays due: run email-scheduler init-db",
+        )
     if database.wal_bytes is not None:
         megabytes = database.wal_bytes // _MEGABYTE
         yield from _above(

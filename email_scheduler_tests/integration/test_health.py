@@ -13,10 +13,11 @@ from email_scheduler.clock import TIME_ZONE
 from email_scheduler.config.organizations import Organization
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.database.holds import hold_organization
+from email_scheduler.database.upgrade import initialise_database
 from email_scheduler.errors import DatabaseError
 from email_scheduler.health.figures import HealthFigures, read_health
 from email_scheduler.health.installation import check_health
-from email_scheduler.health.judgement import DEGRADED, HEALTHY, UNHEALTHY
+from email_scheduler.health.judgement import DEGRADED, HEALTHY, UNHEALTHY, judge
 from email_scheduler.health.prometheus import prometheus_text
 from email_scheduler_tests.databases import Database, SqliteDatabase, on_postgresql, on_sqlite
 from email_scheduler_tests.hostile_urls import HOSTILE_URLS, SECRET, make_loop
@@ -243,6 +244,19 @@ def test_a_missing_index_is_named_and_the_rest_is_still_counted(database: Databa
     found = figures(database)
     assert found.database.missing_indexes == ["ix_email_schedules_sender_contact_id"]
     assert found.sender.stuck == 1
+
+
+def test_triggers_that_went_with_the_table_are_missed_until_they_are_made_again(database: Database) -> None:
+    assert figures(database).database.missing_triggers == []
+    name = "watch_contacts_update"
+    database.run(f"DROP TRIGGER {name}{' ON contacts' if database.is_postgresql else ''}")
+    found = figures(database)
+    assert found.database.missing_triggers == [name]
+    assert any("init-db" in each.text for each in judge(found, SchedulerConfig().health))
+    off = SchedulerConfig.model_validate({"features": {"watch_contacts": False}})
+    assert read_health(database.url, off, NOW).database.missing_triggers == []
+    initialise_database(database.url)
+    assert figures(database).database.missing_triggers == []
 
 
 def look(*organizations: tuple[str, str], **options: Any) -> Any:

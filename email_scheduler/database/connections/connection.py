@@ -255,6 +255,10 @@ class Connection(ABC):
         """Drop an index, within a transaction."""
 
     @abstractmethod
+    def trigger_names(self) -> set[str]:
+        """Return the names of all triggers."""
+
+    @abstractmethod
     def index_names(self) -> set[str]:
         """Return the names of all indexes."""
 

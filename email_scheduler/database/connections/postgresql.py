@@ -205,6 +205,14 @@ class PostgresqlConnection(Connection):
         """Drop an index, within a transaction."""
         self.execute(f'DROP INDEX IF EXISTS "{name}"')
 
+    def trigger_names(self) -> set[str]:
+        """Return the names of all triggers of the schema."""
+        rows = self.execute(
+            "SELECT tgname FROM pg_trigger JOIN pg_class AS tables ON tables.oid = tgrelid"
+            " WHERE relnamespace = to_regnamespace(quote_ident(current_schema()))"
+        )
+        return {str(name) for (name,) in rows}
+
     def index_names(self) -> set[str]:
         """Return the names of all indexes of the schema."""
         rows = self.execute("SELECT indexname FROM pg_indexes WHERE schemaname = current_schema()")

@@ -207,6 +207,12 @@ class SqliteConnection(Connection):
         """Drop an index, within a transaction."""
         self.execute(f'DROP INDEX IF EXISTS "{name}"')
 
+    def trigger_names(self) -> set[str]:
+        """Return the names of all triggers."""
+        return {
+            str(name) for (name,) in self.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")
+        }
+
     def index_names(self) -> set[str]:
         """Return the names of all indexes."""
         return {str(name) for (name,) in self.execute("SELECT name FROM sqlite_master WHERE type = 'index'")}
