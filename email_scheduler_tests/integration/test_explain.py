@@ -364,4 +364,4 @@ def test_nothing_of_a_person_is_logged_and_the_page_is_the_owners_alone(
         *options, "--contact", str(CONTACT_ID), "--html", str(tmp_path / "no" / "page.html")
     )
     assert code == 2
-    assert "cannot be written: No such file or directory" in err
+    assert "cannot be written; accepted is a file in a directory that is there" in err
