@@ -34,10 +34,11 @@ from email_scheduler.planning import (
 # What field_changed says of rows that come and go, and of contact_campaigns.
 CREATED: Final = "created"
 TARGETS: Final = "targets"
+# What it says of a backup that was brought back: of all campaigns, and of no one type or instance.
+RESTORED: Final = "restored"
 PENDING_SQL: Final = "coalesce(requires_rescheduling, FALSE) AND processed_run_id IS NULL"
 # What a run altered in the emails that a change is about: those of its instance, or of all instances of its
-# type; else, as of a plan that was restored, those of all campaigns. Changes of one instance share its
-# figures.
+# type; of a backup that was brought back, those of all campaigns. Changes of one instance share its figures.
 CHANGE_EFFECTS: Final = Frame(
     "change effects",
     {
@@ -194,11 +195,11 @@ def change_effects(
     of_instance = by_instance.reindex(pending["campaign_instance_id"], fill_value=0)
     of_type = by_type.reindex(pending["campaign_type"].astype("str"), fill_value=0)
     of_all = _figures(altered, pd.Series(0, altered.index)).reindex([0], fill_value=0).iloc[0]
-    is_of_type = pending["campaign_type"].notna().to_numpy()
+    is_of_all = (pending["field_changed"] == RESTORED).to_numpy()
     figures = {
-        name: np.select(
-            [is_of_instance, is_of_type], [of_instance[name], of_type[name]], of_all[name]
-        ).astype(np.int32)
+        name: np.select([is_of_instance, is_of_all], [of_instance[name], of_all[name]], of_type[name]).astype(
+            np.int32
+        )
         for name in ("contacts", *ALTERATIONS)
     }
     kept = {name: pending[name].array for name in CHANGE_EFFECTS.columns if name in pending.columns}

@@ -351,7 +351,7 @@ def test_the_commands_say_that_a_plan_waits_and_later_who_has_accepted_it(
     assert accepted.code == 0, accepted.err
     assert json.loads(accepted.out)["accepted_loss"]["by"] == "ann"
     told = "The plan was accepted by ann (the Texas office was sold) although it loses too much: 240 of 300"
-    report = command("report", *at, *day, "--html", str(page))
+    report = command("report", *at, *day, "--html", str(page), "--force")
     assert told[1:] in unfolded(report.out)
     assert "waits for a person" not in report.out
     assert told in page.read_text()

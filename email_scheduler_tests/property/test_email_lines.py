@@ -27,7 +27,7 @@ HEADING = (
 types = st.sampled_from(
     ["birthday", "aep", "post_window", "campaign_promo_2", "followup_1_cold", "rate_increase"]
 )
-bad_types = st.sampled_from(["", "birth day", "campaign_", "campaign_Promo", "anniversary", "=cmd"])
+bad_types = st.sampled_from(["", "birth day", "campaign_", "campaign_no-one", "anniversary", "=cmd"])
 days = st.dates(date(1900, 1, 1), date(2200, 12, 31))
 bad_days = st.sampled_from(["yesterday", "2026-2-3", "2026-02-30", "12/31/2026", "1899-12-31", "20260101"])
 bad_moments = st.sampled_from(["2026-01-01T", "2026-01-01T25:00", "2026-01-01 noon", "2026-13-01T08:00"])

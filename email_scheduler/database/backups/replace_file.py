@@ -15,7 +15,7 @@ from email_scheduler.config import SchedulerConfig
 from email_scheduler.database.backups.backup_files import Backup, file_errors, private_file
 from email_scheduler.database.backups.copies import copy_tables
 from email_scheduler.database.backups.make_backup import WHOLE_DATABASE, unpacked
-from email_scheduler.database.backups.restore import RESTORED
+from email_scheduler.database.campaign_changes import RESTORED
 from email_scheduler.database.connections import (
     SQLITE,
     Connection,

@@ -21,7 +21,7 @@ from email_scheduler.config import SchedulerConfig
 from email_scheduler.database.backups.backup_files import Backup
 from email_scheduler.database.backups.copies import load_table
 from email_scheduler.database.backups.make_backup import FOR_RESTORE, create_backup, unpacked
-from email_scheduler.database.campaign_changes import without_logging
+from email_scheduler.database.campaign_changes import RESTORED, without_logging
 from email_scheduler.database.connections import (
     Connection,
     PostgresqlConnection,
@@ -59,7 +59,6 @@ from email_scheduler.planning import (
     read_history,
 )
 
-RESTORED: Final = "restored"
 _OWN_SQL: Final = f"{PLANNER_ROW_SQL} AND {PLANNER_TYPE_SQL}"
 _STAGED: Final = "restored_rows"
 _JSON_COLUMNS: Final = {"metadata"}
