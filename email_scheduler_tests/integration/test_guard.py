@@ -356,7 +356,7 @@ def test_the_commands_say_that_a_plan_waits_and_later_who_has_accepted_it(
     assert "waits for a person" not in report.out
     assert told in page.read_text()
     assert told in unfolded(command("explain", *at, *day, "--contact", 7).out)
-    assert "waits for a person   no plan" in command("health", *at).out
+    assert "waits for a person no plan" in unfolded(command("health", *at).out)
     # an earlier plan was not accepted by anybody
     assert "accepted by" not in command("explain", *at, "--as-of", "2026-11-23", "--contact", 7).out
 
