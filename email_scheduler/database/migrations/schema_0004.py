@@ -234,6 +234,7 @@ def _unknown_sql(dialect_name: str) -> str:
         WHERE (SELECT count(*) FROM contact_suppressions AS suppression
           WHERE suppression.contact_id = change.contact_id AND {in_force}) > 0
       ) AS suppressed
+      WHERE suppressed.address IS NOT NULL
     ) AS trimmed
   ) AS parts"""
 
