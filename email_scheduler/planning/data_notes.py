@@ -23,6 +23,7 @@ from email_scheduler.planning.columns import (
     parse_dates,
     to_arrow,
     to_day,
+    to_flags,
     trim,
 )
 from email_scheduler.planning.frames import NO_CONTACT, NO_DATE, PlanInputs
@@ -197,7 +198,7 @@ def _placeholders(inputs: PlanInputs) -> Iterator[FoundNote]:
     by: Counter[str] = Counter()
     for column, table in columns.items():
         codes, texts = codes_and_texts(table[column])
-        places = np.flatnonzero(_flags(_is_placeholder(texts)))
+        places = np.flatnonzero(to_flags(_is_placeholder(texts)))
         counts = np.bincount(codes[codes >= 0], minlength=len(texts))
         written = trim(texts).take(pa.array(places)).to_pylist()
         for text, count in zip(written, counts[places].tolist(), strict=True):
@@ -258,10 +259,5 @@ def _is_placeholder(texts: pa.Array) -> pa.Array:
 
 def _spread(is_true: pa.Array, codes: npt.NDArray[np.int64], *, is_missing: bool) -> Flags:
     """Give each row what is true of its text, and ``is_missing`` to those without one."""
-    flags: Flags = np.append(_flags(is_true), is_missing)[codes]
-    return flags
-
-
-def _flags(array: pa.Array) -> Flags:
-    flags: Flags = array.to_numpy(zero_copy_only=False).astype(np.bool_)
+    flags: Flags = np.append(to_flags(is_true), is_missing)[codes]
     return flags

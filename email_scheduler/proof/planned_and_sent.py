@@ -289,14 +289,16 @@ def check_addresses(
     last = days_of_timestamps(addresses["suppressed_until"])
     is_over = (last != NO_DATE) & (last < as_of)
     listed = addresses["address"][_is_in_force(addresses, as_of) & ~is_over]
-    if len(suppressed) or len(listed):
+    is_anybody_suppressed = bool(len(suppressed) or len(listed))
+    if not is_anybody_suppressed and most_per_address is None:
+        return
+    address = _meanings(inputs.contacts["email"])
+    if is_anybody_suppressed:
         is_named = inputs.contacts["id"].isin(suppressed)
-        address = _meanings(inputs.contacts["email"])
         unwanted = set(address[is_named].dropna()) | set(_meanings(listed))
         found = is_named | (address.isin(unwanted) & (address != ""))
         _report("suppressed_contact", found, inputs, positions, rows, violations)
     if most_per_address is not None:
-        address = _meanings(inputs.contacts["email"])
         sharing = address.map(address.value_counts()).fillna(0) > most_per_address
         _report("shared_address", sharing, inputs, positions, rows, violations)
 

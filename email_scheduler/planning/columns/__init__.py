@@ -18,6 +18,7 @@ from email_scheduler.planning.columns.dates import (
     parse_dates,
     to_arrow,
     to_day,
+    to_flags,
     trim,
     years_of,
 )
@@ -68,6 +69,7 @@ __all__ = [
     "stable_hash_of_contacts",
     "to_arrow",
     "to_day",
+    "to_flags",
     "trim",
     "width_of",
     "years_of",

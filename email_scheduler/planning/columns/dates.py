@@ -196,7 +196,7 @@ def parse_dates(texts: pd.Series, *, first: date = date.min, last: date = date.m
     """
     codes, uniques = codes_and_texts(texts)
     trimmed = trim(uniques)
-    is_blank = _flags(pc.equal(trimmed, ""))
+    is_blank = to_flags(pc.equal(trimmed, ""))
     has_tail = pc.match_substring_regex(trimmed, r"^\d{4}-\d{2}-\d{2}([T ]|\z)")
     days = _iso_days(pc.if_else(has_tail, pc.utf8_slice_codeunits(trimmed, 0, 10), ""))
     is_accepted = (days != NO_DATE) & (days >= to_day(first)) & (days <= to_day(last))
@@ -225,7 +225,8 @@ def _iso_days(texts: pa.Array) -> Days:
     return event_days(*parts)
 
 
-def _flags(array: pa.Array) -> Flags:
+def to_flags(array: pa.Array) -> Flags:
+    """Return a column of booleans without nulls as numpy has it."""
     flags: Flags = array.to_numpy(zero_copy_only=False).astype(np.bool_)
     return flags
 

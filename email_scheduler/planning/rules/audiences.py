@@ -23,6 +23,7 @@ from email_scheduler.planning.columns import (
     format_days,
     parse_dates,
     to_day,
+    to_flags,
     trim,
     years_of,
 )
@@ -78,7 +79,7 @@ class ContactTable:
         wanted = values_of(condition) if is_negated else condition
         if name == STATE:
             codes, texts = codes_and_texts(self._contacts[STATE])
-            is_met = _flags(pc.is_in(texts, pa.array(wanted, texts.type))) != is_negated
+            is_met = to_flags(pc.is_in(texts, pa.array(wanted, texts.type))) != is_negated
             return np.append(is_met, _takes_blank(wanted) != is_negated)[codes]
         column, part = source_of(name, self.columns) or (name, "")
         codes, texts = codes_and_texts(self._column(column))
@@ -121,7 +122,7 @@ def _meets(texts: pa.Array, condition: Condition, *, is_date: bool) -> Flags:
     numbers = [value for value in condition if not isinstance(value, str)]
     words = pa.array([value.strip() for value in condition if isinstance(value, str)], texts.type)
     shown = _with_iso_dates(texts) if is_date else texts
-    is_met = _flags(pc.is_in(pc.ascii_lower(shown), pc.ascii_lower(words)))
+    is_met = to_flags(pc.is_in(pc.ascii_lower(shown), pc.ascii_lower(words)))
     return is_met | np.isin(_numbers(texts), numbers) if numbers else is_met
 
 
@@ -173,11 +174,6 @@ def _part_of_dates(texts: pa.Array, part: str) -> npt.NDArray[np.int32]:
     values = anchors.month if part == "month" else anchors.year
     # NO_DATE has no room in the few bits of a month
     return np.where(anchors.is_known, values.astype(np.int32), np.int32(NO_DATE))
-
-
-def _flags(array: pa.Array) -> Flags:
-    flags: Flags = array.to_numpy(zero_copy_only=False).astype(np.bool_)
-    return flags
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from email_scheduler.planning.columns import (
     parse_dates,
     to_arrow,
     to_day,
+    to_flags,
     trim,
 )
 from email_scheduler.planning.frames import (
@@ -137,12 +138,16 @@ def address_keys(addresses: pa.Array) -> pa.Array:
     texts = trim(addresses)
     keys = pc.ascii_lower(texts)
     # what is plain ASCII has its key in small letters; the others are few, and looked at one by one
-    is_plain = pc.and_(pc.string_is_ascii(texts), pc.invert(pc.match_substring(keys, _PUNYCODE)))
+    is_plain = _are_plain(texts, keys)
     others = texts.filter(pc.invert(is_plain))
     if len(others) == 0:
         return keys
     found = pa.array([address_key(text) for text in others.to_pylist()], keys.type)
     return pc.replace_with_mask(keys, pc.fill_null(pc.invert(is_plain), False), found)
+
+
+def _are_plain(texts: pa.Array, small_letters: pa.Array) -> pa.Array:
+    return pc.and_(pc.string_is_ascii(texts), pc.invert(pc.match_substring(small_letters, _PUNYCODE)))
 
 
 def contact_address_keys(contacts: pd.DataFrame) -> pd.DataFrame:
@@ -155,10 +160,8 @@ def contact_address_keys(contacts: pd.DataFrame) -> pd.DataFrame:
         ``CONTACT_ADDRESS_KEYS``, in the order of the contacts.
     """
     email = to_arrow(contacts["email"])
-    is_plain = pc.and_(
-        pc.string_is_ascii(email), pc.invert(pc.match_substring(pc.ascii_lower(email), _PUNYCODE))
-    )
-    is_odd = _flags(pc.invert(pc.fill_null(is_plain, True))) & (contacts["id"].to_numpy() != NO_CONTACT)
+    is_plain = _are_plain(email, pc.ascii_lower(email))
+    is_odd = to_flags(pc.invert(pc.fill_null(is_plain, True))) & (contacts["id"].to_numpy() != NO_CONTACT)
     odd = email.filter(pa.array(is_odd))
     return CONTACT_ADDRESS_KEYS.build(
         {
@@ -239,12 +242,12 @@ def validate_contacts(inputs: PlanInputs, config: SchedulerConfig) -> tuple[pd.D
     email = to_arrow(table["email"])
     address = address_keys(email)
     state, is_missing_zip, is_mismatch = _state_codes(table["zip_code"], table["state"])
-    is_missing_email = _flags(pc.fill_null(pc.equal(address, ""), True))
+    is_missing_email = to_flags(pc.fill_null(pc.equal(address, ""), True))
     reasons = np.select(
         [
             has_no_id,
             is_missing_email,
-            ~_flags(pc.fill_null(are_valid(email), False)),
+            ~to_flags(pc.fill_null(are_valid(email), False)),
             is_missing_zip,
             state == _NO_STATE,
             _is_suppressed(ids, address, inputs),
@@ -306,8 +309,8 @@ def _read_zip_codes(texts: pd.Series) -> tuple[npt.NDArray[np.int64], Flags, npt
     text = trimmed
     for wrapping, content in _SPREADSHEET:
         text = pc.replace_substring_regex(text, wrapping, content)
-    is_whole = _flags(pc.match_substring_regex(text, _WHOLE_ZIP))
-    is_truncated = _flags(pc.match_substring_regex(text, _TRUNCATED_ZIP))
+    is_whole = to_flags(pc.match_substring_regex(text, _WHOLE_ZIP))
+    is_truncated = to_flags(pc.match_substring_regex(text, _TRUNCATED_ZIP))
     is_zip = is_whole | is_truncated
     digits = pc.replace_substring_regex(pc.if_else(pa.array(is_zip), text, "0"), "-[0-9]{4}$", "")
     numbers = pc.cast(digits, pa.int64()).to_numpy(zero_copy_only=False)
@@ -317,7 +320,7 @@ def _read_zip_codes(texts: pd.Series) -> tuple[npt.NDArray[np.int64], Flags, npt
         np.append(numbers, -1)[codes],
         np.append(is_truncated, False)[codes],
         codes,
-        np.append(_flags(pc.equal(trimmed, "")), False)[codes],
+        np.append(to_flags(pc.equal(trimmed, "")), False)[codes],
     )
 
 
@@ -341,7 +344,7 @@ def _is_suppressed(ids: npt.NDArray[np.int64], address: pa.Array, inputs: PlanIn
     keys = address_keys(to_arrow(listed["address"][is_listed]))
     addresses = pa.chunked_array([address.filter(pa.array(is_named)), keys], keys.type).combine_chunks()
     addresses = pc.unique(pc.drop_null(addresses))
-    return is_named | _flags(pc.fill_null(pc.is_in(address, addresses), False))
+    return is_named | to_flags(pc.fill_null(pc.is_in(address, addresses), False))
 
 
 def _is_in_force(suppressions: pd.DataFrame, as_of: date) -> Flags:
@@ -357,14 +360,9 @@ def _is_shared(address: pa.Array, most: int | None) -> Flags:
         return np.zeros(len(address), np.bool_)
     counts = pc.value_counts(pc.drop_null(address))
     shared = counts.field("values").filter(pc.greater(counts.field("counts"), most))
-    return _flags(pc.fill_null(pc.is_in(address, shared), False))
+    return to_flags(pc.fill_null(pc.is_in(address, shared), False))
 
 
 def _is_blank(texts: pd.Series) -> Flags:
     codes, uniques = codes_and_texts(texts)
-    return np.append(_flags(pc.equal(trim(uniques), "")), True)[codes]
-
-
-def _flags(array: pa.Array) -> Flags:
-    flags: Flags = array.to_numpy(zero_copy_only=False).astype(np.bool_)
-    return flags
+    return np.append(to_flags(pc.equal(trim(uniques), "")), True)[codes]
