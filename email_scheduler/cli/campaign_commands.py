@@ -28,6 +28,7 @@ from email_scheduler.cli.shared import (
     Force,
     SkipBad,
     command,
+    csv_output_option,
     date_option,
     tell_bad_lines,
 )
@@ -118,12 +119,7 @@ def show(
     at: At,
     csv: Annotated[
         Path | None,
-        typer.Option(
-            "--csv",
-            metavar="FILE",
-            help="Write its listed contacts to a CSV file, too. Cells that a spreadsheet would take for a"
-            " formula get an apostrophe in front.",
-        ),
+        csv_output_option("Write its listed contacts to a CSV file, too."),
     ] = None,
     force: Force = False,
 ) -> Answer:

@@ -160,6 +160,15 @@ def write_private(output: Output, text: str) -> None:
         file.write(text)
 
 
+def csv_output_option(says: str) -> Any:
+    """Return an option that names a CSV file to write."""
+    return typer.Option(
+        "--csv",
+        metavar="FILE",
+        help=f"{says} Cells that a spreadsheet would take for a formula get an apostrophe in front.",
+    )
+
+
 def date_option(*names: str, says: str) -> Any:
     """Return an option that takes a date."""
     return typer.Option(*names, metavar="DATE", parser=parse_date, help=says)

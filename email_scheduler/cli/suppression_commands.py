@@ -16,6 +16,7 @@ from email_scheduler.cli.shared import (
     Force,
     SkipBad,
     command,
+    csv_output_option,
     date_option,
     tell_bad_lines,
 )
@@ -116,12 +117,7 @@ def list_suppressions(
     at: At,
     csv: Annotated[
         Path | None,
-        typer.Option(
-            "--csv",
-            metavar="FILE",
-            help="Write all suppressed addresses to a CSV file, too. Cells that a spreadsheet would take for"
-            " a formula get an apostrophe in front.",
-        ),
+        csv_output_option("Write all suppressed addresses to a CSV file, too."),
     ] = None,
     force: Force = False,
 ) -> Answer:

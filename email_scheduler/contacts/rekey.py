@@ -19,14 +19,12 @@ from sqlalchemy import (
     and_,
     case,
     cast,
-    column,
     delete,
     exists,
     func,
     insert,
     literal,
     select,
-    table,
     update,
 )
 
@@ -45,6 +43,7 @@ from email_scheduler.database import (
     Session,
     connected,
     contact_campaigns,
+    contact_rekeys,
     contact_suppressions,
     contacts,
     email_schedules,
@@ -84,11 +83,7 @@ _COLUMN_OF: Final = {
     BOTH_TARGETS: NEW_ID,
     BOTH_SUPPRESSED: NEW_ID,
 }
-# A record of what was carried over, where the database has one.
-_RECORDS: Final = table(
-    "contact_rekeys",
-    *map(column, ("old_contact_id", "new_contact_id", "rekeyed_at", "rekeyed_by", "reason")),
-)
+_RECORDED: Final = ("old_contact_id", "new_contact_id", "rekeyed_at", "rekeyed_by", "reason")
 # What is told about a contact's row itself stays with the row.
 _OF_THE_ROW: Final = {"contact_changes"}
 # Whose rows are written and deleted by triggers of suppressions, which must not find them meanwhile.
@@ -276,9 +271,7 @@ def _make_room(session: Session) -> int:
 def _carry(connection: Connection) -> dict[str, int]:
     """Give the rows of all tables that name contacts the new ids; return how many, by table."""
     tables = [
-        each
-        for each in metadata.sorted_tables
-        if "contact_id" in each.c and each.name not in _OF_THE_ROW and connection.column_names(each.name)
+        each for each in metadata.sorted_tables if "contact_id" in each.c and each.name not in _OF_THE_ROW
     ]
     # the first to leave, and the last to arrive
     tables.sort(key=lambda each: each.name != _SUPPRESSED_ADDRESSES)
@@ -296,11 +289,7 @@ def _carry(connection: Connection) -> dict[str, int]:
 
 
 def _record(session: Session, reason: str | None) -> None:
-    if not session.connection.column_names(_RECORDS.name):
-        return
-    moment = cast(literal(session.now), email_schedules_archive.c.archived_at.type)
+    moment = cast(literal(session.now), contact_rekeys.c.rekeyed_at.type)
     said = (literal(session.changed_by), cast(literal(reason), Text()))
     values = select(_stage.c.old_id, _stage.c.new_id, moment, *said)
-    session.connection.execute(
-        insert(_RECORDS).from_select([each.name for each in _RECORDS.c], values.order_by(_stage.c.line))
-    )
+    session.connection.execute(insert(contact_rekeys).from_select(_RECORDED, values.order_by(_stage.c.line)))

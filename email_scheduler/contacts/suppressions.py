@@ -28,6 +28,7 @@ from email_scheduler.database import (
     open_csv,
     read_lines,
     require_current_schema,
+    suppressions_of_addresses,
     timestamp,
     unescape_cell,
     utc_now,
@@ -259,14 +260,10 @@ def unsuppress(url: str, config: SchedulerConfig, address: str, *, dry_run: bool
         UsageError: It is not suppressed.
         DatabaseError: The database cannot be used.
     """
-    key = address_key(address)
     require_current_schema(url, config)
     with connected(url, config) as connection, connection.transaction(is_dry_run=dry_run):
-        rows = connection.execute(
-            "SELECT address FROM suppressed_addresses WHERE address_key = ? OR address_key IS NULL", (key,)
-        )
-        spellings = [str(text) for (text,) in rows if address_key(str(text)) == key]
-        having_it = contacts_of_addresses(connection, [address], _MOST_CONTACTS)[key]
+        spellings = [row["address"] for row in suppressions_of_addresses(connection, [address])]
+        having_it = contacts_of_addresses(connection, [address], _MOST_CONTACTS)[address_key(address)]
         suppressed = connection.execute(
             f"SELECT contact_id FROM contact_suppressions WHERE {among('contact_id', having_it)}"
         )

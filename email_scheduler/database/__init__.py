@@ -44,7 +44,7 @@ from email_scheduler.database.connections.faults import (
     retrying,
 )
 from email_scheduler.database.connections.opening import connect
-from email_scheduler.database.contact_notes import SeenChanges, note_contacts, note_suppressed_keys
+from email_scheduler.database.contact_notes import SeenChanges, note_contacts
 from email_scheduler.database.csv_files import (
     ACCEPTED_DATE,
     ACCEPTED_ID,
@@ -138,6 +138,7 @@ from email_scheduler.database.tables import (
     campaign_types,
     contact_campaigns,
     contact_events,
+    contact_rekeys,
     contact_suppressions,
     contacts,
     create_index_sql,
@@ -224,6 +225,7 @@ __all__ = [
     "contact_campaigns",
     "contact_columns",
     "contact_events",
+    "contact_rekeys",
     "contact_suppressions",
     "contacts",
     "contacts_of_addresses",
@@ -254,7 +256,6 @@ __all__ = [
     "metadata",
     "missing_watch_triggers",
     "note_contacts",
-    "note_suppressed_keys",
     "open_csv",
     "planner_lock",
     "planner_rows_in_background",

@@ -16,6 +16,7 @@ import pandas as pd
 import pyarrow as pa
 
 from email_scheduler.database.connections import POSTGRESQL, Connection, read_frame
+from email_scheduler.database.records import last_published, read_runs
 from email_scheduler.planning import (
     CAMPAIGN_CHANGES,
     CONTACT_ADDRESS_KEYS,
@@ -59,8 +60,8 @@ def read_contact_changes(connection: Connection) -> pd.DataFrame:
 
 def last_checkpoint_id(connection: Connection) -> int:
     """Return the id of the record of the last published plan; 0 if there is none."""
-    ((last,),) = connection.execute("SELECT max(id) FROM scheduler_checkpoints WHERE status = 'completed'")
-    return int(last or 0)
+    last = last_published(read_runs(connection))
+    return 0 if last is None else last.number
 
 
 def note_contacts(connection: Connection, contacts: str) -> None:

@@ -213,11 +213,6 @@ def waiting_plan(runs: Sequence[Run]) -> Run | None:
     return next((run for run in since if run.has_lost_too_much), None)
 
 
-def plan_in_table(runs: Sequence[Run]) -> Run | None:
-    """Return the run whose plan the table holds, the last one that was completed; None: there is none."""
-    return next((run for run in reversed(runs) if run.status == COMPLETED), None)
-
-
 def record_waiting_plan(
     connection: Connection, run_id: str, *, as_of: date, contacts: int, invalid_contacts: int, error: str
 ) -> None:

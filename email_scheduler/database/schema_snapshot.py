@@ -85,6 +85,10 @@ class SchemaSnapshot:
         """Return the names of the columns of a table; none if there is no such table."""
         return self.parts.get((COLUMNS, table), set())
 
+    def triggers(self, table: str) -> set[str]:
+        """Return the names of the triggers of a table."""
+        return self.parts.get((TRIGGERS, table), set())
+
     def changes_to(self, after: "SchemaSnapshot") -> Iterator[TableChange]:
         """Yield what has changed until ``after`` in the tables that were there."""
         for table in sorted(self.tables & after.tables):

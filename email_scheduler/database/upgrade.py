@@ -131,12 +131,7 @@ def _watch_contacts(connection: EngineConnection, is_wanted: bool) -> None:
     """Make the triggers on ``contacts`` that note edited contacts, or take them away (section 16)."""
     is_postgresql = connection.dialect.name == POSTGRESQL
     triggers = triggers_0004_postgresql if is_postgresql else triggers_0004_sqlite
-    names = (
-        "tgname FROM pg_trigger WHERE tgrelid = 'contacts'::regclass"
-        if is_postgresql
-        else ("name FROM sqlite_master WHERE type = 'trigger'")
-    )
-    present = set(connection.exec_driver_sql(f"SELECT {names}").scalars())
+    present = SchemaSnapshot.of(connection).triggers(contacts.name)
     if not is_wanted:
         if present & triggers.WATCH.keys():
             for statement in triggers.UNWATCH:

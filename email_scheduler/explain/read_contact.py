@@ -102,26 +102,32 @@ def read_suppressions(connection: Connection, contact_ids: Collection[int], as_o
         Suppression(row["contact_id"], row["reason"], row["suppressed_at"])
         for row in _records(read_frame(connection, _SUPPRESSIONS, source))
     ]
-    # as the planner has it: a time written in UTC is a day ahead of Central every evening
-    return [each for each in found if (day_of(each.suppressed_at) or as_of) <= as_of + timedelta(days=1)]
+    return [each for each in found if _is_in_force(each, as_of)]
 
 
 def read_address_suppressions(
     connection: Connection, contact_ids: Collection[int], as_of: date
 ) -> dict[int, list[Suppression]]:
     """Read for each contact why its address is suppressed, whoever has it (section 4)."""
+    names = ("contact_id", "reason", "suppressed_at", "suppressed_until")
     own = _records(read_frame(connection, _ADDRESSES, f"contacts WHERE {among('id', contact_ids)}"))
-    return {
+    found = {
         row["id"]: [
-            Suppression(
-                found["contact_id"], found["reason"], found["suppressed_at"], found["suppressed_until"], True
-            )
-            for found in suppressions_of_addresses(connection, [row["email"] or ""])
-            if (day_of(found["suppressed_at"]) or as_of) <= as_of + timedelta(days=1)
-            and (day_of(found["suppressed_until"]) or as_of) >= as_of
+            Suppression(**{name: each[name] for name in names}, is_of_address=True)
+            for each in suppressions_of_addresses(connection, [row["email"] or ""])
         ]
         for row in own
     }
+    return {
+        contact_id: [each for each in suppressions if _is_in_force(each, as_of)]
+        for contact_id, suppressions in found.items()
+    }
+
+
+def _is_in_force(suppression: Suppression, as_of: date) -> bool:
+    # as the planner has it: a time written in UTC is a day ahead of Central every evening
+    begins, ends = day_of(suppression.suppressed_at), day_of(suppression.suppressed_until)
+    return (begins or as_of) <= as_of + timedelta(days=1) and (ends or as_of) >= as_of
 
 
 def edited_contacts(connection: Connection, contact_ids: Collection[int]) -> set[int]:

@@ -7,6 +7,7 @@ with such an address has nothing due, and a suppressed address of that kind coun
 begin and end as its key must.
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 from sqlalchemy import Column, Index, MetaData, Table, Text, text
@@ -14,6 +15,7 @@ from sqlalchemy import Column, Index, MetaData, Table, Text, text
 from email_scheduler.database.connections import ID, MOMENT, address_sql, trimmed_sql
 from email_scheduler.database.migrations.schema_0001 import IS_ACTIVE
 from email_scheduler.database.migrations.schema_0001 import metadata as first_metadata
+from email_scheduler.database.migrations.schema_0003 import DUE_EMAILS_CONDITION
 
 metadata = MetaData(
     naming_convention={"pk": "pk_%(table_name)s", "ix": "ix_%(table_name)s_%(column_0_N_name)s"}
@@ -74,38 +76,50 @@ _TYPES: Final = (
 _IS_PLANNERS: Final = "(substr(schedule.email_type, 1, 9) = 'campaign_' OR {})".format(
     " OR ".join(f"schedule.email_type = '{name}'" for name in _TYPES)
 )
-# A suppression counts unless it has a readable date after tomorrow, UTC: that is never later than the day
-# after the plan's. A day that does not exist is another one once it is reckoned with.
-_DAY: Final = "substr(suppression.suppressed_at, 1, 10)"
-_IN_FORCE: Final = {
-    "sqlite": f"""coalesce(
-        date({_DAY}, '+0 days') = {_DAY}
-        AND {_DAY} > date('now', '+1 day'), 0) = 0""",
-    "postgresql": f"""coalesce(
-        CASE WHEN {_DAY} ~ '^[0-9]{{4}}-(0[1-9]|1[0-2])-[0-9]{{2}}$' AND {_DAY} !~ '^0000' THEN
+
+
+def _counts_unless(column: str, is_past_it: Mapping[str, str]) -> dict[str, str]:
+    """Return SQL that a suppression counts: unless a column has a readable date that meets a condition.
+
+    A day that does not exist is another one once it is reckoned with: 30 February becomes a day of March.
+
+    Args:
+        column: Of the suppression.
+        is_past_it: The condition, of ``{day}``, by dialect.
+    """
+    day = f"substr(suppression.{column}, 1, 10)"
+    sqlite, postgresql = (is_past_it[name].format(day=day) for name in ("sqlite", "postgresql"))
+    return {
+        "sqlite": f"coalesce(date({day}, '+0 days') = {day} AND {sqlite}, 0) = 0",
+        "postgresql": f"""coalesce(
+        CASE WHEN {day} ~ '^[0-9]{{4}}-(0[1-9]|1[0-2])-[0-9]{{2}}$' AND {day} !~ '^0000' THEN
             to_char(
-                CAST(substr({_DAY}, 1, 8) || '01' AS DATE) + CAST(substr({_DAY}, 9) AS INTEGER) - 1,
+                CAST(substr({day}, 1, 8) || '01' AS DATE) + CAST(substr({day}, 9) AS INTEGER) - 1,
                 'YYYY-MM-DD'
-            ) = {_DAY}
-            AND {_DAY} COLLATE "C" > to_char((now() AT TIME ZONE 'UTC') + INTERVAL '1 day', 'YYYY-MM-DD')
+            ) = {day}
+            AND {postgresql}
         END, FALSE) = FALSE""",
-}
-# One of an address counts as well until its last day is over, if that is a readable date. Six hours behind
-# UTC it is never later than in US Central time.
-_UNTIL: Final = "substr(suppression.suppressed_until, 1, 10)"
-STILL_IN_FORCE: Final = {
-    "sqlite": f"""coalesce(
-        date({_UNTIL}, '+0 days') = {_UNTIL} AND {_UNTIL} < date('now', '-6 hours'), 0) = 0""",
-    "postgresql": f"""coalesce(
-        CASE WHEN {_UNTIL} ~ '^[0-9]{{4}}-(0[1-9]|1[0-2])-[0-9]{{2}}$' AND {_UNTIL} !~ '^0000' THEN
-            to_char(
-                CAST(substr({_UNTIL}, 1, 8) || '01' AS DATE) + CAST(substr({_UNTIL}, 9) AS INTEGER) - 1,
-                'YYYY-MM-DD'
-            ) = {_UNTIL}
-            AND {_UNTIL} COLLATE "C"
-                < to_char((now() AT TIME ZONE 'UTC') - INTERVAL '6 hours', 'YYYY-MM-DD')
-        END, FALSE) = FALSE""",
-}
+    }
+
+
+_UTC: Final = "now() AT TIME ZONE 'UTC'"
+# It begins after tomorrow, UTC: that is never before the day after the plan's.
+_IN_FORCE: Final = _counts_unless(
+    "suppressed_at",
+    {
+        "sqlite": "{day} > date('now', '+1 day')",
+        "postgresql": f"{{day}} COLLATE \"C\" > to_char(({_UTC}) + INTERVAL '1 day', 'YYYY-MM-DD')",
+    },
+)
+# That of an address counts until its last day is over. Six hours behind UTC it is never later than in US
+# Central time.
+STILL_IN_FORCE: Final = _counts_unless(
+    "suppressed_until",
+    {
+        "sqlite": "{day} < date('now', '-6 hours')",
+        "postgresql": f"{{day}} COLLATE \"C\" < to_char(({_UTC}) - INTERVAL '6 hours', 'YYYY-MM-DD')",
+    },
+)
 _ASCII_SQLITE: Final = f"char({', '.join(map(str, range(1, 128)))})"
 
 
@@ -176,18 +190,7 @@ WHERE schedule.status = 'pre-scheduled'
     JOIN campaign_types AS type ON type.name = instance.campaign_type
     WHERE instance.id = schedule.campaign_instance_id
       AND {is_active.format("instance.active")}
-      AND {is_active.format("type.active")}))
-  AND NOT EXISTS (SELECT 1 FROM organization_holds AS hold WHERE hold.released_at IS NULL)
-  AND (schedule.campaign_instance_id IS NULL OR schedule.initial_email_id IS NOT NULL OR NOT EXISTS (
-    SELECT 1 FROM contact_campaigns AS withdrawn
-    WHERE withdrawn.contact_id = schedule.contact_id
-      AND withdrawn.campaign_instance_id = schedule.campaign_instance_id AND withdrawn.status = 'skipped')
-    OR EXISTS (
-    SELECT 1 FROM contact_campaigns AS target
-    WHERE target.contact_id = schedule.contact_id
-      AND target.campaign_instance_id = schedule.campaign_instance_id
-      AND target.status IN ('pending', 'scheduled')))
-"""
+      AND {is_active.format("type.active")})){DUE_EMAILS_CONDITION}"""
 
 
 def _unknown_sql(dialect_name: str) -> str:

@@ -14,7 +14,6 @@ from email_scheduler.database.records import (
     AcceptedLoss,
     Run,
     last_published,
-    plan_in_table,
     read_runs,
     record_waiting_plan,
 )
@@ -32,7 +31,7 @@ from email_scheduler.planning import (
 
 def valid_contacts_before(runs: Sequence[Run]) -> int | None:
     """Return how many contacts were valid in the plan that the table holds; None: no plan was published."""
-    last = plan_in_table(runs)
+    last = last_published(runs)
     return None if last is None else last.contacts - last.invalid_contacts
 
 

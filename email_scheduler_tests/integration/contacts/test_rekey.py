@@ -178,14 +178,7 @@ def test_a_file_without_the_two_columns_is_refused(agency: Database, tmp_path: P
         rekeyed(agency, tmp_path, f"{heading}\n")
 
 
-def test_who_did_it_and_why_is_on_record_where_the_database_keeps_it(
-    database: Database, tmp_path: Path
-) -> None:
-    number = "BIGSERIAL" if database.is_postgresql else "INTEGER"
-    database.run(
-        f"CREATE TABLE IF NOT EXISTS contact_rekeys (id {number} PRIMARY KEY, old_contact_id BIGINT,"
-        " new_contact_id BIGINT, rekeyed_at TEXT, rekeyed_by TEXT, reason TEXT)"
-    )
+def test_who_did_it_and_why_is_on_record(database: Database, tmp_path: Path) -> None:
     database.insert("contacts", {"id": 110}, {"id": 111})
     rekeyed(database, tmp_path, "old_id,new_id\n11,111\n10,110\n", reason="a new CRM")
     rekeyed(database, tmp_path, "old_id,new_id\n9,110\n")
