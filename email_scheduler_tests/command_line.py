@@ -5,7 +5,7 @@ from typing import NamedTuple
 import pytest
 
 from email_scheduler import cli
-from email_scheduler.cli.shared import log
+from email_scheduler.cli.shared import log, out
 
 
 class Outcome(NamedTuple):
@@ -17,9 +17,12 @@ class Outcome(NamedTuple):
 
 
 def run_command(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: object
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: object, width: int = 80
 ) -> Outcome:
-    """Run the command as the shell would."""
+    """Run the command as the shell would, on a terminal of that many columns."""
+    # whatever the surroundings say of the terminal
+    monkeypatch.setattr(out, "_width", width)
+    monkeypatch.setattr(out, "_height", 25)
     monkeypatch.setattr("sys.argv", ["email-scheduler", *map(str, arguments)])
     with pytest.raises(SystemExit) as ended:
         cli.main()

@@ -269,8 +269,6 @@ Command = Callable[..., Outcome]
 
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    monkeypatch.setenv("COLUMNS", "80")
-
     return partial(run_command, monkeypatch, capsys, "explain")
 
 

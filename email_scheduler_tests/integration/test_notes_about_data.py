@@ -177,12 +177,9 @@ def test_the_report_of_a_past_day_shows_what_was_noted_then(agency: Database) ->
     assert "suppressions that name no contact" not in report_page(later)
 
 
-def test_the_report_in_the_terminal_shows_the_notes(
-    command: Command, agency: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("COLUMNS", "500")
+def test_the_report_in_the_terminal_shows_the_notes(command: Command, agency: Database) -> None:
     plan_and_publish(agency.url, CONFIG, AS_OF)
-    told = command("report", "--database", agency.url, "--as-of", AS_OF)
+    told = command("report", "--database", agency.url, "--as-of", AS_OF, width=500)
     assert told.code == 0, told.err
     assert "Notes about data" in told.out
     assert "suppressions that name no contact: 1 of 2" in told.out

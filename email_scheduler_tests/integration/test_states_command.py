@@ -155,10 +155,9 @@ def test_contacts_and_emails_that_are_held_back_are_counted_by_state(
 
 
 def test_law_and_margin_stand_on_lines_of_their_own_and_what_has_no_source_is_marked(
-    command: Command, monkeypatch: pytest.MonkeyPatch
+    command: Command,
 ) -> None:
-    monkeypatch.setattr("email_scheduler.cli.shared.out._width", 160)
-    lines = command("states", "--config", "rules.yaml").out.splitlines()
+    lines = command("states", "--config", "rules.yaml", width=160).out.splitlines()
     [ca] = [number for number, line in enumerate(lines) if line.startswith("CA ")]
     assert "law: birthday, 30 days before to 60 days after" in lines[ca]
     assert "California, a section" in lines[ca]

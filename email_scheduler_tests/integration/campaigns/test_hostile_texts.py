@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from email_scheduler.cli import shared
 from email_scheduler.visible import visible
 from email_scheduler_tests.command_line import Outcome, run_command
 from email_scheduler_tests.hostile_values import ARGUMENTS, STORED
@@ -27,10 +26,9 @@ def command(
 ) -> Command:
     """Run a command on the database; what it says is printed whole, and does nothing to a terminal."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(shared.out, "width", 40_000)
 
     def run(*arguments: str) -> Outcome:
-        outcome = run_command(monkeypatch, capsys, *arguments, "--database", database.url)
+        outcome = run_command(monkeypatch, capsys, *arguments, "--database", database.url, width=40_000)
         # what is wrong with a backup is no wrong argument
         codes = {0, 1, 2} if arguments[:1] == ("backup",) else {0, 2}
         assert outcome.code in codes, (arguments, outcome.err)
