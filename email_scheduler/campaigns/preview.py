@@ -29,6 +29,7 @@ from email_scheduler.database import (
     EMAIL_KINDS,
     GOES_OUT,
     LATER,
+    Besides,
     Connection,
     Session,
     connected,
@@ -231,7 +232,8 @@ def preview_instance(
         subject = _look_up(connection, instance, selection, trigger_date)
     on_phase("read")
     row = subject.instance
-    inputs = read_inputs(url, as_of, config, _values_named(row))
+    besides = Besides(instances=frozenset({row.id}), value_names=_values_named(row))
+    inputs = read_inputs(url, as_of, config, besides)
     on_phase("plan without it")
     without = make_plan(_with_instance(inputs, replace(row, active=False), subject.targets), config).schedules
     on_phase("plan with it")
@@ -258,14 +260,14 @@ def preview_instance(
     )
 
 
-def _values_named(instance: InstanceRow) -> set[str]:
+def _values_named(instance: InstanceRow) -> frozenset[str]:
     """Return the values of contacts that the audience of an instance is about, planned by now or not."""
     written = instance.metadata.get("audience")
     try:
-        return set() if written is None else Audience.model_validate(written).names
+        return frozenset(() if written is None else Audience.model_validate(written).names)
     except ValidationError:
         # planning says what is wrong with it
-        return set()
+        return frozenset()
 
 
 def _audience_counts(

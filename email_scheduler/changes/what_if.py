@@ -12,7 +12,7 @@ import pyarrow as pa
 from pyarrow import csv
 
 from email_scheduler.config import KeyDifference, SchedulerConfig, differences
-from email_scheduler.database import read_inputs, refuse_violations, require_current_schema
+from email_scheduler.database import Besides, read_inputs, refuse_violations, require_current_schema
 from email_scheduler.errors import PlanningError
 from email_scheduler.files import Output, private_output
 from email_scheduler.planning import DATE, LABEL, NO_DATE, Plan, make_plan
@@ -20,7 +20,6 @@ from email_scheduler.reports.plan_difference import (
     CHANGED_EMAILS,
     DifferenceOfPlans,
     difference_of_plans,
-    readable_for_all,
 )
 from email_scheduler.reports.summary import capacity_warnings
 
@@ -103,7 +102,7 @@ def what_if(
     if not changes:
         return WhatIf(as_of, [], None)
     on_phase("read")
-    inputs = read_inputs(url, as_of, readable_for_all(before, after))
+    inputs = read_inputs(url, as_of, before, Besides(configs=(after,)))
     on_phase("plan with the configuration in force")
     with _saying("with the configuration in force"):
         present = make_plan(inputs, before)

@@ -30,13 +30,14 @@ from email_scheduler.cli.what_if_command import change_object, changes_table, ef
 from email_scheduler.clock import TIME_ZONE, today
 from email_scheduler.config import differences, shown
 from email_scheduler.database import (
+    Besides,
     ConfigVersion,
     read_config_versions,
     read_inputs,
     read_moment,
     require_current_schema,
 )
-from email_scheduler.reports.plan_difference import difference_of_configurations, readable_for_all
+from email_scheduler.reports.plan_difference import difference_of_configurations
 from email_scheduler.reports.terminal import line, table, unbroken
 
 config_commands = command_group()
@@ -98,7 +99,7 @@ def diff(
     effect = None
     if changes and not no_plan:
         effect = difference_of_configurations(
-            read_inputs(url, day, readable_for_all(settings, before, after)), before, after
+            read_inputs(url, day, before, Besides(configs=(after,))), before, after
         )
     return Answer(
         {

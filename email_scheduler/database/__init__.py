@@ -30,7 +30,13 @@ from email_scheduler.database.campaign_changes import (
     without_logging,
 )
 from email_scheduler.database.connections.arrow import append_rows, read_frame
-from email_scheduler.database.connections.column_types import ID, read_moment, timestamp, utc_now
+from email_scheduler.database.connections.column_types import (
+    ID,
+    last_date_sql,
+    read_moment,
+    timestamp,
+    utc_now,
+)
 from email_scheduler.database.connections.connection import Connection, Row, among
 from email_scheduler.database.connections.faults import (
     DRIVER_ERRORS,
@@ -71,11 +77,12 @@ from email_scheduler.database.holds import (
     release_organization,
 )
 from email_scheduler.database.inputs import (
+    Besides,
     contact_columns,
     read_columns,
     read_inputs,
     read_inputs_and_changes,
-    read_plan_inputs,
+    read_inputs_of_contacts,
     suppressions_of_addresses,
 )
 from email_scheduler.database.line_import import (
@@ -189,6 +196,7 @@ __all__ = [
     "Backup",
     "BadLines",
     "BadLinesError",
+    "Besides",
     "ConfigVersion",
     "Connection",
     "DamagedBackup",
@@ -251,6 +259,7 @@ __all__ = [
     "import_lines",
     "initialise_database",
     "is_from_driver",
+    "last_date_sql",
     "last_published",
     "look_up_addresses",
     "metadata",
@@ -273,10 +282,10 @@ __all__ = [
     "read_id",
     "read_inputs",
     "read_inputs_and_changes",
+    "read_inputs_of_contacts",
     "read_kept",
     "read_lines",
     "read_moment",
-    "read_plan_inputs",
     "read_runs",
     "record_config_version",
     "record_refusal",

@@ -1,11 +1,11 @@
 """Reading what a plan is made from, with the columns of ``contacts`` that an agency has added."""
 
-from collections.abc import Collection, Mapping
-from dataclasses import replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 # ruff: noqa: S608 - put together from names, conditions and dates of this package
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 
@@ -15,15 +15,19 @@ from email_scheduler.database.connections import (
     Connection,
     among,
     append_rows,
-    connect,
+    connect_side_by_side,
     database_errors,
+    last_date_sql,
     read_frame,
+    read_frame_by_ranges,
     retrying,
 )
 from email_scheduler.database.contact_notes import SeenChanges, last_checkpoint_id, read_contact_changes
 from email_scheduler.database.tables import (
     FOREIGN_ROW_SQL,
     FOREIGN_ROWS_INDEX,
+    SENDER_CAMPAIGN_ROWS_INDEX,
+    SENDER_FOLLOW_UPS_INDEX,
     SENDER_ROW_SQL,
     SENDER_ROWS_INDEX,
 )
@@ -40,13 +44,17 @@ from email_scheduler.planning import (
     SUPPRESSED_ADDRESSES_TABLE,
     SUPPRESSIONS_TABLE,
     TEXT,
+    HistoryBorder,
     PlanInputs,
     address_key,
+    from_day,
+    history_border,
     named_values,
     refuse_beyond_calendar,
     source_of,
 )
-from email_scheduler.registry import PRE_SCHEDULED, SKIPPED
+from email_scheduler.proof import history_border as border_of_proof
+from email_scheduler.registry import CAMPAIGN_PREFIX, FOLLOW_UP_PREFIX, PRE_SCHEDULED, SKIPPED
 
 # What an older campaign type leaves open; the defaults of the columns.
 _CAMPAIGN_TYPE_DEFAULTS = {
@@ -67,6 +75,9 @@ HISTORY_SQL = {
     " THEN 'Z' ELSE '' END",
     "metadata": "CASE WHEN substr(email_type, 1, 9) = 'campaign_' THEN CAST(metadata AS TEXT) END",
 }
+# Texts of contacts that hardly repeat.
+_DISTINCT: Final = ("email", "phone_number")
+_ROWS_WORTH_A_CONNECTION: Final = 250_000
 # A status that only looks like one of the planner's, since SQLite holds it as bytes, is the sender's.
 _SENDERS_STATUS = (
     f"CASE WHEN CAST(status AS TEXT) IN ('{PRE_SCHEDULED}', '{SKIPPED}') THEN NULL ELSE status END"
@@ -125,7 +136,27 @@ def _read(
     return read_frame(connection, frame, rows, sql=quoted)
 
 
-def read_inputs(url: str, as_of: date, config: SchedulerConfig, values: Collection[str] = ()) -> PlanInputs:
+@dataclass(frozen=True)
+class Besides:
+    """What is read besides what a plan with the configuration in force is made from.
+
+    Attributes:
+        configs: Configurations that plans are made with, too.
+        instances: Campaign instances that are planned, too.
+        value_names: Values of contacts.
+    """
+
+    configs: tuple[SchedulerConfig, ...] = ()
+    instances: frozenset[int] = frozenset()
+    value_names: frozenset[str] = frozenset()
+
+
+_NOTHING_BESIDES: Final = Besides()
+
+
+def read_inputs(
+    url: str, as_of: date, config: SchedulerConfig, besides: Besides = _NOTHING_BESIDES
+) -> PlanInputs:
     """Read all that a plan for ``as_of`` is made from, as it is at one moment.
 
     While the database is locked this is tried again (``processing.max_retry_attempts``).
@@ -134,16 +165,16 @@ def read_inputs(url: str, as_of: date, config: SchedulerConfig, values: Collecti
         url: The organisation's database.
         as_of: The date that the plan is made for.
         config: The organisation's configuration.
-        values: Names of values of contacts that are read besides those of planned instances.
+        besides: What is read besides.
 
     Raises:
         DatabaseError: The database cannot be read.
     """
-    return read_inputs_and_changes(url, as_of, config, values)[0]
+    return read_inputs_and_changes(url, as_of, config, besides)[0]
 
 
 def read_inputs_and_changes(
-    url: str, as_of: date, config: SchedulerConfig, values: Collection[str] = ()
+    url: str, as_of: date, config: SchedulerConfig, besides: Besides = _NOTHING_BESIDES
 ) -> tuple[PlanInputs, SeenChanges]:
     """Read the same, and at the same moment the changes that the plan takes into account.
 
@@ -152,54 +183,106 @@ def read_inputs_and_changes(
     """
 
     def read() -> tuple[PlanInputs, SeenChanges]:
-        with connect(url, config) as connection:
-            inputs = read_plan_inputs(connection, as_of, config, values)
-            campaigns, contacts = read_campaign_changes(connection), read_contact_changes(connection)
-            return inputs, SeenChanges(campaigns, contacts, last_checkpoint_id(connection))
+        with connect_side_by_side(url, config, _is_much) as connections:
+            inputs = _read_organisation(connections, as_of, config, besides)
+            campaigns, contacts = read_campaign_changes(connections[0]), read_contact_changes(connections[0])
+            return inputs, SeenChanges(campaigns, contacts, last_checkpoint_id(connections[0]))
 
     with database_errors(url):
         return retrying(config)(read)
 
 
-def read_plan_inputs(
+def _is_much(connection: Connection) -> bool:
+    """Tell whether there is so much to read that several connections are faster."""
+    counts = [connection.execute(f"SELECT max(id) FROM {name}") for name in ("contacts", "email_schedules")]
+    return any(isinstance(count, int) and count > _ROWS_WORTH_A_CONNECTION for ((count,),) in counts)
+
+
+def _read_organisation(
+    connections: Sequence[Connection], as_of: date, config: SchedulerConfig, besides: Besides
+) -> PlanInputs:
+    """Read all that plans for ``as_of`` are made from; of the sender's rows, those that can matter to one.
+
+    Raises:
+        UsageError: The date is too near to an end of the calendar.
+    """
+    connection, configs = connections[0], (config, *besides.configs)
+    for each in configs:
+        refuse_beyond_calendar(as_of, each)
+    earliest = as_of - timedelta(max(each.timing_constants.followup_lookback_days for each in configs))
+    types, instances = _read_campaign_types(connection), _read_campaign_instances(connection)
+    names = besides.value_names.union(*(named_values(types, instances, as_of, each) for each in configs))
+    inputs = PlanInputs(
+        as_of=as_of,
+        contacts=read_frame_by_ranges(
+            connections, CONTACTS_TABLE, "contacts", "contacts WHERE {}".format, distinct=_DISTINCT
+        ),
+        suppressions=read_frame(
+            connection, SUPPRESSIONS_TABLE, "contact_suppressions WHERE contact_id IS NOT NULL"
+        ),
+        campaign_types=types,
+        campaign_instances=instances,
+        contact_campaigns=read_frame(connection, CONTACT_CAMPAIGNS_TABLE, "contact_campaigns"),
+        history=HISTORY_TABLE.empty(),
+        clicks=_read_clicks(connection, earliest, as_of, None),
+        answers=_read_answers(connection, earliest, as_of, None),
+        contact_attributes=read_attributes(connection, names),
+        suppressed_addresses=read_frame(
+            connection, SUPPRESSED_ADDRESSES_TABLE, "suppressed_addresses WHERE address IS NOT NULL"
+        ),
+    )
+    border = border_of_plan_and_proof(inputs, config)
+    for each in besides.configs:
+        border |= border_of_plan_and_proof(inputs, each)
+    border = replace(border, instances=border.instances | besides.instances)
+    return replace(inputs, history=_read_history(connections, border))
+
+
+def border_of_plan_and_proof(inputs: PlanInputs, config: SchedulerConfig) -> HistoryBorder:
+    """Return which of the sender's rows can matter to a plan, or to its proof by its own reckoning.
+
+    Args:
+        inputs: What the plan is made from; its history is not looked at.
+        config: The organisation's configuration.
+    """
+    return history_border(inputs, config) | border_of_proof(inputs, config)
+
+
+def read_inputs_of_contacts(
     connection: Connection,
     as_of: date,
     config: SchedulerConfig,
-    values: Collection[str] = (),
-    contacts: Collection[int] | None = None,
-    addressees: Collection[int] = (),
+    contacts: Collection[int],
+    addressees: Collection[int],
 ) -> PlanInputs:
-    """Read all that a plan for ``as_of`` is made from, within the transaction of ``connection``.
+    """Read what a plan for ``as_of`` has of some contacts, within the transaction of ``connection``.
 
     Clicks and answers that no follow-up of that day can depend on are left out (section 10 of the planning
     rules): those dated after ``as_of``, and those before the first day that is looked back to, unless they
-    name their email. Of further columns of the contacts, those that audiences of planned instances name.
+    name their email. Of further columns of the contacts, those that audiences of planned instances name. Of
+    the sender's rows, all.
 
     Args:
         connection: Where to read.
         as_of: The date that the plan is made for.
         config: The organisation's configuration.
-        values: Names of values of contacts that are read besides those of planned instances.
-        contacts: Some contacts: only their rows are read; None: everybody's.
-        addressees: Further contacts of which only those columns and suppressions are read.
+        contacts: Whose rows are read.
+        addressees: Further contacts of which only the columns and suppressions are read.
 
     Raises:
         UsageError: The date is too near to an end of the calendar.
     """
     refuse_beyond_calendar(as_of, config)
     earliest = as_of - timedelta(days=config.timing_constants.followup_lookback_days)
-    everybody = None if contacts is None else {*contacts, *addressees}
+    everybody = {*contacts, *addressees}
     table = read_frame(
-        connection,
-        CONTACTS_TABLE,
-        f"contacts WHERE {among('id', everybody)}",
-        distinct=("email", "phone_number"),
+        connection, CONTACTS_TABLE, f"contacts WHERE {among('id', everybody)}", distinct=_DISTINCT
     )
     types, instances = _read_campaign_types(connection), _read_campaign_instances(connection)
-    names = named_values(types, instances, as_of, config).union(values)
-    history = read_history_table(connection, contacts)
+    names = named_values(types, instances, as_of, config)
+    history = _read_history_of_contacts(connection, contacts)
     # nobody has anything to follow up without an email: the tables of behaviour have no index by contact
-    acting = contacts if contacts is None or len(history) else ()
+    acting = contacts if len(history) else ()
     return PlanInputs(
         as_of=as_of,
         contacts=table,
@@ -217,16 +300,12 @@ def read_plan_inputs(
         clicks=_read_clicks(connection, earliest, as_of, acting),
         answers=_read_answers(connection, earliest, as_of, acting),
         contact_attributes=read_attributes(connection, names, contacts),
-        suppressed_addresses=_read_suppressed_addresses(connection, table, everybody is not None),
+        suppressed_addresses=_read_suppressed_addresses(connection, table),
     )
 
 
-def _read_suppressed_addresses(connection: Connection, contacts: pd.DataFrame, are_few: bool) -> pd.DataFrame:
-    """Read all suppressed addresses, or those that some contacts may have."""
-    if not are_few:
-        return read_frame(
-            connection, SUPPRESSED_ADDRESSES_TABLE, "suppressed_addresses WHERE address IS NOT NULL"
-        )
+def _read_suppressed_addresses(connection: Connection, contacts: pd.DataFrame) -> pd.DataFrame:
+    """Read the suppressed addresses that some contacts may have."""
     found = suppressions_of_addresses(connection, contacts["email"].dropna().astype("str"))
     columns: dict[str, object] = {
         name: pd.Series([row[name] for row in found], dtype="str")
@@ -248,27 +327,58 @@ def suppressions_of_addresses(connection: Connection, addresses: Collection[str]
     return found
 
 
-def read_history_table(connection: Connection, contacts: Collection[int] | None = None) -> pd.DataFrame:
-    """Read the sender's rows, and the pre-scheduled rows of types that are not the planner's.
+def senders_ids_sql(connection: Connection, border: HistoryBorder, condition: str = "TRUE") -> str:
+    """Return SQL of the ids of the sender's rows that can matter to a plan, some twice; from indexes alone.
 
     Args:
-        connection: Where to read.
-        contacts: Those whose rows are read; None: all.
+        connection: Where it is read.
+        border: Which rows matter.
+        condition: SQL of a further condition on ``id``.
     """
-    index = connection.indexed_by(SENDER_ROWS_INDEX)
-    senders = read_frame(
-        connection,
-        HISTORY_TABLE,
-        f"email_schedules{index} WHERE {SENDER_ROW_SQL} AND {among('contact_id', contacts)}",
-        sql=HISTORY_SQL | {"status": _SENDERS_STATUS},
+    by_date, by_instance, by_initial_email = (
+        f"SELECT id FROM email_schedules{connection.indexed_by(index)} WHERE {SENDER_ROW_SQL} AND "
+        for index in (SENDER_ROWS_INDEX, SENDER_CAMPAIGN_ROWS_INDEX, SENDER_FOLLOW_UPS_INDEX)
     )
-    index = connection.indexed_by(FOREIGN_ROWS_INDEX) if contacts is None else ""
-    foreign = read_frame(
-        connection,
-        HISTORY_TABLE,
-        f"email_schedules{index} WHERE {FOREIGN_ROW_SQL} AND {among('contact_id', contacts)}",
-        sql=HISTORY_SQL,
+    since = f"{by_date}{last_date_sql(connection.dialect.name)} >= "
+    kind = "substr(coalesce(CAST(email_type AS TEXT), ''), 1, 9)"
+    is_follow_up, is_campaign = f"{kind} = '{FOLLOW_UP_PREFIX}'", f"{kind} = '{CAMPAIGN_PREFIX}'"
+    instances = among("campaign_instance_id", border.instances)
+    initial_emails = f"{since}'{from_day(border.followed_up)}'"
+    found = (
+        f"{since}'{from_day(border.rows)}' AND NOT ({is_campaign} OR {is_follow_up})",
+        f"{since}'{from_day(border.campaigns)}' AND {is_campaign}",
+        f"{since}'{from_day(border.follow_ups)}' AND {is_follow_up}",
+        f"{by_instance}campaign_instance_id IS NOT NULL AND {instances} AND NOT {is_follow_up}",
+        f"{by_initial_email}initial_email_id IS NOT NULL AND initial_email_id IN ({initial_emails})",
     )
+    return " UNION ALL ".join(f"{each} AND {condition}" for each in found)
+
+
+def _read_history(connections: Sequence[Connection], border: HistoryBorder) -> pd.DataFrame:
+    """Read the sender's rows that can matter, and pre-scheduled rows of types that are not the planner's."""
+    sql = HISTORY_SQL | {"status": _SENDERS_STATUS}
+    senders = read_frame_by_ranges(
+        connections,
+        HISTORY_TABLE,
+        "email_schedules",
+        # in the order of the table
+        lambda part: f"email_schedules WHERE id IN ({senders_ids_sql(connections[0], border, part)})",
+        sql=sql,
+    )
+    foreign = f"email_schedules{connections[0].indexed_by(FOREIGN_ROWS_INDEX)} WHERE {FOREIGN_ROW_SQL}"
+    return _with_foreign(senders, read_frame(connections[0], HISTORY_TABLE, foreign, sql=HISTORY_SQL))
+
+
+def _read_history_of_contacts(connection: Connection, contacts: Collection[int]) -> pd.DataFrame:
+    """Read the same of some contacts, and all of the sender's rows."""
+    own = f"email_schedules WHERE {among('contact_id', contacts)}"
+    sql = HISTORY_SQL | {"status": _SENDERS_STATUS}
+    senders = read_frame(connection, HISTORY_TABLE, f"{own} AND {SENDER_ROW_SQL}", sql=sql)
+    foreign = read_frame(connection, HISTORY_TABLE, f"{own} AND {FOREIGN_ROW_SQL}", sql=HISTORY_SQL)
+    return _with_foreign(senders, foreign)
+
+
+def _with_foreign(senders: pd.DataFrame, foreign: pd.DataFrame) -> pd.DataFrame:
     return append_rows([senders, foreign]) if len(foreign) else senders
 
 

@@ -32,7 +32,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import make_url
 from sqlalchemy.schema import CreateIndex
 
-from email_scheduler.database.connections import DATE, ID, JSON, MOMENT, Address
+from email_scheduler.database.connections import DATE, ID, JSON, MOMENT, Address, LastDate
 from email_scheduler.registry import BUILT_IN_TYPES, CAMPAIGN_PREFIX, PRE_SCHEDULED, SKIPPED
 
 # Conditions on email_schedules. They are spelled like the conditions of the partial indexes below: SQLite
@@ -283,13 +283,33 @@ Index(
 # All rows of some contacts. The occurrence index cannot find them: follow-ups and older rows are not in it.
 CONTACT_INDEX = "ix_email_schedules_contact_id"
 Index(CONTACT_INDEX, email_schedules.c.contact_id)
-# The sender's rows of some contacts; a small part of the table on most days.
-SENDER_ROWS_INDEX = "ix_email_schedules_sender_contact_id"
+# The sender's rows by their last date: those that can matter to a plan are the latest ones. The type is there
+# so that the table need not be looked at.
+SENDER_ROWS_INDEX = "ix_email_schedules_sender_last_date"
 Index(
     SENDER_ROWS_INDEX,
-    email_schedules.c.contact_id,
+    LastDate(),
+    email_schedules.c.email_type,
     sqlite_where=text(SENDER_ROW_SQL),
     postgresql_where=text(SENDER_ROW_SQL),
+)
+# Of campaigns, those of some instances, whatever their dates.
+_IS_CAMPAIGN_ROW_SQL = f"{SENDER_ROW_SQL} AND campaign_instance_id IS NOT NULL"
+SENDER_CAMPAIGN_ROWS_INDEX = "ix_email_schedules_sender_campaign_instance_id"
+Index(
+    SENDER_CAMPAIGN_ROWS_INDEX,
+    email_schedules.c.campaign_instance_id,
+    sqlite_where=text(_IS_CAMPAIGN_ROW_SQL),
+    postgresql_where=text(_IS_CAMPAIGN_ROW_SQL),
+)
+# Of follow-ups, those of some initial emails.
+_IS_FOLLOW_UP_ROW_SQL = f"{SENDER_ROW_SQL} AND initial_email_id IS NOT NULL"
+SENDER_FOLLOW_UPS_INDEX = "ix_email_schedules_sender_initial_email_id"
+Index(
+    SENDER_FOLLOW_UPS_INDEX,
+    email_schedules.c.initial_email_id,
+    sqlite_where=text(_IS_FOLLOW_UP_ROW_SQL),
+    postgresql_where=text(_IS_FOLLOW_UP_ROW_SQL),
 )
 # Rows that other programs are about to send; as a rule there are none.
 FOREIGN_ROWS_INDEX = "ix_email_schedules_foreign"

@@ -14,8 +14,8 @@ from email_scheduler.database import (
     database_errors,
     display_url,
     read_config_version,
+    read_inputs_of_contacts,
     read_kept,
-    read_plan_inputs,
     require_current_schema,
     retrying,
 )
@@ -157,9 +157,7 @@ def _of_one_plan(
 ) -> list[ExplainedContact]:
     plan, used = _plan_in_force(connection, config, publication)
     addressed = {other for contact_id in contact_ids for other in others[contact_id]}
-    inputs = read_plan_inputs(
-        connection, publication.run.as_of, used, contacts=contact_ids, addressees=addressed
-    )
+    inputs = read_inputs_of_contacts(connection, publication.run.as_of, used, contact_ids, addressed)
     facts = Facts(_as_known(inputs, publication, stored), used)
     suppressions = read_suppressions(connection, {*contact_ids, *addressed}, publication.run.as_of)
     of_addresses = read_address_suppressions(connection, contact_ids, publication.run.as_of)

@@ -24,6 +24,7 @@ from email_scheduler.database import (
     connect,
     database_errors,
     database_path,
+    last_date_sql,
     last_published,
     metadata,
     missing_watch_triggers,
@@ -46,6 +47,8 @@ from email_scheduler.registry import (
 _LONGEST_WAIT_SECONDS: Final = 5
 DAYS_AHEAD: Final = 30
 _RECENT: Final = timedelta(hours=24)
+# How old the sender's rows are that are looked at.
+_LOOKED_BACK: Final = timedelta(days=366)
 _MOST_FINDINGS: Final = 3
 # Looking at these takes a moment, and an unreadable file shows in one of them as a rule.
 _SMALL_TABLES: Final = (
@@ -366,6 +369,7 @@ def _sender(
         f" {_count(f'{is_processing} AND NOT coalesce({fresh}, FALSE)')},"
         f" {_count(f'{is_outcome} AND {recent}')}, {_count(f'{is_failed} AND {recent}')}"
         f" FROM email_schedules{hint} WHERE {SENDER_ROW_SQL}"
+        f" AND {last_date_sql(connection.dialect.name)} >= '{(now - _LOOKED_BACK).date()}'"
     )
     return SenderFigures(
         untaken=_untaken(connection, config, now, is_file=is_file),

@@ -37,6 +37,7 @@ from email_scheduler.planning.columns.packing import (
     to_hex,
     total,
 )
+from email_scheduler.planning.columns.parts import THREADS, side_by_side
 from email_scheduler.planning.cube import Axis, Breakdown, Cube, Label, PlanCounts, emails_by_day, reasons
 from email_scheduler.planning.data_notes import DataNotes, FoundNote, find_notes
 from email_scheduler.planning.frames import (
@@ -70,6 +71,7 @@ from email_scheduler.planning.frames import (
     TARGET_STATUSES,
     TEXT,
     Frame,
+    HistoryBorder,
     PlanInputs,
 )
 from email_scheduler.planning.guard import LEAST_LOST, Cause, Loss, judge_loss
@@ -151,6 +153,7 @@ from email_scheduler.planning.rules.history import (
     read_history,
     tolerance_of_campaigns,
 )
+from email_scheduler.planning.rules.history_border import history_border
 from email_scheduler.planning.rules.intervals import (
     assign_intervals,
     bound_rows_in_stretches,
@@ -205,6 +208,7 @@ __all__ = [
     "SUPPRESSIONS_TABLE",
     "TARGET_STATUSES",
     "TEXT",
+    "THREADS",
     "TOLERANCE_DAYS",
     "WHITESPACE",
     "Anchors",
@@ -224,6 +228,7 @@ __all__ = [
     "FoundNote",
     "Frame",
     "Hashes",
+    "HistoryBorder",
     "Label",
     "ListedTargets",
     "Loss",
@@ -266,6 +271,7 @@ __all__ = [
     "format_days",
     "from_day",
     "has_type",
+    "history_border",
     "is_among",
     "is_answered",
     "is_handled",
@@ -290,6 +296,7 @@ __all__ = [
     "reasons",
     "refuse_beyond_calendar",
     "row_hashes",
+    "side_by_side",
     "source_of",
     "stable_hash",
     "state_codes_by_zip",

@@ -189,7 +189,7 @@ CONTACT_CAMPAIGNS_TABLE = Frame(
     {"id": ID, "contact_id": ID, "campaign_instance_id": ID, "trigger_date": TEXT, "status": TEXT},
     key=("id",),
 )
-# The sender's rows, and the pre-scheduled rows of types that are not the planner's.
+# The sender's rows that can matter, and the pre-scheduled rows of types that are not the planner's.
 # Of actual_send_datetime, the date is enough, with a Z behind it where the time is in UTC.
 # event_year, event_month, event_day and priority: NO_NUMBER where the table holds none.
 # metadata is JSON text; that of campaign emails is enough.
@@ -212,6 +212,40 @@ HISTORY_TABLE = Frame(
     },
     key=("id",),
 )
+
+
+@dataclass(frozen=True)
+class HistoryBorder:
+    """Which of the sender's rows can matter to a plan (sections 1, 7, 10 to 12).
+
+    A day number each; what counts of a row is the latest of its event date, its scheduled send date and its
+    actual one. A row matters if that is the day or a later one.
+
+    Attributes:
+        rows: Of rows of any type but those below.
+        campaigns: Of campaign emails.
+        instances: Campaign instances of which all emails matter, whatever their dates.
+        follow_ups: Of follow-ups.
+        followed_up: Of initial emails: the follow-ups that name one matter, whatever their dates.
+    """
+
+    rows: int
+    campaigns: int
+    instances: frozenset[int]
+    follow_ups: int
+    followed_up: int
+
+    def __or__(self, other: "HistoryBorder") -> "HistoryBorder":
+        """Return the border of what matters to one plan or another."""
+        return HistoryBorder(
+            min(self.rows, other.rows),
+            min(self.campaigns, other.campaigns),
+            self.instances | other.instances,
+            min(self.follow_ups, other.follow_ups),
+            min(self.followed_up, other.followed_up),
+        )
+
+
 # tracking_clicks, and the clicks of email_tracking with the contact of their email
 CLICKS_TABLE = Frame("clicks table", {"contact_id": ID, "email_schedule_id": ID, "clicked_at": TEXT})
 # contact_events of the type eligibility_answered, and the health_question_response rows of email_tracking

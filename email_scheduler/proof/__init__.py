@@ -26,6 +26,7 @@ from email_scheduler.proof.campaign_instances_and_variants import (
 )
 from email_scheduler.proof.exclusion_windows import ReasonCodes, Windows, check_windows
 from email_scheduler.proof.follow_up_emails import check_follow_ups
+from email_scheduler.proof.history_border import history_border
 from email_scheduler.proof.planned_and_sent import (
     PlanRows,
     SenderRows,
@@ -43,7 +44,7 @@ from email_scheduler.proof.send_dates import (
 )
 from email_scheduler.proof.violations import RULES, Violations
 
-__all__ = ["RULES", "find_violations"]
+__all__ = ["RULES", "find_violations", "history_border"]
 
 
 def find_violations(

@@ -34,9 +34,9 @@ from email_scheduler.proof.exclusion_windows import ALLOWED, Anchor, Windows
 from email_scheduler.proof.planned_and_sent import PlanRows, SenderRows
 from email_scheduler.proof.violations import Violations
 
-_ANNIVERSARY_HANDLED_WITHIN_DAYS = 182
-_POST_WINDOW_HANDLED_WITHIN_DAYS = 60
-_LONGEST_WAIT_DAYS = 366
+ANNIVERSARY_HANDLED_WITHIN_DAYS = 182
+POST_WINDOW_HANDLED_WITHIN_DAYS = 60
+LONGEST_WAIT_DAYS = 366
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def _near(event: Days, answers: SenderRows) -> Occurrences:
     """Return the occurrences with these events; a sender's row that is near enough answers one."""
     is_handled = np.zeros(len(event), dtype=bool)
     distance = np.abs(answers.event.astype(np.int64) - event[answers.who])
-    is_handled[answers.who[distance <= _ANNIVERSARY_HANDLED_WITHIN_DAYS]] = True
+    is_handled[answers.who[distance <= ANNIVERSARY_HANDLED_WITHIN_DAYS]] = True
     return Occurrences(event, is_handled)
 
 
@@ -243,7 +243,7 @@ def _due_post_window_emails(
             who, day = ruled[counts], ideal[counts].astype(np.int32)
             is_excluded = windows.reasons(who, day) != ALLOWED
             who, day = who[is_excluded], day[is_excluded]
-            latest = day + _LONGEST_WAIT_DAYS
+            latest = day + LONGEST_WAIT_DAYS
             first_allowed = windows.next_allowed(who, day, latest)
             due = (
                 (first_allowed <= latest) & (first_allowed + grace_days >= as_of) & (first_allowed >= go_live)
@@ -256,7 +256,7 @@ def _are_handled(due_emails: Ids, answers: SenderRows) -> Flags:
     """Return which of them a sender's post-window row answers that is near enough."""
     who, event = unpack(due_emails)
     sent = np.sort(pack(answers.who, answers.event))
-    first = np.searchsorted(sent, pack(who, event - _POST_WINDOW_HANDLED_WITHIN_DAYS), side="left")
-    last = np.searchsorted(sent, pack(who, event + _POST_WINDOW_HANDLED_WITHIN_DAYS), side="right")
+    first = np.searchsorted(sent, pack(who, event - POST_WINDOW_HANDLED_WITHIN_DAYS), side="left")
+    last = np.searchsorted(sent, pack(who, event + POST_WINDOW_HANDLED_WITHIN_DAYS), side="right")
     handled: Flags = last > first
     return handled

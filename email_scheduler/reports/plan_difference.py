@@ -177,20 +177,6 @@ def difference_of_configurations(
     return difference_of_plans(make_plan(inputs, before), make_plan(inputs, after))
 
 
-def readable_for_all(config: SchedulerConfig, *others: SchedulerConfig) -> SchedulerConfig:
-    """Return ``config`` for reading inputs that the plans of others can be made from, too.
-
-    It looks back as far as the longest of them, and reads what campaigns need if one of them plans any. What
-    one of them does not need changes nothing in its plan.
-    """
-    both = (config, *others)
-    timing = max(both, key=lambda each: each.timing_constants.followup_lookback_days)
-    features = max(both, key=lambda each: each.features.enable_campaigns)
-    return config.model_copy(
-        update={"timing_constants": timing.timing_constants, "features": features.features}
-    )
-
-
 def difference_of_plans(before: Plan, after: Plan) -> DifferenceOfPlans:
     """Compare two plans of the same contacts and day."""
     old, new = before.schedules, after.schedules

@@ -24,6 +24,7 @@ from email_scheduler.database import (
     connect,
     database_errors,
     display_url,
+    last_date_sql,
     read_config_version,
     read_hold,
     read_kept,
@@ -151,7 +152,8 @@ def _sender(connection: Connection, today: date) -> SendersDay:
     moment = "coalesce(CAST(actual_send_datetime AS TEXT), CAST(scheduled_send_date AS TEXT))"
     taken = connection.execute(
         f"SELECT status, count(*) FROM email_schedules{connection.indexed_by(SENDER_ROWS_INDEX)}"  # noqa: S608
-        f" WHERE {SENDER_ROW_SQL} AND substr({moment}, 1, 10) = ? GROUP BY status ORDER BY status",
+        f" WHERE {SENDER_ROW_SQL} AND {last_date_sql(connection.dialect.name)} >= '{day}'"
+        f" AND substr({moment}, 1, 10) = ? GROUP BY status ORDER BY status",
         (day,),
     )
     return SendersDay(

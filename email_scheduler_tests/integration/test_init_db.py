@@ -11,6 +11,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from email_scheduler.database import tables
+from email_scheduler.database.connections import last_date_sql
 from email_scheduler.database.migrations import triggers_0003_sqlite, triggers_0004_sqlite
 from email_scheduler.database.migrations.adoption_sqlite import SqliteAdoption
 from email_scheduler.database.upgrade import VERSION_TABLE, initialise_database, require_current_schema
@@ -374,7 +375,18 @@ def test_another_programs_migrations_are_left_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("condition", "index"),
     [
-        (f"contact_id BETWEEN 10 AND 20 AND {tables.SENDER_ROW_SQL}", "ix_email_schedules_sender_contact_id"),
+        (
+            f"{tables.SENDER_ROW_SQL} AND {last_date_sql('sqlite')} >= '2026-11-23'",
+            "ix_email_schedules_sender_last_date",
+        ),
+        (
+            f"{tables.SENDER_ROW_SQL} AND campaign_instance_id IN (1, 2)",
+            "ix_email_schedules_sender_campaign_instance_id",
+        ),
+        (
+            f"{tables.SENDER_ROW_SQL} AND initial_email_id IN (1, 2)",
+            "ix_email_schedules_sender_initial_email_id",
+        ),
         (f"contact_id BETWEEN 10 AND 20 AND {tables.PLANNER_ROW_SQL}", "ix_email_schedules_contact_id"),
         ("contact_id = 10", "ix_email_schedules_contact_id"),
         (f"{tables.PRE_SCHEDULED_SQL} AND scheduled_send_date = '2026-11-23'", "ix_email_schedules_due_date"),

@@ -60,7 +60,8 @@ def _value(column: str, value: object) -> object:
 
 
 def _email(row_id: int, status: str, **others: object) -> dict[str, object]:
-    return {"id": row_id, "contact_id": 1, "email_type": "birthday", "status": status, **others}
+    sent = {"email_type": "birthday", "scheduled_send_date": "2026-01-02", "status": status}
+    return {"id": row_id, "contact_id": 1, **sent, **others}
 
 
 def test_an_empty_database_gives_empty_frames(organisation: Organisation) -> None:
@@ -211,6 +212,7 @@ def test_history_keeps_what_is_missing_apart_from_zero(organisation: Organisatio
         _email(
             2,
             "sent",
+            scheduled_send_date=None,
             actual_send_datetime="2026-01-06T08:30:00",
             event_year=2026,
             event_month=1,
@@ -364,5 +366,5 @@ def _fail_to_save(*_: object) -> None:
 def test_a_database_that_was_not_initialised_is_one_clear_error(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "org.db")) as connection:
         connection.execute("CREATE TABLE contacts (id INTEGER PRIMARY KEY)")
-    with pytest.raises(DatabaseError, match="no such column: email"):
+    with pytest.raises(DatabaseError, match="no such table: email_schedules"):
         read_inputs(f"sqlite:///{tmp_path}/org.db", AS_OF, SchedulerConfig())

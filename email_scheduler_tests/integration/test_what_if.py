@@ -11,7 +11,7 @@ import pytest
 from email_scheduler.changes import what_if as module
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.errors import ComplianceError
-from email_scheduler.reports.plan_difference import difference_of_configurations, readable_for_all
+from email_scheduler.reports.plan_difference import difference_of_configurations
 from email_scheduler_tests.builders import contact, email_row, inputs
 from email_scheduler_tests.databases import SqliteDatabase
 
@@ -159,15 +159,6 @@ def test_an_email_that_goes_out_with_neither_plan_is_skipped_otherwise() -> None
     ]
     assert found.totals == {"added": 0, "later": 0, "earlier": 0, "dropped": 1, "altered": 0}
     assert found.most_different_days(5).to_numpy().tolist() == [[20868, 1, 0]]
-
-
-def test_inputs_are_read_far_enough_back_for_either_configuration() -> None:
-    short, long = (
-        SchedulerConfig.model_validate({"timing_constants": {"followup_lookback_days": days}})
-        for days in (10, 90)
-    )
-    for both in ((short, long), (long, short)):
-        assert readable_for_all(*both).timing_constants.followup_lookback_days == 90
 
 
 def test_a_follow_up_is_the_same_email_whatever_its_type() -> None:

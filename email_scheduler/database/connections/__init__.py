@@ -8,6 +8,7 @@ from email_scheduler.database.connections.arrow import (
     from_arrow,
     label_column,
     read_frame,
+    read_frame_by_ranges,
     read_frames,
 )
 from email_scheduler.database.connections.column_types import (
@@ -16,7 +17,9 @@ from email_scheduler.database.connections.column_types import (
     JSON,
     MOMENT,
     Address,
+    LastDate,
     address_sql,
+    last_date_sql,
     read_moment,
     timestamp,
     trimmed_sql,
@@ -36,7 +39,7 @@ from email_scheduler.database.connections.faults import (
     retrying,
     server_address,
 )
-from email_scheduler.database.connections.opening import announced, connect, open_engine
+from email_scheduler.database.connections.opening import announced, connect, connect_side_by_side, open_engine
 from email_scheduler.database.connections.postgresql import PostgresqlConnection, connect_postgresql
 from email_scheduler.database.connections.sqlite import SqliteConnection, connect_sqlite, open_file
 
@@ -51,6 +54,7 @@ __all__ = [
     "Address",
     "Connection",
     "Encoded",
+    "LastDate",
     "PostgresqlConnection",
     "Row",
     "ScheduleEncoder",
@@ -62,6 +66,7 @@ __all__ = [
     "backend_of",
     "connect",
     "connect_postgresql",
+    "connect_side_by_side",
     "connect_sqlite",
     "constant",
     "database_errors",
@@ -72,10 +77,12 @@ __all__ = [
     "from_arrow",
     "is_unreachable",
     "label_column",
+    "last_date_sql",
     "open_engine",
     "open_file",
     "prefetched",
     "read_frame",
+    "read_frame_by_ranges",
     "read_frames",
     "read_moment",
     "retrying",

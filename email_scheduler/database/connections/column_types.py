@@ -62,6 +62,37 @@ def _address(element: Address, compiler: Any, **_: Any) -> str:  # noqa: ARG001 
     return address_sql("email", compiler.dialect.name)
 
 
+def last_date_sql(dialect_name: str) -> str:
+    """Return SQL of the latest of the dates of a row of ``email_schedules``: event, planned, and actual.
+
+    On SQLite ISO text; what is no date there may seem later than it is, never earlier. On PostgreSQL a date,
+    null where there is none.
+    """
+    if dialect_name == "postgresql":
+        return (
+            "GREATEST(scheduled_send_date, CAST(actual_send_datetime AT TIME ZONE 'America/Chicago' AS DATE),"
+            " CASE WHEN event_year BETWEEN 1 AND 9999 AND event_month BETWEEN 1 AND 12"
+            " AND event_day BETWEEN 1 AND 31"
+            " THEN make_date(event_year, event_month, 1) + (event_day - 1) END)"
+        )
+    return (
+        "max(printf('%04d-%02d-%02d', event_year, event_month, event_day),"
+        " coalesce(substr(scheduled_send_date, 1, 10), ''),"
+        " coalesce(substr(actual_send_datetime, 1, 10), ''))"
+    )
+
+
+class LastDate(ColumnElement[str]):
+    """``last_date_sql``, for an index."""
+
+    inherit_cache = True
+
+
+@compiles(LastDate)
+def _last_date(element: LastDate, compiler: Any, **_: Any) -> str:  # noqa: ARG001 - it has no parts
+    return f"({last_date_sql(compiler.dialect.name)})"
+
+
 def utc_now() -> datetime:
     """Return the time of day, for timestamps and locks; planning never asks for it."""
     return datetime.now(UTC)

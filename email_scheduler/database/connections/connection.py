@@ -117,6 +117,14 @@ class Connection(ABC):
         """Create and fill temporary tables within the block, while others may write to the database."""
 
     @abstractmethod
+    def share_moment(self, others: Sequence["Connection"]) -> bool:
+        """Let connections to the same database read at one moment, this one too, until ``end_reading``.
+
+        Returns:
+            Whether they do: not where others write to a file all the time.
+        """
+
+    @abstractmethod
     def end_reading(self) -> None:
         """Let go of the moment at which was read so far; what is read next is read at a new one."""
 

@@ -1,7 +1,7 @@
 """Opening an organisation's database: as a ``Connection``; for migrations, as an engine of SQLAlchemy."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
 import sqlalchemy
@@ -23,6 +23,7 @@ from email_scheduler.database.connections.faults import (
 from email_scheduler.database.connections.postgresql import connect_postgresql, load_as_text, session_options
 from email_scheduler.database.connections.sqlite import connect_sqlite, pragmas
 from email_scheduler.files import make_private_directory, make_private_file
+from email_scheduler.planning import THREADS
 
 _PAGE_SIZE: Final = 16_384
 
@@ -45,6 +46,31 @@ def connect(url: str, config: SchedulerConfig, *, read_only: bool = False) -> It
     else:
         with connect_sqlite(url, config.database, read_only=read_only) as connection:
             yield connection
+
+
+@contextmanager
+def connect_side_by_side(
+    url: str, config: SchedulerConfig, is_much: Callable[[Connection], bool]
+) -> Iterator[Sequence[Connection]]:
+    """Open connections that read at one moment: one for each processor if there is much to read, else one.
+
+    Args:
+        url: The database.
+        config: Where the settings of the connections come from.
+        is_much: Asked of the first of them.
+
+    Raises:
+        DatabaseError: The URL is not accepted, or there is no such database.
+    """
+    with ExitStack() as stack:
+        first = stack.enter_context(connect(url, config))
+        connections = [first]
+        if THREADS > 1 and is_much(first):
+            first.end_reading()
+            others = [stack.enter_context(connect(url, config)) for _ in range(THREADS - 1)]
+            if first.share_moment(others):
+                connections += others
+        yield connections
 
 
 @contextmanager

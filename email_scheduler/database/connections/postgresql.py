@@ -106,6 +106,15 @@ class PostgresqlConnection(Connection):
         """Create and fill temporary tables within the block."""
         return self.transaction()
 
+    def share_moment(self, others: Sequence[Connection]) -> bool:
+        """Let the others read the snapshot of this one."""
+        ((snapshot,),) = self.execute("SELECT pg_export_snapshot()")
+        for each in others:
+            each.end_reading()
+            # a parameter is not accepted there; the name is the server's own
+            each.execute(f"SET TRANSACTION SNAPSHOT '{snapshot}'")
+        return True
+
     def end_reading(self) -> None:
         """Let go of the moment at which was read so far."""
         if self._is_reading:

@@ -35,6 +35,8 @@ from email_scheduler.planning import ID, NUMBER
 _BATCH_ROWS: Final = "adbc.sqlite.query.batch_rows"
 _ROWS_AT_A_TIME: Final = 262_144
 _ALL_ROWS: Final = str(1 << 30)
+# How often connections begin to read before they give up to do so at one moment.
+_ATTEMPTS: Final = 20
 # Sorting for an index is fastest where the runs fit into the processor's cache, lie in files, and a thread
 # of its own writes them.
 _INDEX_PRAGMAS: Final = ("threads = 2", "cache_size = -8000", "temp_store = FILE")
@@ -123,6 +125,18 @@ class SqliteConnection(Connection):
             self._adbc.rollback()
         else:
             self._adbc.commit()
+
+    def share_moment(self, others: Sequence[Connection]) -> bool:
+        """Begin reading on all, again until nobody has written meanwhile."""
+        for _ in range(_ATTEMPTS):
+            with self._outside_transactions():
+                before = self.version()
+            for each in (*others, self):
+                each.end_reading()
+                each.execute("SELECT count(*) FROM sqlite_master")
+            if self.version() == before:
+                return True
+        return False
 
     def end_reading(self) -> None:
         """Let go of the moment at which was read so far."""

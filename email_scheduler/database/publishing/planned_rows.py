@@ -27,12 +27,12 @@ from email_scheduler.database.connections import (
     read_frames,
     retrying,
 )
+from email_scheduler.database.inputs import border_of_plan_and_proof, senders_ids_sql
 from email_scheduler.database.publishing.plan_changes import PlanChanges
 from email_scheduler.database.tables import (
     PLANNER_ROW_SQL,
     PLANNER_TYPE_SQL,
     SENDER_ROW_SQL,
-    SENDER_ROWS_INDEX,
 )
 from email_scheduler.planning import (
     DATE,
@@ -46,16 +46,19 @@ from email_scheduler.planning import (
     NUMBER,
     PLANNER_ROWS,
     Frame,
+    HistoryBorder,
     Plan,
     PlanInputs,
     compare,
     event_days,
     existing_rows,
+    has_type,
     is_among,
     is_answered,
     read_history,
     yearly_instances,
 )
+from email_scheduler.registry import FOLLOW_UP_PREFIX
 
 _EVENT_PARTS = ("event_year", "event_month", "event_day")
 STORED_PLANNER_ROWS = Frame(
@@ -206,20 +209,24 @@ class TakenRows:
         known_ids: The rows that the plan was made from, ascending.
         rows: ``HISTORY``: the sender's rows that are not among them.
         version: Changes when another connection writes to the database; None where that cannot be known.
+        border: Which of the sender's rows the plan could know of. Of older ones, only follow-ups would say
+            something about a row of the plan.
     """
 
     known_ids: Ids
     rows: pd.DataFrame
     version: int | None
+    border: HistoryBorder
 
     @classmethod
-    def read(cls, connection: Connection, inputs: PlanInputs) -> "TakenRows":
+    def read(cls, connection: Connection, inputs: PlanInputs, config: SchedulerConfig) -> "TakenRows":
         """Read them for all contacts, within the transaction of ``connection``."""
         known_ids = np.sort(inputs.history["id"].to_numpy())
-        source = f"email_schedules{connection.indexed_by(SENDER_ROWS_INDEX)} WHERE {SENDER_ROW_SQL}"
-        ids = np.sort(read_frame(connection, _IDS, source)["id"].to_numpy())
-        new_ids = ids[:0] if np.array_equal(ids, known_ids) else ids[~is_among(ids, known_ids)]
-        return cls(known_ids, _read_rows(connection, "id", new_ids), connection.version())
+        border = border_of_plan_and_proof(inputs, config)
+        source = f"({senders_ids_sql(connection, border)}) AS senders_rows"
+        ids = read_frame(connection, _IDS, source)["id"].to_numpy()
+        new_ids = np.unique(ids[~is_among(ids, known_ids)])
+        return cls(known_ids, _read_rows(connection, "id", new_ids), connection.version(), border)
 
     def of_contacts(self, connection: Connection, contact_ids: Ids) -> pd.DataFrame:
         """Return those of some contacts as they are now, within a transaction; until it ends none is added.
@@ -232,7 +239,11 @@ class TakenRows:
         if self.version is not None and connection.version() == self.version:
             return self.rows[is_among(self.rows["contact_id"].to_numpy(), contact_ids)]
         rows = _read_rows(connection, "contact_id", contact_ids)
-        return rows[~is_among(rows["id"].to_numpy(), self.known_ids)]
+        last_date = np.maximum(rows["event_date"].to_numpy(), rows["send_date"].to_numpy())
+        is_old = has_type(rows, FOLLOW_UP_PREFIX).to_numpy() & (last_date < self.border.follow_ups)
+        is_new = ~is_among(rows["id"].to_numpy(), self.known_ids)
+        taken: pd.DataFrame = rows[is_new & ~is_old]
+        return taken
 
 
 def positions_of(sorted_ids: Ids, wanted_ids: Ids) -> Positions:
@@ -272,7 +283,7 @@ def differences_from_plan(url: str, config: SchedulerConfig, plan: Plan, inputs:
     def read() -> PlanChanges:
         with connect(url, config) as connection:
             existing = existing_planner_rows(connection)
-            taken = TakenRows.read(connection, inputs).rows
+            taken = TakenRows.read(connection, inputs, config).rows
         difference = compare(plan.schedules, existing)
         is_dropped = is_answered(
             plan.schedules, taken, inputs.contact_campaigns, yearly_instances(inputs), config

@@ -21,6 +21,8 @@ from email_scheduler.database.records import begin_writing, record_progress
 from email_scheduler.database.tables import (
     FOREIGN_ROWS_INDEX,
     PLANNER_ROW_SQL,
+    SENDER_CAMPAIGN_ROWS_INDEX,
+    SENDER_FOLLOW_UPS_INDEX,
     SENDER_ROWS_INDEX,
     create_index_sql,
     email_schedules,
@@ -38,7 +40,12 @@ from email_scheduler.planning import (
 )
 from email_scheduler.registry import PRE_SCHEDULED, SKIPPED
 
-_WITHOUT_PLANNED_ROWS: Final = {SENDER_ROWS_INDEX, FOREIGN_ROWS_INDEX}
+_WITHOUT_PLANNED_ROWS: Final = {
+    SENDER_ROWS_INDEX,
+    SENDER_CAMPAIGN_ROWS_INDEX,
+    SENDER_FOLLOW_UPS_INDEX,
+    FOREIGN_ROWS_INDEX,
+}
 Ids = npt.NDArray[np.int64]
 Positions = npt.NDArray[np.intp]
 _COLUMNS: Final = ", ".join(column.name for column in email_schedules.columns)
@@ -280,7 +287,7 @@ def compare_with_database(run: PublishRun, existing: pd.DataFrame) -> Comparison
     The rows may have been read a while ago. What the sending system took since then is read now, and
     looked for again with each batch.
     """
-    taken = TakenRows.read(run.connection, run.inputs)
+    taken = TakenRows.read(run.connection, run.inputs, run.config)
     run.connection.end_reading()
     existing = without_senders_rows(existing, run.inputs.history)
     hashes = row_hashes(run.plan.schedules)

@@ -36,12 +36,13 @@ from email_scheduler.planning.columns.packing import (
     stable_hash_of_contacts,
     width_of,
 )
-from email_scheduler.planning.columns.parts import chunks, side_by_side
+from email_scheduler.planning.columns.parts import THREADS, chunks, side_by_side
 
 __all__ = [
     "BITS_OF_KEY",
     "FIRST_DAY",
     "LAST_DAY",
+    "THREADS",
     "WHITESPACE",
     "Anchors",
     "Column",

@@ -12,7 +12,8 @@ Part = TypeVar("Part")
 Result = TypeVar("Result")
 
 CONTACTS_AT_A_TIME = 1 << 17
-_THREADS: Final = min(4, os.cpu_count() or 1)
+# The most that work at once.
+THREADS: Final = min(4, os.cpu_count() or 1)
 
 
 def chunks(count: int) -> list[slice]:
@@ -24,7 +25,7 @@ def chunks(count: int) -> list[slice]:
 def side_by_side(work: Callable[[Part], Result], parts: Iterable[Part]) -> list[Result]:
     """Return what ``work`` returns for each part, in their order; numpy lets several threads work at once."""
     parts = list(parts)
-    if len(parts) <= 1 or _THREADS == 1:
+    if len(parts) <= 1 or THREADS == 1:
         return [work(part) for part in parts]
-    with ThreadPoolExecutor(_THREADS) as pool:
+    with ThreadPoolExecutor(THREADS) as pool:
         return list(pool.map(work, parts))
