@@ -125,6 +125,7 @@ from email_scheduler.database.records import (
     record_config_version,
     waiting_plan,
 )
+from email_scheduler.database.relations import contacts_kind, is_table
 from email_scheduler.database.tables import (
     CONTACT_INDEX,
     FOREIGN_ROW_SQL,
@@ -153,6 +154,7 @@ from email_scheduler.database.upgrade import (
     initialise_database,
     missing_watch_triggers,
     require_current_schema,
+    unwatched_contacts,
 )
 
 __all__ = [
@@ -228,6 +230,7 @@ __all__ = [
     "contact_rekeys",
     "contact_suppressions",
     "contacts",
+    "contacts_kind",
     "contacts_of_addresses",
     "count_outcomes",
     "create_backup",
@@ -251,6 +254,7 @@ __all__ = [
     "import_lines",
     "initialise_database",
     "is_from_driver",
+    "is_table",
     "last_published",
     "look_up_addresses",
     "metadata",
@@ -297,6 +301,7 @@ __all__ = [
     "tracking_clicks",
     "transaction",
     "unescape_cell",
+    "unwatched_contacts",
     "utc_now",
     "verify_backup",
     "waiting_plan",

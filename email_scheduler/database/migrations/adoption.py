@@ -30,6 +30,10 @@ class Adoption(ABC):
         """Return the names of the tables, in lower case."""
 
     @abstractmethod
+    def relation_names(self) -> set[str]:
+        """Return the names of the tables, and of what is read like a table, in lower case."""
+
+    @abstractmethod
     def column_names(self, table_name: str) -> set[str]:
         """Return the names of the columns of a table, in lower case."""
 

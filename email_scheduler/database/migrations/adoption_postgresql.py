@@ -40,6 +40,14 @@ class PostgresqlAdoption(Adoption):
         """Return the names of the tables."""
         return set(self._inspector().get_table_names())
 
+    def relation_names(self) -> set[str]:
+        """Return the names of the tables and views, foreign and materialized ones too."""
+        rows = self.run(
+            "SELECT relname FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace"
+            " WHERE nspname = current_schema() AND relkind IN ('r', 'p', 'v', 'm', 'f')"
+        )
+        return set(rows.scalars())
+
     def column_names(self, table_name: str) -> set[str]:
         """Return the names of the columns of a table."""
         return set(self._types(table_name))
