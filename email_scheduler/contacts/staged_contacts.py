@@ -126,6 +126,7 @@ class StagedContacts:
             for number, name in enumerate(names)
         ]
         self._email_name = value_name(names.index(EMAIL)) if EMAIL in names else None
+        self._counted: dict[str, int] = {}
         self.leaving = 0
         self.contacts_before = 0
 
@@ -186,12 +187,12 @@ class StagedContacts:
                     )
                 )
                 ((self.leaving,),) = connection.execute(select(func.count()).select_from(_leaving))
+        self._counted = count_outcomes(connection, stage)
 
     def counts(self) -> dict[str, int]:
         """Return how many lines come to what, and how many contacts are deleted."""
-        counted = count_outcomes(self._connection, self._stage)
         names = (CREATED, UPDATED, UNCHANGED, REPEATED)
-        return {name: counted.get(name, 0) for name in names} | {DELETED: self.leaving}
+        return {name: self._counted.get(name, 0) for name in names} | {DELETED: self.leaving}
 
     def updated(self) -> dict[str, int]:
         """Return of how many contacts each column changes."""
@@ -256,6 +257,9 @@ class StagedContacts:
                 self._delete(numbers)
 
     def _create(self, lines: ColumnElement[bool]) -> None:
+        if not self._counted.get(CREATED):
+            # not every view takes new rows, not even none of them
+            return
         stage = self._stage
         new = and_(lines, stage.c.outcome == CREATED)
         values = [each.staged for each in self._values]
@@ -273,7 +277,7 @@ class StagedContacts:
         self._connection.execute(delete(self._contacts).where(self._contacts.c.id.in_(ids)))
 
     def _update(self, lines: ColumnElement[bool]) -> None:
-        if not self._values:
+        if not self._counted.get(UPDATED):
             return
         stage, stored = self._stage, self._contacts
         values: dict[Any, Any] = {

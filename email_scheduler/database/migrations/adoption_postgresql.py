@@ -61,6 +61,17 @@ class PostgresqlAdoption(Adoption):
         """Return the sets of columns whose values no two rows of a table share."""
         return [self._key_columns(table_name), *self._unique_indexes(table_name, is_partial=False).values()]
 
+    def can_be_unique(self, table_name: str, names: list[str]) -> bool:
+        """Tell whether a key of these columns holds those by which the table is partitioned, if it is."""
+        rows = self.run(
+            "SELECT attname FROM pg_partitioned_table"
+            " CROSS JOIN unnest(CAST(partattrs AS int2[])) AS key (number)"
+            " LEFT JOIN pg_attribute ON attrelid = partrelid AND attnum = key.number AND attnum > 0"
+            " WHERE partrelid = CAST(%s AS regclass)",
+            (quote(table_name),),
+        )
+        return set(rows.scalars()) <= set(names)
+
     def add_missing_columns(self, table: Table) -> None:
         """Add the columns that the existing table lacks; times that nobody wrote down stay unknown."""
         present = self.column_names(table.name)
