@@ -153,6 +153,7 @@ def _rows(figures: HealthFigures) -> list[tuple[str, str]]:
         ("database", f"{_size(database.bytes)}, write-ahead log {_size(database.wal_bytes)}"),
         ("indexes missing", f"{len(database.missing_indexes):,}"),
         ("triggers missing", f"{len(database.missing_triggers):,}"),
+        ("edits of contacts", f"not noted: {database.unwatched}" if database.unwatched else "noted"),
         ("types not planned here", _counts(figures.unproved)),
         ("held since", figures.held_since or "not held"),
     ]

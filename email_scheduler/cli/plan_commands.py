@@ -41,6 +41,7 @@ from email_scheduler.database import (
     current_hold,
     hold_organization,
     initialise_database,
+    is_table,
     refuse_future,
     release_organization,
 )
@@ -104,6 +105,19 @@ def _lines_of_change(change: SchemaChange) -> Iterator[str]:
     if change.ignored_columns:
         ignored = ", ".join(change.ignored_columns)
         yield f"Columns of contacts that no plan reads, unless an audience names them: {ignored}."
+    if not is_table(change.contacts):
+        yield (
+            f"contacts is a {change.contacts}: it is read as a table is, and has no triggers and no indexes"
+            " of its own."
+        )
+        yield (
+            "Edits of contacts are not noted, as with features.watch_contacts: false: who is edited after the"
+            " plan is due as it was planned until the next plan, at the address that contacts shows by then."
+        )
+        yield (
+            "Its rows are the agency's affair: each id once; an index on the address of the table behind it;"
+            " a backup of tables in other schemas. contacts import works where contacts can be written to."
+        )
 
 
 def generate(

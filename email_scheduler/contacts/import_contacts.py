@@ -18,6 +18,8 @@ from email_scheduler.database import (
     BadLines,
     BadLinesError,
     connected,
+    contacts_kind,
+    is_table,
     require_current_schema,
 )
 from email_scheduler.errors import LossError, UsageError
@@ -82,7 +84,8 @@ def import_contacts(
 
     Raises:
         BadLinesError: Some lines cannot be taken; nothing was changed.
-        DatabaseError: The database cannot be used; batches before that are written.
+        DatabaseError: The database cannot be used, or ``contacts`` is a view that cannot be written to;
+            batches before that are written.
         LossError: Too many contacts would be deleted; nothing was changed.
         UsageError: The file cannot be read; nothing was changed.
     """
@@ -100,6 +103,8 @@ def import_contacts(
         if bad_lines and not skip_bad:
             raise BadLinesError(str(path), bad_lines, "line")
         load.decide(replace=replace)
+        if not is_table(kind := contacts_kind(connection)):
+            load.try_writing(kind)
         most = config.guard.max_contact_loss_share
         found = ContactsImport(
             load.counts(),

@@ -34,6 +34,7 @@ from sqlalchemy.sql.elements import quoted_name
 from email_scheduler.contacts.contact_file import ContactFile, kind_of, value_name
 from email_scheduler.database import (
     CONTACT_ID,
+    DRIVER_ERRORS,
     EMAIL,
     ID,
     REPEATED,
@@ -42,12 +43,14 @@ from email_scheduler.database import (
     Connection,
     LineKind,
     count_outcomes,
+    describe,
     find_repeated,
     has_that_address,
     look_up_addresses,
     stage_lines,
     take_out,
 )
+from email_scheduler.errors import DatabaseError
 
 CREATED: Final = "created"
 UPDATED: Final = "updated"
@@ -123,6 +126,7 @@ class StagedContacts:
             for number, name in enumerate(names)
         ]
         self._email_name = value_name(names.index(EMAIL)) if EMAIL in names else None
+        self._counted: dict[str, int] = {}
         self.leaving = 0
         self.contacts_before = 0
 
@@ -183,12 +187,12 @@ class StagedContacts:
                     )
                 )
                 ((self.leaving,),) = connection.execute(select(func.count()).select_from(_leaving))
+        self._counted = count_outcomes(connection, stage)
 
     def counts(self) -> dict[str, int]:
         """Return how many lines come to what, and how many contacts are deleted."""
-        counted = count_outcomes(self._connection, self._stage)
         names = (CREATED, UPDATED, UNCHANGED, REPEATED)
-        return {name: counted.get(name, 0) for name in names} | {DELETED: self.leaving}
+        return {name: self._counted.get(name, 0) for name in names} | {DELETED: self.leaving}
 
     def updated(self) -> dict[str, int]:
         """Return of how many contacts each column changes."""
@@ -200,6 +204,39 @@ class StagedContacts:
             select(*changed).where(stored.c.id == stage.c.contact_id, stage.c.outcome == UPDATED)
         )
         return {each.name: int(count) for each, count in zip(self._values, row, strict=True) if count}
+
+    def try_writing(self, kind: str) -> None:
+        """Write a line of each sort, and take it back, where ``contacts`` is no table.
+
+        Args:
+            kind: What it is.
+
+        Raises:
+            DatabaseError: It does not take them.
+        """
+        if self._added:
+            raise DatabaseError(
+                f"contacts is a {kind}, which nobody adds columns to: {', '.join(self._added)}; accepted is"
+                " a file without them, or another view"
+            )
+        connection, stage = self._connection, self._stage
+        has_id = stage.c.contact_id >= 0
+        firsts = (
+            select(func.min(stage.c.line)).group_by(stage.c.outcome, has_id).where(stage.c.outcome == outcome)
+            for outcome in (CREATED, UPDATED)
+        )
+        lines = [line for first in firsts for (line,) in connection.execute(first)]
+        try:
+            with connection.transaction(is_dry_run=True):
+                self._create(stage.c.line.in_(lines))
+                self._update(stage.c.line.in_(lines))
+                if self.leaving:
+                    self._delete(_leaving.c.number == 1)
+        except DRIVER_ERRORS as error:
+            raise DatabaseError(
+                f"contacts is a {kind}, and does not take what the file changes ({describe(error)}); nothing"
+                " was changed. Accepted is one that can be written to, or a load of the table behind it"
+            ) from error
 
     def write(self) -> None:
         """Write what the lines change, and delete the contacts that leave."""
@@ -217,10 +254,12 @@ class StagedContacts:
         for start in range(1, self.leaving + 1, _LINES_AT_A_TIME):
             numbers = _leaving.c.number.between(start, start + _LINES_AT_A_TIME - 1)
             with connection.transaction():
-                ids = select(_leaving.c.id).where(numbers)
-                connection.execute(delete(self._contacts).where(self._contacts.c.id.in_(ids)))
+                self._delete(numbers)
 
     def _create(self, lines: ColumnElement[bool]) -> None:
+        if not self._counted.get(CREATED):
+            # not every view takes new rows, not even none of them
+            return
         stage = self._stage
         new = and_(lines, stage.c.outcome == CREATED)
         values = [each.staged for each in self._values]
@@ -233,8 +272,12 @@ class StagedContacts:
         if names:
             self._connection.execute(insert(into).from_select(names, without_id.order_by(stage.c.line)))
 
+    def _delete(self, numbers: ColumnElement[bool]) -> None:
+        ids = select(_leaving.c.id).where(numbers)
+        self._connection.execute(delete(self._contacts).where(self._contacts.c.id.in_(ids)))
+
     def _update(self, lines: ColumnElement[bool]) -> None:
-        if not self._values:
+        if not self._counted.get(UPDATED):
             return
         stage, stored = self._stage, self._contacts
         values: dict[Any, Any] = {

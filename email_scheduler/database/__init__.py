@@ -132,6 +132,7 @@ from email_scheduler.database.records import (
     record_config_version,
     waiting_plan,
 )
+from email_scheduler.database.relations import contacts_kind, is_table
 from email_scheduler.database.tables import (
     CONTACT_INDEX,
     FOREIGN_ROW_SQL,
@@ -160,6 +161,7 @@ from email_scheduler.database.upgrade import (
     initialise_database,
     missing_watch_triggers,
     require_current_schema,
+    unwatched_contacts,
 )
 
 __all__ = [
@@ -236,6 +238,7 @@ __all__ = [
     "contact_rekeys",
     "contact_suppressions",
     "contacts",
+    "contacts_kind",
     "contacts_of_addresses",
     "count_outcomes",
     "create_backup",
@@ -259,6 +262,7 @@ __all__ = [
     "import_lines",
     "initialise_database",
     "is_from_driver",
+    "is_table",
     "last_date_sql",
     "last_published",
     "look_up_addresses",
@@ -306,6 +310,7 @@ __all__ = [
     "tracking_clicks",
     "transaction",
     "unescape_cell",
+    "unwatched_contacts",
     "utc_now",
     "verify_backup",
     "waiting_plan",

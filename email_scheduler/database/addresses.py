@@ -27,6 +27,7 @@ from sqlalchemy import (
 
 from email_scheduler.database.connections import ID as STORED_ID
 from email_scheduler.database.connections import POSTGRESQL, Connection, address_sql, read_frame
+from email_scheduler.database.relations import contacts_kind, is_table
 from email_scheduler.database.tables import ADDRESS_INDEX, contacts
 from email_scheduler.planning import ID, TEXT, Frame, address_key, address_keys
 
@@ -129,8 +130,9 @@ def _odd_sql(dialect_name: str) -> str:
 
 def _odd_contacts(connection: Connection) -> Iterator[tuple[int, str]]:
     """Yield the contacts whose address is not plain ASCII, and its key."""
-    # the condition is read from the index alone
-    source = f"contacts{connection.indexed_by(ADDRESS_INDEX)} WHERE {_odd_sql(connection.dialect.name)}"
+    # the condition is read from the index alone; a view has none
+    index = connection.indexed_by(ADDRESS_INDEX) if is_table(contacts_kind(connection)) else ""
+    source = f"contacts{index} WHERE {_odd_sql(connection.dialect.name)}"
     found = read_frame(connection, _ADDRESSES, f"{source} AND id IS NOT NULL", distinct=("email",))
     keys = address_keys(pa.array(found["email"], pa.large_string(), from_pandas=True))
     return zip(found["id"].tolist(), keys.to_pylist(), strict=True)

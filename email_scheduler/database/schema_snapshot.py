@@ -26,15 +26,16 @@ FROM sqlite_master WHERE type IN ('index', 'trigger') AND name NOT LIKE 'sqlite~
     POSTGRESQL: f"""
 SELECT '{COLUMNS}', tables.relname, attname
 FROM pg_attribute JOIN pg_class AS tables ON tables.oid = attrelid
-WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p') AND attnum > 0
+WHERE relnamespace = to_regnamespace(quote_ident(current_schema())) AND relkind IN ('r', 'p') AND attnum > 0
   AND NOT attisdropped
 UNION ALL SELECT '{INDEXES}', tables.relname, indexes.relname
 FROM pg_index JOIN pg_class AS tables ON tables.oid = indrelid
 JOIN pg_class AS indexes ON indexes.oid = indexrelid
-WHERE tables.relnamespace = current_schema()::regnamespace AND tables.relkind IN ('r', 'p')
+WHERE tables.relnamespace = to_regnamespace(quote_ident(current_schema())) AND tables.relkind IN ('r', 'p')
 UNION ALL SELECT '{TRIGGERS}', tables.relname, tgname
 FROM pg_trigger JOIN pg_class AS tables ON tables.oid = tgrelid
-WHERE tables.relnamespace = current_schema()::regnamespace AND NOT tgisinternal""",
+WHERE tables.relnamespace = to_regnamespace(quote_ident(current_schema())) AND NOT tgisinternal
+  AND tgparentid = 0""",
 }
 
 
@@ -80,14 +81,6 @@ class SchemaSnapshot:
     def tables(self) -> set[str]:
         """The names of the tables."""
         return {table for kind, table in self.parts if kind == COLUMNS}
-
-    def columns(self, table: str) -> set[str]:
-        """Return the names of the columns of a table; none if there is no such table."""
-        return self.parts.get((COLUMNS, table), set())
-
-    def triggers(self, table: str) -> set[str]:
-        """Return the names of the triggers of a table."""
-        return self.parts.get((TRIGGERS, table), set())
 
     def changes_to(self, after: "SchemaSnapshot") -> Iterator[TableChange]:
         """Yield what has changed until ``after`` in the tables that were there."""

@@ -1,6 +1,8 @@
 """Creating an organisation's database, bringing an older one up to date (section 2 of the planning rules)."""
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import alembic.command
@@ -8,7 +10,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.engine import Connection as EngineConnection
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from email_scheduler.config import SchedulerConfig
 from email_scheduler.database.connections import (
@@ -16,18 +18,53 @@ from email_scheduler.database.connections import (
     Connection,
     connect,
     database_errors,
+    describe,
     display_url,
     open_engine,
 )
-from email_scheduler.database.migrations import triggers_0004_postgresql, triggers_0004_sqlite
+from email_scheduler.database.migrations import (
+    schema_0003,
+    schema_0004,
+    triggers_0004_postgresql,
+    triggers_0004_sqlite,
+)
+from email_scheduler.database.migrations.adoption import quote
+from email_scheduler.database.relations import (
+    DUE_EMAILS,
+    PARTITIONED,
+    TABLE,
+    VERSION_TABLE,
+    Relations,
+    contacts_kind,
+    is_table,
+    shared_ids,
+    unsuitable_partitions,
+)
 from email_scheduler.database.schema_snapshot import SchemaSnapshot, TableChange
 from email_scheduler.database.tables import contacts
 from email_scheduler.errors import DatabaseError
 
-# Not alembic_version: the database may belong to a program that has migrations of its own.
-VERSION_TABLE: Final = "email_scheduler_version"
 # The advisory lock of PostgreSQL under which a schema is changed; nobody else takes this number.
 _SCHEMA_LOCK: Final = 0x656D6C7363686D61
+# Whether the view of what is due reads what is called contacts now.
+_READS_CONTACTS: Final = """
+SELECT 1 FROM pg_rewrite AS rule
+JOIN pg_class AS due ON due.oid = rule.ev_class AND due.relname = 'due_emails'
+JOIN pg_namespace AS schema ON schema.oid = due.relnamespace AND schema.nspname = current_schema()
+JOIN pg_depend AS dependency
+  ON dependency.classid = CAST('pg_rewrite' AS regclass) AND dependency.objid = rule.oid
+JOIN pg_class AS source ON dependency.refclassid = CAST('pg_class' AS regclass)
+  AND source.oid = dependency.refobjid AND source.relnamespace = schema.oid AND source.relname = 'contacts'
+"""
+# Name, table and SQL of the triggers; those of partitions belong to one of their table.
+_TRIGGERS_SQL: Final = {
+    "sqlite": "SELECT name, lower(tbl_name), sql FROM sqlite_master WHERE type = 'trigger'",
+    POSTGRESQL: "SELECT tgname, relname, pg_get_triggerdef(pg_trigger.oid) FROM pg_trigger"
+    " JOIN pg_class ON pg_class.oid = tgrelid JOIN pg_namespace AS schema"
+    " ON schema.oid = relnamespace AND schema.nspname = current_schema() WHERE tgparentid = 0",
+}
+# The tables that a migration makes, and takes over from nobody.
+_MADE_BY: Final = {"0003": schema_0003.metadata, "0004": schema_0004.metadata}
 
 
 @dataclass(frozen=True)
@@ -41,6 +78,7 @@ class SchemaChange:
         changes: What became of the tables that were there before.
         ignored_columns: Columns of ``contacts`` that no plan reads, unless an audience of a campaign names
             them, by name.
+        contacts: What ``contacts`` is: a table, or what is read in the place of one.
     """
 
     before: str | None
@@ -48,6 +86,7 @@ class SchemaChange:
     new_tables: tuple[str, ...] = ()
     changes: tuple[TableChange, ...] = ()
     ignored_columns: tuple[str, ...] = ()
+    contacts: str = TABLE
 
     @property
     def is_change(self) -> bool:
@@ -67,7 +106,8 @@ def initialise_database(url: str, config: SchedulerConfig | None = None) -> Sche
 
     Raises:
         DatabaseError: The URL is not accepted, the file is no database, the server cannot be reached, the
-            database has a newer schema, or its rows do not fit.
+            database has a newer schema, its rows do not fit, or something else than a table is in the place
+            of one.
     """
     # foreign keys cannot be switched within the transaction, and a table cannot be rebuilt with them
     engine = open_engine(url, (config or SchedulerConfig()).database, create=True, foreign_keys=False)
@@ -75,12 +115,18 @@ def initialise_database(url: str, config: SchedulerConfig | None = None) -> Sche
         connection.execution_options(sqlite_begin="IMMEDIATE")
         with connection.begin():
             _let_nobody_else_in(connection, url)
+            relations = Relations.of(partial(_run, connection), connection.dialect.name)
+            _refuse(url, relations.not_accepted)
             before = _migrated_to(connection)
             _refuse_newer(url, before)
+            _refuse(url, _in_the_way(connection, relations, before))
             broken_before = _broken_references(connection)
             there = SchemaSnapshot.of(connection)
             alembic.command.upgrade(_alembic_config(connection), "head")
-            _watch_contacts(connection, (config or SchedulerConfig()).features.watch_contacts)
+            _read_contacts_again(connection, url)
+            _watch_contacts(
+                connection, relations.contacts, (config or SchedulerConfig()).features.watch_contacts
+            )
             if new := _broken_references(connection) - broken_before:
                 tables = ", ".join(sorted({table for table, *_ in new}))
                 raise DatabaseError(
@@ -92,7 +138,8 @@ def initialise_database(url: str, config: SchedulerConfig | None = None) -> Sche
                 _head(),
                 tuple(sorted(is_now.tables - there.tables - {VERSION_TABLE})) if there.tables else (),
                 tuple(there.changes_to(is_now)),
-                tuple(sorted(is_now.columns(contacts.name) - set(contacts.columns.keys()))),
+                tuple(sorted(relations.columns.keys() - set(contacts.columns.keys()))),
+                relations.contacts,
             )
 
 
@@ -100,11 +147,13 @@ def require_current_schema(url: str, config: SchedulerConfig | None = None) -> N
     """Raise a ``DatabaseError`` unless the database exists and has the schema of this package."""
     with database_errors(url), connect(url, config or SchedulerConfig()) as connection:
         version = schema_version(connection)
+        relations = Relations.of(connection.execute, connection.dialect.name)
     _refuse_newer(url, version)
     if version != _head():
         shown = display_url(url)
         state = "is not initialised" if version is None else f"has the older schema {version}"
         raise DatabaseError(f"database {shown} {state}: run email-scheduler init-db --database {shown}")
+    _refuse(url, relations.not_accepted)
 
 
 def missing_watch_triggers(connection: Connection, config: SchedulerConfig) -> list[str]:
@@ -112,11 +161,19 @@ def missing_watch_triggers(connection: Connection, config: SchedulerConfig) -> l
 
     Whoever drops the table and makes it anew drops them as well.
     """
-    if not config.features.watch_contacts:
+    if unwatched_contacts(connection, config) is not None:
         return []
     is_postgresql = connection.dialect.name == POSTGRESQL
     triggers = triggers_0004_postgresql if is_postgresql else triggers_0004_sqlite
-    return sorted(triggers.WATCH.keys() - connection.trigger_names())
+    return sorted(triggers.WATCH.keys() - connection.trigger_names(contacts.name))
+
+
+def unwatched_contacts(connection: Connection, config: SchedulerConfig) -> str | None:
+    """Return why nobody notes edited contacts (section 16); None where triggers are to do so."""
+    if not config.features.watch_contacts:
+        return "features.watch_contacts is false"
+    kind = contacts_kind(connection)
+    return None if is_table(kind) else f"contacts is a {kind}"
 
 
 def schema_version(connection: Connection) -> str | None:
@@ -127,24 +184,92 @@ def schema_version(connection: Connection) -> str | None:
     return str(rows[0][0]) if rows else None
 
 
-def _watch_contacts(connection: EngineConnection, is_wanted: bool) -> None:
-    """Make the triggers on ``contacts`` that note edited contacts, or take them away (section 16)."""
-    is_postgresql = connection.dialect.name == POSTGRESQL
-    triggers = triggers_0004_postgresql if is_postgresql else triggers_0004_sqlite
-    present = SchemaSnapshot.of(connection).triggers(contacts.name)
-    if not is_wanted:
-        if present & triggers.WATCH.keys():
-            for statement in triggers.UNWATCH:
-                connection.exec_driver_sql(statement)
-            # what nobody notes any more is not left out any more either
-            connection.exec_driver_sql("DELETE FROM contact_changes")
+def _run(connection: EngineConnection, statement: str) -> Iterable[Sequence[Any]]:
+    """Run a statement as it is: a percent sign is one."""
+    return connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
+
+
+def _refuse(url: str, problems: Iterable[str]) -> None:
+    """Raise a ``DatabaseError`` if something is in the place of a table that cannot take it."""
+    if found := list(problems):
+        raise DatabaseError(f"database {display_url(url)}: {'; '.join(found)}")
+
+
+def _in_the_way(connection: EngineConnection, relations: Relations, before: str | None) -> Iterator[str]:
+    """Yield what keeps the tables from being made or taken over, a sentence each."""
+    run = partial(_run, connection)
+    for revision, metadata in _MADE_BY.items():
+        if before is None or before < revision:
+            for name in sorted(metadata.tables.keys() & relations.kinds.keys()):
+                yield f"{name} is there, and belongs to another program; accepted is a database without it"
+    if before is None and connection.dialect.name == POSTGRESQL:
+        yield from unsuitable_partitions(run)
+    if relations.contacts != TABLE and (count := shared_ids(run)):
+        yield (
+            f"contacts is a {relations.contacts} in which {count:,} ids are those of more than one row;"
+            " accepted is each id once"
+        )
+
+
+def _read_contacts_again(connection: EngineConnection, url: str) -> None:
+    """Make anew what reads ``contacts`` where it still reads what had that name before.
+
+    Whoever renames the table and puts a view in its place leaves the view ``due_emails`` with the table, and
+    on SQLite triggers, too.
+    """
+    view = schema_0004.due_emails_sql(connection.dialect.name)
+    if connection.dialect.name == POSTGRESQL:
+        if not connection.exec_driver_sql(_READS_CONTACTS).first():
+            try:
+                with connection.begin_nested():
+                    _run(connection, view)
+            except ProgrammingError as error:
+                raise DatabaseError(
+                    f"database {display_url(url)}: {DUE_EMAILS} reads another table than contacts, and cannot"
+                    f" be made anew in its place ({describe(error)}); drop it, run init-db again, and grant"
+                    " its rights again"
+                ) from error
         return
-    missing = [statement for name, statement in triggers.WATCH.items() if name not in present]
-    if is_postgresql:
+    wanted = {DUE_EMAILS: view} | {each.split()[2]: each for each in triggers_0004_sqlite.TRIGGERS}
+    rows = _run(connection, "SELECT name, type, sql FROM sqlite_master WHERE type IN ('trigger', 'view')")
+    present = {name: (kind, sql) for name, kind, sql in rows}
+    for name, statement in wanted.items():
+        kind, sql = present.get(name, ("", ""))
+        if " ".join(sql.split()) != " ".join(statement.split()):
+            if kind:
+                _run(connection, f"DROP {kind} {name}")
+            _run(connection, statement)
+
+
+def _watch_contacts(connection: EngineConnection, kind: str, is_wanted: bool) -> None:
+    """Make the triggers on ``contacts`` that note edited contacts, or take them away (section 16)."""
+    dialect = connection.dialect.name
+    every = triggers_0004_postgresql.WATCH if dialect == POSTGRESQL else triggers_0004_sqlite.WATCH
+    wanted = triggers_0004_postgresql.WATCH_PARTITIONED if kind == PARTITIONED else every
+    if not (is_wanted and is_table(kind)):
+        wanted = {}
+    present = set()
+    for name, table, sql in _run(connection, _TRIGGERS_SQL[dialect]):
+        # with its table, a trigger may have gone elsewhere
+        is_right = table == contacts.name and name in wanted and _is_by_row(sql) == _is_by_row(wanted[name])
+        if name in every and is_right:
+            present.add(name)
+        elif name in every:
+            place = f" ON {quote(table)}" if dialect == POSTGRESQL else ""
+            _run(connection, f"DROP TRIGGER {name}{place}")
+            if not wanted:
+                # what nobody notes any more is not left out any more either
+                _run(connection, "DELETE FROM contact_changes")
+    missing = [statement for name, statement in wanted.items() if name not in present]
+    if dialect == POSTGRESQL:
         schema = connection.exec_driver_sql("SELECT quote_ident(current_schema())").scalar_one()
         missing = [statement.format(schema=schema) for statement in missing]
     for statement in missing:
         connection.exec_driver_sql(statement)
+
+
+def _is_by_row(trigger: str) -> bool:
+    return "FOR EACH ROW" in trigger
 
 
 def _alembic_config(connection: EngineConnection | None = None) -> Config:

@@ -22,8 +22,11 @@ from email_scheduler.database import (
     Connection,
     backend_of,
     connect,
+    contacts,
+    contacts_kind,
     database_errors,
     database_path,
+    is_table,
     last_date_sql,
     last_published,
     metadata,
@@ -33,6 +36,7 @@ from email_scheduler.database import (
     read_moment,
     read_runs,
     require_current_schema,
+    unwatched_contacts,
     waiting_plan,
 )
 from email_scheduler.planning import EXCLUSION_REASONS, FoundNote
@@ -230,6 +234,7 @@ class DatabaseFigures:
         disk_free_bytes: What is free of it; None on a server.
         missing_indexes: Expected indexes that are not there.
         missing_triggers: Triggers on ``contacts`` that should note edited contacts, and are not there.
+        unwatched: Why there are to be none, so that nobody notes edits after the plan; None: they are noted.
         damage: What is wrong with it, a line each.
     """
 
@@ -239,6 +244,7 @@ class DatabaseFigures:
     disk_free_bytes: int | None
     missing_indexes: list[str] = field(default_factory=list)
     missing_triggers: list[str] = field(default_factory=list)
+    unwatched: str | None = None
     damage: list[str] = field(default_factory=list)
 
 
@@ -285,7 +291,7 @@ def read_health(
     require_current_schema(url, settings)
     with database_errors(url), connect(url, settings) as connection:
         is_file = backend_of(url) == SQLITE
-        indexes = connection.index_names()
+        indexes, kind = connection.index_names(), contacts_kind(connection)
         damage = _sqlite_damage(connection, url, is_thorough) if is_file else _server_damage(connection)
         hold, plan = read_hold(connection), _plan(connection, now)
         today = now.astimezone(TIME_ZONE).date()
@@ -294,8 +300,9 @@ def read_health(
             sender=_sender(connection, config, now, is_file=is_file, has_index=SENDER_ROWS_INDEX in indexes),
             ahead=_ahead(connection, today),
             database=replace(
-                _database(connection, url, is_file, sorted(_expected_indexes() - indexes), damage),
+                _database(connection, url, is_file, sorted(_expected_indexes(kind) - indexes), damage),
                 missing_triggers=missing_watch_triggers(connection, config),
+                unwatched=unwatched_contacts(connection, config),
             ),
             contact_issues={
                 str(issue): int(count)
@@ -318,8 +325,9 @@ def _unproved(connection: Connection, *, has_index: bool) -> dict[str, int]:
     return {str(email_type): int(count) for email_type, count in rows}
 
 
-def _expected_indexes() -> set[str]:
-    return {str(index.name) for table in metadata.tables.values() for index in table.indexes}
+def _expected_indexes(contacts_kind: str) -> set[str]:
+    tables = [each for each in metadata.tables.values() if each is not contacts or is_table(contacts_kind)]
+    return {str(index.name) for table in tables for index in table.indexes}
 
 
 def _plan(connection: Connection, now: datetime) -> PlanFigures | None:

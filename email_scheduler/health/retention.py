@@ -131,7 +131,8 @@ def _delete_batch(connection: Connection, table: str, day: str, last: int, is_fi
         condition, parameters = f"rowid <= ? AND {condition}", (last, day)
     else:
         batch = f"SELECT ctid FROM {table} WHERE {condition} LIMIT {_BATCH_ROWS}"
-        condition = f"ctid = ANY(ARRAY({batch}))"
+        # rows of other partitions may stand at the same places
+        condition, parameters = f"ctid = ANY(ARRAY({batch})) AND {condition}", (day, day)
     with connection.transaction():
         return len(connection.execute(f"DELETE FROM {table} WHERE {condition} RETURNING 1", parameters))
 

@@ -20,11 +20,13 @@ from email_scheduler.database import (
     SQLITE,
     backend_of,
     connect,
+    contacts_kind,
     create_index_sql,
     database_errors,
     database_path,
     display_url,
     initialise_database,
+    is_table,
     metadata,
     without_logging,
 )
@@ -119,6 +121,9 @@ def _refuse_if_used(url: str, config: SchedulerConfig) -> None:
     if backend_of(url) == SQLITE and not database_path(url).exists():
         return
     with database_errors(url), connect(url, config) as connection:
+        if not is_table(kind := contacts_kind(connection)):
+            shown = display_url(url)
+            raise DatabaseError(f"database {shown}: contacts is a {kind}; accepted is an empty database")
         for table in _TABLES_THAT_MUST_BE_EMPTY:
             if not connection.column_names(table):
                 continue

@@ -14,7 +14,8 @@ from email_scheduler.database import tables
 from email_scheduler.database.connections import last_date_sql
 from email_scheduler.database.migrations import triggers_0003_sqlite, triggers_0004_sqlite
 from email_scheduler.database.migrations.adoption_sqlite import SqliteAdoption
-from email_scheduler.database.upgrade import VERSION_TABLE, initialise_database, require_current_schema
+from email_scheduler.database.relations import VERSION_TABLE
+from email_scheduler.database.upgrade import initialise_database, require_current_schema
 from email_scheduler.errors import DatabaseError
 
 # What the older program left behind: no priority, a constraint that plans do not keep, sent rows that

@@ -9,7 +9,8 @@ from sqlalchemy.dialects import postgresql
 from email_scheduler.database import tables
 from email_scheduler.database.migrations import triggers_0004_postgresql
 from email_scheduler.database.migrations.adoption_postgresql import PostgresqlAdoption
-from email_scheduler.database.upgrade import VERSION_TABLE, initialise_database
+from email_scheduler.database.relations import VERSION_TABLE
+from email_scheduler.database.upgrade import initialise_database
 from email_scheduler.errors import DatabaseError
 from email_scheduler_tests.databases import PostgresqlDatabase
 

@@ -44,8 +44,9 @@ from email_scheduler.database.connections import (
     utc_now,
 )
 from email_scheduler.database.records import read_runs
+from email_scheduler.database.relations import VERSION_TABLE
 from email_scheduler.database.tables import PRE_SCHEDULED_SQL
-from email_scheduler.database.upgrade import VERSION_TABLE, schema_version
+from email_scheduler.database.upgrade import schema_version
 from email_scheduler.errors import BackupError, BackupUnavailableError
 
 __all__ = [

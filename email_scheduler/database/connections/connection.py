@@ -263,8 +263,8 @@ class Connection(ABC):
         """Drop an index, within a transaction."""
 
     @abstractmethod
-    def trigger_names(self) -> set[str]:
-        """Return the names of all triggers."""
+    def trigger_names(self, table_name: str) -> set[str]:
+        """Return the names of the triggers of a table."""
 
     @abstractmethod
     def index_names(self) -> set[str]:

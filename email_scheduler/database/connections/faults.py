@@ -180,6 +180,9 @@ def describe(error: BaseException) -> str:
         if family == _DATA_DO_NOT_FIT:
             primary = _QUOTED.sub('"..."', primary)
         text = "; ".join(filter(None, (primary, None if family in _STATES_ABOUT_ROWS else detail)))
+    if isinstance(cause, adbc_driver_manager.Error):
+        # the driver of SQLite repeats the statement
+        text = text.partition("\nquery: ")[0]
     return " ".join(text.split())
 
 

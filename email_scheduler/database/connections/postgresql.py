@@ -214,11 +214,12 @@ class PostgresqlConnection(Connection):
         """Drop an index, within a transaction."""
         self.execute(f'DROP INDEX IF EXISTS "{name}"')
 
-    def trigger_names(self) -> set[str]:
-        """Return the names of all triggers of the schema."""
+    def trigger_names(self, table_name: str) -> set[str]:
+        """Return the names of the triggers of a table of the schema."""
         rows = self.execute(
             "SELECT tgname FROM pg_trigger JOIN pg_class AS tables ON tables.oid = tgrelid"
-            " WHERE relnamespace = to_regnamespace(quote_ident(current_schema()))"
+            " WHERE relnamespace = to_regnamespace(quote_ident(current_schema())) AND relname = ?",
+            (table_name,),
         )
         return {str(name) for (name,) in rows}
 
@@ -230,8 +231,10 @@ class PostgresqlConnection(Connection):
     def column_names(self, table_name: str) -> list[str]:
         """Return the names of the columns of a table of the schema."""
         rows = self.execute(
-            "SELECT column_name FROM information_schema.columns"
-            " WHERE table_schema = current_schema() AND table_name = ?",
+            # the standard's list of columns leaves materialized views out
+            "SELECT attname FROM pg_attribute JOIN pg_class AS tables ON tables.oid = attrelid"
+            " WHERE relnamespace = to_regnamespace(quote_ident(current_schema())) AND relname = ?"
+            " AND attnum > 0 AND NOT attisdropped",
             (table_name,),
         )
         return [str(name) for (name,) in rows]

@@ -221,11 +221,12 @@ class SqliteConnection(Connection):
         """Drop an index, within a transaction."""
         self.execute(f'DROP INDEX IF EXISTS "{name}"')
 
-    def trigger_names(self) -> set[str]:
-        """Return the names of all triggers."""
-        return {
-            str(name) for (name,) in self.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")
-        }
+    def trigger_names(self, table_name: str) -> set[str]:
+        """Return the names of the triggers of a table."""
+        found = self.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'trigger' AND lower(tbl_name) = ?", (table_name,)
+        )
+        return {str(name) for (name,) in found}
 
     def index_names(self) -> set[str]:
         """Return the names of all indexes."""

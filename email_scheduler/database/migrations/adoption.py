@@ -30,6 +30,10 @@ class Adoption(ABC):
         """Return the names of the tables, in lower case."""
 
     @abstractmethod
+    def relation_names(self) -> set[str]:
+        """Return the names of the tables, and of what is read like a table, in lower case."""
+
+    @abstractmethod
     def column_names(self, table_name: str) -> set[str]:
         """Return the names of the columns of a table, in lower case."""
 
@@ -40,6 +44,10 @@ class Adoption(ABC):
     @abstractmethod
     def unique_sets(self, table_name: str) -> list[set[str]]:
         """Return the sets of columns whose values no two rows of a table share; the primary key is one."""
+
+    def can_be_unique(self, table_name: str, names: list[str]) -> bool:  # noqa: ARG002 - it depends on the server
+        """Tell whether a table can have a key of these columns."""
+        return True
 
     @abstractmethod
     def reshape(self, table: Table, values: Mapping[str, str]) -> None:
@@ -82,6 +90,8 @@ class Adoption(ABC):
                 continue
             names = [column.name for column in constraint.columns]
             if not names or set(names) in unique_sets:
+                continue
+            if not self.can_be_unique(table.name, names):
                 continue
             if isinstance(constraint, PrimaryKeyConstraint):
                 self.refuse_shared_values(table.name, names)

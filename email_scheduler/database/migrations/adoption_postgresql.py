@@ -40,6 +40,14 @@ class PostgresqlAdoption(Adoption):
         """Return the names of the tables."""
         return set(self._inspector().get_table_names())
 
+    def relation_names(self) -> set[str]:
+        """Return the names of the tables and views, foreign and materialized ones too."""
+        rows = self.run(
+            "SELECT relname FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace"
+            " WHERE nspname = current_schema() AND relkind IN ('r', 'p', 'v', 'm', 'f')"
+        )
+        return set(rows.scalars())
+
     def column_names(self, table_name: str) -> set[str]:
         """Return the names of the columns of a table."""
         return set(self._types(table_name))
@@ -52,6 +60,17 @@ class PostgresqlAdoption(Adoption):
     def unique_sets(self, table_name: str) -> list[set[str]]:
         """Return the sets of columns whose values no two rows of a table share."""
         return [self._key_columns(table_name), *self._unique_indexes(table_name, is_partial=False).values()]
+
+    def can_be_unique(self, table_name: str, names: list[str]) -> bool:
+        """Tell whether a key of these columns holds those by which the table is partitioned, if it is."""
+        rows = self.run(
+            "SELECT attname FROM pg_partitioned_table"
+            " CROSS JOIN unnest(CAST(partattrs AS int2[])) AS key (number)"
+            " LEFT JOIN pg_attribute ON attrelid = partrelid AND attnum = key.number AND attnum > 0"
+            " WHERE partrelid = CAST(%s AS regclass)",
+            (quote(table_name),),
+        )
+        return set(rows.scalars()) <= set(names)
 
     def add_missing_columns(self, table: Table) -> None:
         """Add the columns that the existing table lacks; times that nobody wrote down stay unknown."""

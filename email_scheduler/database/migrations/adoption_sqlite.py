@@ -35,6 +35,11 @@ class SqliteAdoption(Adoption):
         rows = self.run("SELECT lower(name) FROM sqlite_master WHERE type = 'table'")
         return set(rows.scalars())
 
+    def relation_names(self) -> set[str]:
+        """Return the names of the tables and views, in lower case."""
+        rows = self.run("SELECT lower(name) FROM sqlite_master WHERE type IN ('table', 'view')")
+        return set(rows.scalars())
+
     def column_names(self, table_name: str) -> set[str]:
         """Return the names of the columns of a table, in lower case."""
         return set(self._columns(table_name))

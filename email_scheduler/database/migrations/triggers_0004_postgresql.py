@@ -6,6 +6,7 @@ need not know of the tables that they write to. ``{schema}`` is where the tables
 
 # ruff: noqa: S608 - put together from names and expressions of this package
 
+from collections.abc import Mapping
 from typing import Final
 
 from email_scheduler.database.connections import address_sql, trimmed_sql
@@ -114,17 +115,18 @@ _NOTE_UPDATE: Final = f"""DECLARE before jsonb := to_jsonb(OLD); after jsonb := 
       {_note("SELECT OLD.id UNION SELECT NEW.id")}
     END IF;
   END;"""
+_IS_PLANNED: Final = f"EXISTS (SELECT 1 FROM email_schedules WHERE contact_id = new_rows.id AND {PLANNED})"
 # Who is suppressed already may share an address in a spelling whose key is not known.
 _EMAIL: Final = "(to_jsonb(new_rows) ->> 'email')"
 _MAY_BE_ODD: Final = (
     f"NOT {is_plain_sql(_EMAIL, _DIALECT)}"
     " AND EXISTS (SELECT 1 FROM contact_suppressions WHERE contact_id = new_rows.id)"
 )
-_IS_PLANNED: Final = f"EXISTS (SELECT 1 FROM email_schedules WHERE contact_id = new_rows.id AND {PLANNED})"
+_INSERTED: Final = f"SELECT DISTINCT id FROM new_rows WHERE {_IS_PLANNED} OR {_MAY_BE_ODD}"
 _FUNCTIONS: Final = {
     "update": _NOTE_UPDATE,
     "delete": _note("SELECT DISTINCT id FROM old_rows"),
-    "insert": _note(f"SELECT DISTINCT id FROM new_rows WHERE {_IS_PLANNED} OR {_MAY_BE_ODD}"),
+    "insert": _note(_INSERTED),
     "truncate": _note("SELECT DISTINCT id FROM contacts"),
 }
 _EVENTS: Final = {
@@ -134,11 +136,27 @@ _EVENTS: Final = {
     "insert": "AFTER INSERT ON contacts REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT",
     "truncate": "BEFORE TRUNCATE ON contacts FOR EACH STATEMENT",
 }
-WATCH: Final = {
-    f"watch_contacts_{event}": (
-        f"{_function(f'note_contact_{event}', _FUNCTIONS[event])};\n"
-        f"CREATE TRIGGER watch_contacts_{event} {when} EXECUTE FUNCTION note_contact_{event}()"
-    )
-    for event, when in _EVENTS.items()
+# Of a partitioned table: an update that moves a row to another partition is for rows a deletion and an
+# insertion, and for the statement neither; nor does a statement about a partition fire triggers of the table.
+_FUNCTIONS_BY_ROW: Final = {
+    "delete": _note("SELECT OLD.id"),
+    "insert": _note(f"WITH new_rows AS (SELECT NEW.*) {_INSERTED}"),
 }
-UNWATCH: Final = tuple(f"DROP TRIGGER IF EXISTS {name} ON contacts" for name in WATCH)
+_EVENTS_BY_ROW: Final = {
+    "delete": "AFTER DELETE ON contacts FOR EACH ROW",
+    "insert": "AFTER INSERT ON contacts FOR EACH ROW",
+}
+
+
+def _watching(functions: Mapping[str, str], events: Mapping[str, str]) -> dict[str, str]:
+    return {
+        f"watch_contacts_{event}": (
+            f"{_function(f'note_contact_{event}', functions[event])};\n"
+            f"CREATE TRIGGER watch_contacts_{event} {when} EXECUTE FUNCTION note_contact_{event}()"
+        )
+        for event, when in events.items()
+    }
+
+
+WATCH: Final = _watching(_FUNCTIONS, _EVENTS)
+WATCH_PARTITIONED: Final = WATCH | _watching(_FUNCTIONS_BY_ROW, _EVENTS_BY_ROW)

@@ -113,4 +113,3 @@ WATCH: Final = {
         " AND EXISTS (SELECT 1 FROM contact_suppressions WHERE contact_id = new.id)",
     ),
 }
-UNWATCH: Final = tuple(f"DROP TRIGGER IF EXISTS {name}" for name in WATCH)

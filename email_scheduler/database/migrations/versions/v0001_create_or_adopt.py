@@ -17,12 +17,13 @@ down_revision = None
 def upgrade() -> None:
     connection = op.get_bind()
     adoption = _adoption(connection)
-    existing = adoption.table_names()
+    existing, there = adoption.table_names(), adoption.relation_names()
     connection.exec_driver_sql("DROP VIEW IF EXISTS due_emails")
     for table in metadata.sorted_tables:
         if table.name in existing:
             _adopt(adoption, table)
-        else:
+        elif table.name not in there:
+            # a view of contacts stays as it is
             table.create(connection)
     connection.exec_driver_sql(due_emails_sql(connection.dialect.name))
 
