@@ -17,6 +17,8 @@ PRIVATE_FILE: Final = 0o600
 CONFIGURATION_SUFFIXES: Final = frozenset({".yaml", ".yml"})
 BACKUP_SUFFIXES: Final = (".sqlite.zst", ".pgdump.zst")
 _TO_READ: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+# not only to write: how the file begins is looked at, and a pipe is opened though nobody reads from it
+_TO_ADD: Final = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
 # how files begin that are replaced by no output
 _MARKS: Final = {
     b"SQLite format 3\0": "a database",
@@ -179,18 +181,27 @@ def never_replaced(path: Path, descriptor: int) -> str | None:
     return None
 
 
-def refuse_log(path: Path) -> None:
-    """Do nothing if a program may add its log to a file.
+def open_log(path: Path) -> TextIOWrapper:
+    """Open a file that a program adds its log to; a new one is its owner's alone, as its directories are.
 
     Raises:
-        ConfigurationError: It is a file that nothing else is written to.
+        ConfigurationError: It is no regular file, one that nothing else is written to, or cannot be written.
     """
-    if not path.is_file():
-        return
-    with path.open("rb") as file:
-        what = never_replaced(path, file.fileno())
-    if what is not None:
-        raise ConfigurationError(f"logging.file {path}: it is {what}; accepted is another file")
+    try:
+        make_private_directory(path.parent)
+        descriptor = os.open(path, _TO_ADD, PRIVATE_FILE)
+        is_regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        what = never_replaced(path, descriptor) if is_regular else "no regular file"
+        if what is not None:
+            os.close(descriptor)
+            raise ConfigurationError(f"logging.file {path}: it is {what}; accepted is another file")
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or "no path"
+        raise ConfigurationError(
+            f"logging.file {path}: cannot be written: {why}; accepted is a file in a directory that can be"
+        ) from error
+    # a log is there to be read whatever somebody has put into it
+    return os.fdopen(descriptor, "a", encoding="utf-8", errors="backslashreplace")
 
 
 @contextmanager

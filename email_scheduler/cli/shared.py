@@ -39,13 +39,7 @@ from email_scheduler.database import (
     display_url,
 )
 from email_scheduler.errors import UsageError
-from email_scheduler.files import (
-    Output,
-    make_private_directory,
-    make_private_file,
-    private_output,
-    refuse_log,
-)
+from email_scheduler.files import Output, open_log, private_output
 from email_scheduler.reports.terminal import Terminal, line, table
 from email_scheduler.visible import visible
 
@@ -407,10 +401,7 @@ def _set_up_logging(settings: SchedulerConfig) -> logging.Handler:
     """Make logging as the configuration says: to the file if there is one, else to stderr."""
     handler: logging.Handler
     if settings.logging.file is not None:
-        make_private_directory(settings.logging.file.parent)
-        make_private_file(settings.logging.file)
-        refuse_log(settings.logging.file)
-        handler = logging.FileHandler(settings.logging.file)
+        handler = logging.StreamHandler(open_log(settings.logging.file))
     elif not err.is_terminal:
         handler = logging.StreamHandler()
     else:

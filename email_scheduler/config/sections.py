@@ -193,7 +193,7 @@ class Logging(Section):
     )
     file: FilePath | None = Field(
         default=None,
-        description="the file that gets the messages; its directory is created. `null`: standard error",
+        description="a regular file that gets the messages; its directory is made. `null`: standard error",
     )
     enable_timing_logs: Flag = Field(
         default=True, description="whether it is logged how long each phase took"

@@ -146,12 +146,33 @@ def _options(name: str) -> set[str]:
     return {option for each in found.params for option in each.opts}
 
 
-def test_no_log_goes_into_a_database(
-    organisation: SqliteDatabase, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_log_goes_into_a_regular_file_that_is_nothing_else(
+    organisation: SqliteDatabase,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
 ) -> None:
-    Path("scheduler.yaml").write_text(f"logging: {{file: {organisation.path}}}\n")
+    os.mkfifo("pipe")
+    Path("directory").mkdir()
+    Path("loop").symlink_to("loop")
+    refused = {
+        str(organisation.path): "it is a database; accepted is another file",
+        "pipe": "it is no regular file; accepted is another file",
+        "/dev/full": "it is no regular file",
+        "directory": "Is a directory; accepted is a file in a directory that can be",
+        "older.csv/run.log": "Not a directory",
+        "loop": "symbolic links",
+        "x" * 300: "File name too long",
+        "a\\0b": "",
+    }
     arguments = ("campaigns", "types", "--config", "scheduler.yaml", "--database", organisation.url)
-    outcome = run_command(monkeypatch, capsys, *arguments)
-    assert outcome.code == 2
-    assert "it is a database; accepted is another file" in outcome.err
+    for file, said in refused.items():
+        Path("scheduler.yaml").write_text(f'logging: {{file: "{file}"}}\n')
+        outcome = run_command(monkeypatch, capsys, *arguments)
+        assert outcome.code == 2, file
+        assert said in outcome.err
+        assert len(outcome.err.splitlines()) == 1
     assert organisation.query("SELECT count(*) FROM contacts") == [(1,)]
+    Path("scheduler.yaml").write_text("logging: {file: new/run.log}\n")
+    assert run_command(monkeypatch, capsys, *arguments).code == 0
+    assert Path("new/run.log").stat().st_mode & 0o777 == 0o600
