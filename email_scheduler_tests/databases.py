@@ -10,7 +10,7 @@ import shutil
 import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,8 @@ SERVER_VARIABLE = "EMAIL_SCHEDULER_TEST_POSTGRES_URL"
 SERVER_URL = "postgresql+psycopg://postgres@127.0.0.1:5432/postgres"
 
 Values = Mapping[str, object]
+# By table.
+Rows = dict[str, list[dict[str, Any]]]
 
 
 class Database(ABC):
@@ -66,7 +68,7 @@ class Database(ABC):
                 marks = ", ".join("?" * len(row))
                 statement = f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks})"
                 connection.execute(self._placeholders(statement), tuple(row.values()))
-            self._number_on(connection, table)
+            self.number_on(connection, table)
 
     def query(self, statement: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """Return rows; dates, timestamps and JSON are text."""
@@ -84,7 +86,11 @@ class Database(ABC):
         return statement
 
     @abstractmethod
-    def _number_on(self, connection: Any, table: str) -> None:
+    def without_triggers(self, connection: Any) -> AbstractContextManager[None]:
+        """Let no trigger see what is written in the block."""
+
+    @abstractmethod
+    def number_on(self, connection: Any, table: str) -> None:
         """Let new rows be numbered after those that are there."""
 
 
@@ -104,7 +110,17 @@ class SqliteDatabase(Database):
         with closing(sqlite3.connect(self.path)) as connection:
             connection.executescript(script)
 
-    def _number_on(self, connection: Any, table: str) -> None:
+    @contextmanager
+    def without_triggers(self, connection: Any) -> Iterator[None]:
+        connection.execute("BEGIN")
+        triggers = connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
+        for name, _ in triggers:
+            connection.execute(f"DROP TRIGGER {name}")
+        yield
+        for _, statement in triggers:
+            connection.execute(statement)
+
+    def number_on(self, connection: Any, table: str) -> None:
         """Do nothing: SQLite looks at the ids that are there."""
 
 
@@ -122,7 +138,13 @@ class PostgresqlDatabase(Database):
         with self.connection() as connection:
             connection.execute(script)
             for table in metadata.tables:
-                self._number_on(connection, table)
+                self.number_on(connection, table)
+
+    @contextmanager
+    def without_triggers(self, connection: Any) -> Iterator[None]:
+        connection.execute("SET session_replication_role = replica")
+        yield
+        connection.execute("SET session_replication_role = DEFAULT")
 
     def shape(self) -> object:
         """Return what tells whether a test has changed the tables."""
@@ -154,7 +176,7 @@ class PostgresqlDatabase(Database):
     def _placeholders(self, statement: str) -> str:
         return statement.replace("%", "%%").replace("?", "%s")
 
-    def _number_on(self, connection: Any, table: str) -> None:
+    def number_on(self, connection: Any, table: str) -> None:
         found = connection.execute(
             "SELECT pg_get_serial_sequence(%s, 'id') FROM pg_attribute"
             " WHERE attrelid = to_regclass(%s) AND attname = 'id'",
@@ -217,6 +239,33 @@ def initialised_sqlite(template: Path, path: Path) -> SqliteDatabase:
         initialise_database(f"sqlite:///{template}")
     shutil.copy(template, path)
     return SqliteDatabase(path)
+
+
+def replace_rows(database: Database, rows: Rows, *, are_taken: bool = True) -> None:
+    """Put rows in the place of all that are there; no trigger sees it.
+
+    Args:
+        database: An initialised one.
+        rows: The rows; tables that are not named are emptied.
+        are_taken: Whether the database must take all of them; otherwise it takes those that it can hold.
+    """
+    refused = (sqlite3.Error, psycopg.Error, OverflowError, UnicodeEncodeError, ValueError)
+    with database.connection() as connection, database.without_triggers(connection):
+        for table in reversed(metadata.sorted_tables):
+            connection.execute(f"DELETE FROM {table.name}")
+        for table in metadata.sorted_tables:
+            for row in rows.get(table.name, []):
+                marks = ", ".join(["%s" if database.is_postgresql else "?"] * len(row))
+                statement = f"INSERT INTO {table.name} ({', '.join(row)}) VALUES ({marks})"
+                connection.execute("SAVEPOINT a_row")
+                try:
+                    connection.execute(statement, tuple(row.values()))
+                except refused:
+                    connection.execute("ROLLBACK TO a_row")
+                    if are_taken:
+                        raise
+                connection.execute("RELEASE a_row")
+            database.number_on(connection, table.name)
 
 
 # For tests that are about SQLite, or write what only SQLite can hold.

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import date, timedelta
+from decimal import Decimal
 from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -15,6 +16,7 @@ from sqlalchemy import Column, ColumnElement, Text, cast, func, insert, literal,
 from sqlalchemy.types import NullType, TypeEngine
 
 from email_scheduler.config import (
+    MOST,
     Audience,
     CampaignInstance,
     CampaignInstanceName,
@@ -61,13 +63,23 @@ def checked(model: type[_Model], settings: Mapping[str, Any], subject: str) -> _
 
 
 def raw(column: Column[Any]) -> ColumnElement[Any]:
-    """Return a column as it is stored: a flag may hold a word, which its type would not read."""
+    """Return a column as it is stored, a flag too, which may hold a word; texts as texts."""
+    if isinstance(column.type, Text):
+        return cast(column, Text()).label(column.name)
     return type_coerce(column, NullType()).label(column.name)
 
 
 def is_true(value: object, *, default: bool = True) -> bool:
     """Read a flag as the planner does; null is the default."""
     return default if value is None else str(value).strip().lower() in _TRUE_WORDS
+
+
+def days_later(day: date, days: object) -> date | None:
+    """Return the day so many days later, none earlier; None: there is none, or that is no number of days."""
+    try:
+        return day + timedelta(days=max(days, 0)) if isinstance(days, int) else None
+    except OverflowError:
+        return None
 
 
 def as_text(value: object) -> str | None:
@@ -132,7 +144,8 @@ class TypeRow:
     """A campaign type as it is in the database.
 
     Attributes:
-        days_before_event: Days from the email to its trigger date; negative: after it.
+        days_before_event: Days from the email to its trigger date; negative: after it. As ``priority``, it is
+            what is stored where that is no whole number: the planner refuses it, and it can be changed.
         instances: How many instances it has.
     """
 
@@ -177,7 +190,7 @@ class InstanceRow:
             return own
         days_before = self.metadata.get("days_before_event")
         days = days_before if isinstance(days_before, int) else campaign_type.days_before_event
-        return self.active_start_date + timedelta(days=max(days, 0))
+        return days_later(self.active_start_date, days)
 
 
 def list_types(connection: Connection) -> list[TypeRow]:
@@ -256,10 +269,19 @@ def _type_row(row: Mapping[str, Any]) -> TypeRow:
         if isinstance(default, bool):
             values[field.name] = is_true(value, default=default)
         elif isinstance(default, int):
-            values[field.name] = default if value is None else int(value)
+            values[field.name] = default if value is None else _as_number(value)
         else:
             values[field.name] = value
     return TypeRow(**values)
+
+
+def _as_number(value: Any) -> Any:
+    """Return a whole number, however the database spells it, and anything else as it is."""
+    try:
+        found = Decimal(str(value))
+        return int(found) if abs(found) <= MOST and found == int(found) else value
+    except (ArithmeticError, ValueError):
+        return value
 
 
 def list_instances(connection: Connection) -> list[InstanceRow]:

@@ -284,18 +284,20 @@ class KeyDifference:
         return ".".join(self.key)
 
 
-def config_of(document: Mapping[str, Any], source: str) -> SchedulerConfig:
+def config_of(document: Any, source: str) -> SchedulerConfig:
     """Return the configuration that ``SchedulerConfig.document`` has made a document of.
 
     Keys that came since have their built-in values.
 
     Args:
-        document: The document.
+        document: The document, as it was read.
         source: What it is called in errors.
 
     Raises:
-        ConfigurationError: Something in it is not accepted any more.
+        ConfigurationError: It is no such document, or something in it is not accepted any more.
     """
+    if not isinstance(document, Mapping):
+        raise ConfigurationError(f"{source}: it is no configuration; accepted is a mapping of keys")
     raw = _with_numbers(document, SchedulerConfig().model_dump())
     try:
         return SchedulerConfig.model_validate(raw)

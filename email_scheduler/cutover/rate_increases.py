@@ -7,7 +7,7 @@ or proves here, and perhaps as a column ``contacts.rate_increase_date``.
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import Any, Final
 
 from sqlalchemy import Text, cast, column, delete, func, insert, select, table, text, update
@@ -21,6 +21,7 @@ from email_scheduler.campaigns import (
     as_stored,
     create_instance,
     create_type,
+    days_later,
     find_type,
     list_instances,
     list_types,
@@ -186,7 +187,7 @@ def _trigger_date(row: Any, campaign_type: TypeRow) -> date | None:
         meant_for = as_date(send_date)
     if meant_for is None:
         return None
-    return meant_for + timedelta(days=max(campaign_type.days_before_event, 0))
+    return days_later(meant_for, campaign_type.days_before_event)
 
 
 def most_used(templates: Iterable[str | None]) -> str:

@@ -7,6 +7,7 @@ configuration that a plan was published with, or that was brought back, is in ``
 import getpass
 import itertools
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
@@ -34,17 +35,21 @@ FAILED: Final = "failed"
 BREAKS_RULES: Final = "breaks rules"
 # What the message of a run says whose plan waits for a person.
 LOSES_TOO_MUCH: Final = "loses too much"
+_logger = logging.getLogger(__name__)
+# in SQLite, a column may hold what its type does not say
 _RUNS_SQL: Final = (
-    "SELECT id, scheduler_run_id, CAST(as_of_date AS TEXT), status, CAST(run_timestamp AS TEXT),"
-    " CAST(completed_at AS TEXT), config_version_id, contacts_processed, invalid_contacts, emails_scheduled,"
-    " emails_skipped, error_message FROM scheduler_checkpoints ORDER BY id"
+    "SELECT id, CAST(scheduler_run_id AS TEXT), CAST(as_of_date AS TEXT), CAST(status AS TEXT),"
+    " CAST(run_timestamp AS TEXT), CAST(completed_at AS TEXT), CAST(config_version_id AS BIGINT),"
+    " CAST(contacts_processed AS BIGINT), CAST(invalid_contacts AS BIGINT), CAST(emails_scheduled AS BIGINT),"
+    " CAST(emails_skipped AS BIGINT), CAST(error_message AS TEXT) FROM scheduler_checkpoints ORDER BY id"
 )
 _OPEN_SQL: Final = f"status IN ('{STARTED}', '{IN_PROGRESS}')"
 _ACCEPTED: Final = "accepted_loss"
 _ABANDONED: Final = "the run ended without saying how: its process was stopped, or it lost the planner lock"
 CONFIG_TYPE: Final = "scheduler"
 _VERSIONS_SQL: Final = (
-    "SELECT id, config_data, CAST(valid_from AS TEXT), CAST(valid_to AS TEXT), created_by"
+    "SELECT id, CAST(config_data AS TEXT), CAST(valid_from AS TEXT), CAST(valid_to AS TEXT),"
+    " CAST(created_by AS TEXT)"
     " FROM config_versions WHERE config_type = ?"
 )
 
@@ -197,8 +202,17 @@ def read_kept(connection: Connection, number: int) -> Kept:
         connection: To the database.
         number: The run's (``Run.number``).
     """
-    ((summary,),) = connection.execute("SELECT summary FROM scheduler_checkpoints WHERE id = ?", (number,))
-    return Kept.of_document(json.loads(summary) if summary else {})
+    ((summary,),) = connection.execute(
+        "SELECT CAST(summary AS TEXT) FROM scheduler_checkpoints WHERE id = ?", (number,)
+    )
+    try:
+        return Kept.of_document(json.loads(summary) if summary else {})
+    except Exception as error:
+        _logger.warning(
+            "scheduler_checkpoints %s: what summary holds cannot be read (%s), as if there were nothing",
+            *(number, type(error).__name__),
+        )
+        return Kept.of_document({})
 
 
 def last_published(runs: Sequence[Run]) -> Run | None:
@@ -332,13 +346,14 @@ class ConfigVersion:
 
     Attributes:
         id: Its number.
-        document: The configuration, as ``SchedulerConfig.document`` returns it.
+        document: The configuration, as ``SchedulerConfig.document`` returns it; what somebody else has put
+            there may be anything (``config_of`` refuses it).
         valid_from, valid_to: When it counted, ISO 8601; the second is None while it does.
         created_by: Who planned with it first, or brought it back.
     """
 
     id: int
-    document: dict[str, Any]
+    document: Any
     valid_from: str
     valid_to: str | None
     created_by: str | None
@@ -397,8 +412,12 @@ def read_config_version(connection: Connection, number: int) -> ConfigVersion | 
 
 
 def _version(row: Row) -> ConfigVersion:
-    number, document, valid_from, valid_to, created_by = row
-    return ConfigVersion(int(number), json.loads(document), valid_from or "", valid_to, created_by)
+    number, text, valid_from, valid_to, created_by = row
+    try:
+        document = json.loads(text)
+    except (ValueError, TypeError, RecursionError):
+        document = text
+    return ConfigVersion(int(number), document, valid_from or "", valid_to, created_by)
 
 
 def _user() -> str | None:

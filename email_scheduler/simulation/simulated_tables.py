@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from email_scheduler.database import append_rows
-from email_scheduler.errors import UsageError
+from email_scheduler.errors import InputDataError, UsageError
 from email_scheduler.planning import (
     ANSWERS_TABLE,
     CLICKS_TABLE,
@@ -32,6 +32,8 @@ from email_scheduler.registry import CAMPAIGN_PREFIX
 
 # A float has so many bits for what lies behind the point.
 _FRACTION_BITS: Final = 53
+# beyond it there is no room for the ids of what is simulated
+_LAST_ID: Final = 1 << 62
 _SENT_AT: Final = "T08:30:00"
 _REACTED_AT: Final = "T10:00:00"
 _ANSWERS: Final = ('{"main_questions_yes_count": 0}', '{"main_questions_yes_count": 1}')
@@ -110,8 +112,8 @@ class Tables:
         self._reactions = reactions
         self._reacting_today = CLICKS_TABLE.empty(), ANSWERS_TABLE.empty()
         ids = (inputs.history["id"], inputs.history["initial_email_id"], inputs.clicks["email_schedule_id"])
-        self._last_email_id = max((int(column.max()) for column in ids if len(column)), default=0)
-        self._last_answer_id = int(inputs.answers["id"].max()) if len(inputs.answers) else 0
+        self._last_email_id = _last_of("email_schedules or tracking_clicks", *ids)
+        self._last_answer_id = _last_of("contact_events", inputs.answers["id"])
 
     def on(self, day: date) -> PlanInputs:
         """Return the tables as they are in the morning of a day."""
@@ -159,6 +161,15 @@ class Tables:
                 "event_data": labels(tells.astype(np.int8), _ANSWERS),
             }
         )
+
+
+def _last_of(table: str, *ids: "pd.Series[int]") -> int:
+    last = max((int(column.max()) for column in ids if len(column)), default=0)
+    if last > _LAST_ID:
+        raise InputDataError(
+            f"{table}: an id is {last}; accepted, for a simulation, are those up to {_LAST_ID}"
+        )
+    return last
 
 
 def _history(emails: pd.DataFrame, ids: npt.NDArray[np.int64], day: date) -> pd.DataFrame:

@@ -1,10 +1,13 @@
 """What tests of commands share."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from email_scheduler_tests.command_line import run_command
+from email_scheduler_tests.databases import Database, Rows
+from email_scheduler_tests.integration.every_command import Organisation, organisation_of
 
 Command = Callable[..., str]
 
@@ -20,3 +23,21 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
         return outcome.out
 
     return run
+
+
+@pytest.fixture(scope="session")
+def begun() -> dict[str, Rows]:
+    """The rows of ``agency`` for each kind of database, once there are some."""
+    return {}
+
+
+@pytest.fixture
+def agency(
+    database: Database,
+    begun: dict[str, Rows],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> Organisation:
+    """An organisation in which every command has something to do; the test runs on each kind of database."""
+    return organisation_of(database, begun, monkeypatch, capsys, tmp_path)

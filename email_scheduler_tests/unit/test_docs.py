@@ -121,6 +121,29 @@ def test_the_error_message_that_is_shown_is_the_real_one(
     assert str(refused.value) == blocks[1].strip()
 
 
+# -- promises ---------------------------------------------------------------------------------------------
+
+
+def test_what_the_documentation_promises_is_said_there_and_held_by_a_test() -> None:
+    rows = table_rows(text_of("architecture.md"), "page")
+    assert len(rows) > 40
+    for page, promise, tests in rows:
+        said = plain(text_of(page))
+        assert plain(promise) in said, (page, promise)
+        held_by = re.findall(r"`([^`]+)`", tests)
+        assert held_by, promise
+        for path, _, name in (each.partition("::") for each in held_by):
+            file = REPOSITORY / "email_scheduler_tests" / path
+            assert re.fullmatch(r"test_\w+\.py", file.name), path
+            assert re.search(rf"^def {name or r'test_'}", file.read_text(encoding="utf-8"), re.MULTILINE), (
+                path
+            )
+
+
+def plain(text: str) -> str:
+    return " ".join(text.replace("**", "").split())
+
+
 # -- planning rules ---------------------------------------------------------------------------------------
 
 

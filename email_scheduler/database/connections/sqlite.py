@@ -146,7 +146,9 @@ class SqliteConnection(Connection):
         # The driver takes a column's type from the rows that it fetches first: fetch all.
         with self._adbc.cursor(adbc_stmt_kwargs={_BATCH_ROWS: _ALL_ROWS}) as cursor:
             cursor.execute(sql, tuple(parameters) or None)
-            return Found([column[0] for column in cursor.description], cursor.fetchall())
+            table = cursor.fetch_arrow_table()
+            columns = [_values_of(column) for column in table.columns]
+            return Found(table.column_names, list(zip(*columns, strict=True)))
 
     def _change(self, sql: str, parameters: Sequence[object]) -> int:
         self._run(sql, parameters)
@@ -341,6 +343,12 @@ def _encoded(values: pa.Array, cell: Cell) -> pa.Array:
         return pa.array(values.to_numpy().copy())
     texts = _readable(values)
     return texts.dictionary_encode() if cell.is_encoded else texts.take(pa.array(np.arange(len(texts))))
+
+
+def _values_of(column: pa.ChunkedArray) -> list[Any]:
+    values = column.combine_chunks()
+    is_text = pa.types.is_string(values.type) or pa.types.is_large_string(values.type)
+    return (_readable(values) if is_text else values).to_pylist()  # type: ignore[no-any-return]
 
 
 def _readable(texts: pa.Array) -> pa.Array:

@@ -1,0 +1,89 @@
+"""Whatever is stored of one organisation: its runs end in our words, and the others go on."""
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dagster as dg
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from email_scheduler.clock import today
+from email_scheduler.definitions import build_definitions
+from email_scheduler.orchestration.partitions import SchedulerResource
+from email_scheduler.proof.violations import RULES
+from email_scheduler_tests.databases import SqliteDatabase, replace_rows
+from email_scheduler_tests.integration.dagster_organizations import (
+    ORGANIZATIONS,
+    QUIET,
+    failure_messages,
+    generate_organizations,
+    run_job,
+    settings_of,
+    write_configuration,
+)
+from email_scheduler_tests.integration.spoilt_rows import TABLES, spoilt
+
+NORTH, SOUTH = ORGANIZATIONS
+# What an error is called that is raised on purpose.
+OURS = ("InputDataError: ", "LossError: ", "StalePlanError: ", "DatabaseError: ")
+
+
+def test_rows_of_one_organisation_end_no_run_but_its_own_and_that_in_words(
+    tmp_path: Path,
+) -> None:
+    config = write_configuration(tmp_path, orchestration='  daily_plan_time: "00:00"\n')
+    generate_organizations(config)
+    north = SqliteDatabase(Path(settings_of(config, NORTH)[0].removeprefix("sqlite:///")))
+    rows = {name: north.rows(f"SELECT * FROM {name} LIMIT 60") for name in TABLES}
+    definitions = build_definitions(config)
+    jobs = [job.name for job in definitions.jobs or []]
+    assert len(jobs) > 2
+
+    @settings(
+        max_examples=int(os.environ.get("EMAIL_SCHEDULER_EXAMPLES", "2")),
+        deadline=None,
+        derandomize="EMAIL_SCHEDULER_EXAMPLES" not in os.environ,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    )
+    @given(st.integers(0, 2**32))
+    def check(seed: int) -> None:
+        replace_rows(north, spoilt(rows, seed), are_taken=False)
+        with dg.DagsterInstance.ephemeral() as instance:
+            planned = run_job(definitions, instance, NORTH, today())
+            said = failure_messages(planned)
+            if planned.success:
+                passed = {check.check_name: check.passed for check in planned.get_asset_check_evaluations()}
+                assert all(passed[rule] for rule in RULES), (seed, passed)
+            else:
+                assert any(ours in said for ours in OURS), (seed, said)
+            others = run_job(definitions, instance, SOUTH, today())
+            assert others.success, (seed, failure_messages(others))
+            for name in jobs:
+                job = definitions.resolve_job_def(name)
+                if job.partitions_def is None:
+                    done = job.execute_in_process(run_config=QUIET, instance=instance, raise_on_error=False)
+                    assert done.success, (seed, name, failure_messages(done))
+            for sensor in definitions.sensors or []:
+                with dg.build_sensor_context(
+                    instance,
+                    definitions=definitions,
+                    resources={"scheduler": SchedulerResource(config_directory=str(config))},
+                ) as context:
+                    found = definitions.resolve_sensor_def(sensor.name).evaluate_tick(context)
+                assert f"{SOUTH} could not be looked at" not in (found.skip_message or ""), (
+                    seed,
+                    sensor.name,
+                )
+                # whatever it is, somebody has thought of it
+                for error in ("TypeError", "ValueError", "KeyError", "AttributeError", "OverflowError"):
+                    assert error not in (found.skip_message or ""), (seed, found.skip_message)
+            for schedule in definitions.schedules or []:
+                at = dg.build_schedule_context(
+                    instance, datetime.now(UTC), repository_def=definitions.get_repository_def()
+                )
+                definitions.resolve_schedule_def(schedule.name).evaluate_tick(at)
+
+    check()
