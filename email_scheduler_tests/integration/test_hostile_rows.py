@@ -2,11 +2,12 @@
 
 import os
 
+import psycopg
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from email_scheduler_tests.databases import replace_rows
-from email_scheduler_tests.integration.every_command import CALLS, Organisation, tokens_of, written
+from email_scheduler_tests.databases import on_sqlite, replace_rows
+from email_scheduler_tests.integration.every_command import CALLS, DAY, Organisation, tokens_of, written
 from email_scheduler_tests.integration.spoilt_rows import spoilt
 
 # of no organisation, or of all of them
@@ -35,3 +36,54 @@ def test_every_command_comes_to_an_end_whatever_is_stored(agency: Organisation) 
         assert not failed, "\n".join(failed)
 
     check()
+
+
+def test_a_record_of_a_run_that_cannot_be_read_hides_nothing_else(agency: Organisation) -> None:
+    for summary in ("x", "[]", '{"changes": 1}', '{"accepted_loss": {}}'):
+        try:
+            agency.database.write("UPDATE scheduler_checkpoints SET summary = ?", (summary,))
+        except psycopg.errors.InvalidTextRepresentation:
+            continue
+        for name in ("report", "states", "explain", "plan"):
+            outcome = agency.run(written(name, *tokens_of(name, agency.database)))
+            assert outcome.code == 0, (summary, outcome)
+        agency.reset()
+
+
+def test_a_version_of_the_configuration_that_is_none_is_shown_and_not_used(agency: Organisation) -> None:
+    agency.database.write("UPDATE config_versions SET config_data = '[1]' WHERE id = 1")
+    for name, code in {"config history": 0, "config show": 0, "config diff": 2, "config rollback": 2}.items():
+        outcome = agency.run(written(name, *tokens_of(name, agency.database)))
+        assert outcome.code == code, outcome
+        assert not code or "version 1: it is no configuration; accepted is a mapping" in outcome.err
+
+
+@on_sqlite
+def test_a_number_of_a_campaign_type_that_is_none_is_shown_and_can_be_mended(agency: Organisation) -> None:
+    at = ("--database", agency.database.url)
+    agency.database.write("UPDATE campaign_types SET priority = 'first', days_before_event = 1e300")
+    assert "first" in agency.run(["campaigns", "types", *at]).out
+    assert (
+        "days_before_event is no whole number"
+        in agency.run(["plan", "--as-of", DAY, "--allow-future", *at]).err
+    )
+    mended = ["campaigns", "types", "change", "promo", "priority=4", "days_before_event=7"]
+    assert agency.run([*mended, *at]).code == 0
+    assert agency.run(["plan", "--as-of", DAY, "--allow-future", *at]).code == 0
+
+
+@on_sqlite
+def test_text_that_is_no_utf_8_is_shown_with_marks_in_its_place(agency: Organisation) -> None:
+    agency.database.write(
+        "INSERT INTO campaign_change_log (field_changed, changed_by) VALUES ('x', CAST(X'41FF42' AS TEXT))"
+    )
+    outcome = agency.run(["campaigns", "changes", "--database", agency.database.url])
+    assert outcome.code == 0
+    assert "A\ufffdB" in outcome.out
+
+
+def test_a_simulation_without_room_for_its_ids_says_so(agency: Organisation) -> None:
+    agency.database.write("UPDATE tracking_clicks SET email_schedule_id = 9223372036854775807")
+    outcome = agency.run(written("simulate", *tokens_of("simulate", agency.database)))
+    assert outcome.code == 1
+    assert "an id is 9223372036854775807; accepted, for a simulation, are those up to" in outcome.err
