@@ -8,12 +8,14 @@ DAGSTER_HOME := $(CURDIR)/data/dagster_home
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo ui test faults recording docs docs-site reference screenshots check
+.PHONY: help setup demo ui test test-all test-thorough test-moments faults recording docs docs-site reference screenshots check
 
 help:
 	@echo 'make demo    plan today for a sample organisation, which is generated under data/'
 	@echo 'make ui      open the plans in Dagster, http://127.0.0.1:3000'
-	@echo 'make test    run the tests'
+	@echo 'make test    run the tests, but for those that take long'
+	@echo 'make test-all   run all tests: also those on PostgreSQL, in a browser, of daemons and faults'
+	@echo 'make test-moments   run the tests of the rules at odd moments; needs faketime'
 	@echo 'make faults  repeat the fault tests often, which takes about an hour, and print what was seen'
 	@echo 'make recording   write anew what the tests compare the output of the commands with'
 	@echo 'make check   lint, types, import rules, and whether the reference is current'
@@ -66,11 +68,23 @@ ui: setup
 	DAGSTER_HOME='$(DAGSTER_HOME)' DAGSTER_DISABLE_TELEMETRY=yes PATH="$(CURDIR)/$(BIN):$$PATH" \
 		$(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port 3000
 
-# One process more than the two processors that it is measured on: many tests wait for a daemon.
+# One process more than the two processors that it is measured on: some tests wait for other processes.
 test: setup
-	$(BIN)/pytest -n 3 --dist worksteal
+	$(BIN)/pytest -n 3 --dist worksteal -m 'not thorough'
 
-# make test runs the same tests with few repetitions.
+test-all: test test-thorough
+
+test-thorough: setup
+	$(BIN)/pytest -n 3 --dist worksteal -m thorough
+
+# No test depends on the day or the hour. On Debian: apt-get install faketime
+test-moments: setup
+	for moment in '2028-02-29 12:00:00' '2026-12-31 23:30:00' '2027-07-01 19:00:00'; do \
+		TZ=America/Chicago FAKETIME_DONT_FAKE_MONOTONIC=1 faketime "$$moment" $(BIN)/pytest -n 2 -m 'not thorough' \
+			email_scheduler_tests/unit email_scheduler_tests/golden email_scheduler_tests/property || exit 1; \
+	done
+
+# make test-all runs the same tests with few repetitions.
 faults: setup
 	@mkdir -p data && rm -f data/faults.md
 	EMAIL_SCHEDULER_FAULTS=1 EMAIL_SCHEDULER_FAULTS_REPORT='$(CURDIR)/data/faults.md' \

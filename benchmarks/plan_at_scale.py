@@ -76,6 +76,8 @@ def main() -> None:
     DIRECTORY.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=DIRECTORY) as directory:
         place = _place(arguments, Path(directory))
+        if arguments.years > 1:
+            _add_history(place, arguments.years)
         options = []
         if arguments.without_backup:
             config = Path(directory) / "scheduler.yaml"
@@ -98,6 +100,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--contacts", type=int, default=300_000)
     parser.add_argument("--database", help="a PostgreSQL database to measure in; default: a SQLite file")
     parser.add_argument("--fresh", action="store_true", help="generate the sample anew")
+    parser.add_argument("--years", type=int, default=1, help="years of history, of which the sample has one")
     parser.add_argument("--without-backup", action="store_true", help="the next day's plan makes no backup")
     parser.add_argument("--profile", action="store_true", help="show which functions take the time")
     return parser.parse_args()
@@ -181,6 +184,38 @@ def _send_what_is_due(place: Place) -> str:
         )
         ((checksum,),) = connection.execute("SELECT schedules_after_checksum FROM scheduler_checkpoints")
     return str(checksum)
+
+
+def _add_history(place: Place, years: int) -> None:
+    """Put copies of the sender's rows of the sample behind it, each a year older than the one before."""
+    from email_scheduler.config.schema import SchedulerConfig  # noqa: PLC0415
+    from email_scheduler.database.connections.opening import connect  # noqa: PLC0415
+    from email_scheduler.database.tables import SENDER_ROW_SQL, email_schedules  # noqa: PLC0415
+
+    begin = time.perf_counter()
+    with connect(place.url, SchedulerConfig()) as connection, connection.transaction():
+        ((greatest,),) = connection.execute("SELECT max(id) FROM email_schedules")
+        for years_ago in range(years - 1, 0, -1):
+            earlier = {
+                "scheduled_send_date": _earlier("scheduled_send_date", years_ago, place),
+                "actual_send_datetime": "NULL",
+                "event_year": f"event_year - {years_ago}",
+                "initial_email_id": "NULL",
+                "ideal_send_date": "NULL",
+            }
+            names = [column.name for column in email_schedules.columns if column.name != "id"]
+            connection.execute(
+                f"INSERT INTO email_schedules ({', '.join(names)})"  # noqa: S608
+                f" SELECT {', '.join(earlier.get(name, name) for name in names)} FROM email_schedules"
+                f" WHERE {SENDER_ROW_SQL} AND id <= {greatest} ORDER BY scheduled_send_date"
+            )
+    print(f"added {years - 1} years of history in {time.perf_counter() - begin:.1f} s")
+
+
+def _earlier(column: str, years: int, place: Place) -> str:
+    if place.path:
+        return f"date({column}, '-{years} years')"
+    return f"CAST({column} - INTERVAL '{years} years' AS DATE)"
 
 
 def _plan(place: Place, name: str, as_of: date, profile: Path | None, *options: str) -> Measurement:

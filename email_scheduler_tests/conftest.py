@@ -6,6 +6,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import settings
 
 from email_scheduler.database.backups import backup_files
 from email_scheduler.database.upgrade import initialise_database
@@ -19,6 +20,30 @@ from email_scheduler_tests.databases import (
 )
 
 REQUIRE_ALL = "EMAIL_SCHEDULER_REQUIRE_ALL"
+# Directories of tests that take long: browsers, daemons, faults.
+_THOROUGH_DIRECTORIES = {"e2e", "faults"}
+
+# A test that is slow on a busy machine is no wrong one.
+settings.register_profile("email_scheduler", deadline=None)
+settings.load_profile("email_scheduler")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what ``make test`` leaves to ``make test-all``, besides tests that say so themselves.
+
+    The second database, browsers, and faults.
+    """
+    for item in items:
+        if _THOROUGH_DIRECTORIES.intersection(item.path.parts) or _is_on_postgresql(item):
+            item.add_marker(pytest.mark.thorough)
+
+
+def _is_on_postgresql(item: pytest.Item) -> bool:
+    fixtures = getattr(item, "fixturenames", ())
+    call = getattr(item, "callspec", None)
+    return any("postgresql" in name for name in fixtures) or (
+        call is not None and "postgresql" in call.params.values()
+    )
 
 
 def _must_not_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
