@@ -19,7 +19,7 @@ help:
 	@echo 'make faults  repeat the fault tests often, which takes about an hour, and print what was seen'
 	@echo 'make recording   write anew what the tests compare the output of the commands with'
 	@echo 'make check   lint, types, import rules, and whether the reference is current'
-	@echo 'make reference   renew the tables of docs/configuration.md and docs/commands.md'
+	@echo 'make reference   renew the tables of docs/configuration.md and docs/commands.md, and that of ZIPs'
 	@echo 'make docs    read the documentation at http://127.0.0.1:8000; pages are renewed as they are edited'
 	@echo 'make docs-site   build it into data/site, and fail over a link that leads nowhere'
 	@echo 'make screenshots   renew the pictures of the README'
@@ -105,6 +105,7 @@ docs-site: setup
 
 reference: setup
 	$(BIN)/python -m email_scheduler_tests.reference
+	$(BIN)/python -m email_scheduler_tests.zip_table
 
 # Needs Chromium; on Debian: apt-get install chromium
 screenshots: setup
@@ -116,4 +117,5 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m email_scheduler_tests.reference --check
+	$(BIN)/python -m email_scheduler_tests.zip_table --check
 	$(BIN)/dagster definitions validate --workspace workspace.yaml --log-level warning

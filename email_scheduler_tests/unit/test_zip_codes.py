@@ -6,6 +6,7 @@ import zipcodes
 
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.planning.rules.contacts import STATES, state_codes_by_zip, validate_contacts
+from email_scheduler_tests import zip_table
 from email_scheduler_tests.builders import contact, inputs
 
 
@@ -14,6 +15,11 @@ def test_every_zip_of_the_package_has_its_state_and_no_other_zip_has_one() -> No
     codes = state_codes_by_zip()
     found = {int(number): STATES[codes[number]] for number in np.flatnonzero(codes >= 0)}
     assert found == expected
+
+
+def test_the_table_is_that_of_the_package() -> None:
+    text = zip_table.FILE.read_text(encoding="utf-8")
+    assert zip_table.renewed(text) == text, "make reference"
 
 
 @pytest.mark.parametrize(("zip_code", "stated", "expected"), [

@@ -11,7 +11,6 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import zipcodes
 
 from email_scheduler.config import SchedulerConfig
 from email_scheduler.planning.columns import (
@@ -35,6 +34,7 @@ from email_scheduler.planning.frames import (
     PlanInputs,
 )
 from email_scheduler.registry import INVALIDATING_ISSUES, ISSUES
+from email_scheduler.registry.zip_codes import ZIP_CODES
 
 # The states, territories and military regions that ZIPs lie in.
 # fmt: off
@@ -99,10 +99,12 @@ _OTHER_STATE: Final = -3
 def state_codes_by_zip() -> npt.NDArray[np.int8]:
     """Return the position in ``STATES`` for each ZIP from 00000 to 99999, -1 where no such ZIP exists."""
     codes = np.full(100_000, -1, np.int8)
-    for code, state in enumerate(STATES):
-        # state by state, since all entries at once take 140 MB that are not given back
-        entries: list[dict[str, str]] = zipcodes.filter_by(state=state)  # type: ignore[no-untyped-call]
-        codes[[int(entry["zip_code"]) for entry in entries]] = code
+    code_of_state = {state: code for code, state in enumerate(STATES)}
+    for line in ZIP_CODES.splitlines():
+        prefix, state, *ranges = line.split()
+        of_prefix = codes[100 * int(prefix) :]
+        for each in ranges:
+            of_prefix[int(each[:2]) : int(each[-2:]) + 1] = code_of_state[state]
     return codes
 
 
