@@ -52,7 +52,8 @@ class Place:
     def run(self, *command: str) -> tuple[float, str]:
         """Return the processor seconds of a command, and what it printed."""
         environment = {
-            **os.environ,
+            # a package that is installed is compiled once
+            **{name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"},
             "PYTHONPATH": str(self.root),
             "DAGSTER_HOME": str(self.directory / "data" / "dagster_home"),
         }

@@ -95,17 +95,17 @@ COMMANDS: Final[Mapping[str, Mapping[str, Entry]]] = {
     },
     "Databases": {
         "init-db": Entry(
-            "plan_commands:init_db",
+            "database_commands:init_db",
             "Create a database, or bring an older one up to date without losing a row.",
         ),
         "backup": Entry("backup_commands:backup", "Make, list, check and restore backups."),
         "generate": Entry(
-            "plan_commands:generate",
+            "database_commands:generate",
             "Fill an empty database with a sample organisation: contacts, campaigns, history, clicks,"
             " answers.",
         ),
         "demo": Entry(
-            "plan_commands:demo",
+            "database_commands:demo",
             "Plan today for a sample organisation under data/, which is generated the first time.",
         ),
     },

@@ -1,11 +1,10 @@
-"""``email-scheduler plan``, what comes before it, and ``hold`` and ``release``."""
+"""``email-scheduler plan``, ``hold`` and ``release``."""
 
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
-from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import pandas as pd
 import typer
@@ -18,52 +17,24 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from email_scheduler.cli.campaign_output import hold_object
 from email_scheduler.cli.shared import (
     Answer,
     AsJson,
     AsOf,
-    At,
     AtBy,
-    AtChanged,
-    Config,
     accepted_loss,
     command,
     err,
-    load,
     log,
-    out,
 )
-from email_scheduler.cli.shared import show as show_answer
 from email_scheduler.clock import today
-from email_scheduler.database import (
-    SchemaChange,
-    current_hold,
-    hold_organization,
-    initialise_database,
-    is_table,
-    refuse_future,
-    release_organization,
-)
-from email_scheduler.planning_run import PlanRun, plan_and_publish, preview_plan, warnings
+from email_scheduler.database import hold_organization, refuse_future, release_organization
+from email_scheduler.planning_run import PlanRun, plan_and_publish, preview_plan
 from email_scheduler.registry import STATUSES
 from email_scheduler.reports.summary import changes_table, effects_table, plan_summary
 from email_scheduler.reports.terminal import Terminal
-from email_scheduler.sample import generate_sample
 
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for everybody to read.")]
-_DEMO_ORGANIZATION: Final = "sample"
-_DEMO_CONTACTS: Final = 2_000
-_DEMO_SEED: Final = 1
-Database = Annotated[
-    str,
-    typer.Option(
-        "--database",
-        metavar="URL",
-        help="The organisation's database: sqlite:///PATH, with four slashes before an absolute path, or"
-        " postgresql+psycopg://USER@HOST/DATABASE.",
-    ),
-]
 
 
 @command
@@ -80,75 +51,6 @@ def release(reason: Reason, at: AtBy) -> Answer:
     ended = release_organization(at.url, reason, released_by=at.by, config=at.settings)
     since = f"It was held by {ended.held_by} since {ended.held_at[:19]} ({ended.reason})."
     return Answer({"hold": None, "ended": asdict(ended)}, [f"Released. {since}"])
-
-
-@command
-def init_db(at: AtChanged) -> Answer:
-    """Create a database, or bring an older one up to date."""
-    change = initialise_database(at.url, at.settings)
-    return Answer({"is_change": change.is_change, **asdict(change)}, _lines_of_change(change))
-
-
-def _lines_of_change(change: SchemaChange) -> Iterator[str]:
-    if change.before == change.after:
-        yield f"The database is up to date (schema version {change.after})."
-    elif change.before is None:
-        yield f"The database is ready (schema version {change.after})."
-    else:
-        yield f"The database went from schema version {change.before} to {change.after}."
-    if change.new_tables:
-        yield f"New tables: {', '.join(change.new_tables)}."
-    for each in change.changes:
-        for names, what in ((each.added, "new"), (each.removed, "removed")):
-            if names:
-                yield f"Table {each.table}, {what} {each.kind}: {', '.join(names)}."
-    if change.ignored_columns:
-        ignored = ", ".join(change.ignored_columns)
-        yield f"Columns of contacts that no plan reads, unless an audience names them: {ignored}."
-    if not is_table(change.contacts):
-        yield (
-            f"contacts is a {change.contacts}: it is read as a table is, and has no triggers and no indexes"
-            " of its own."
-        )
-        yield (
-            "Edits of contacts are not noted, as with features.watch_contacts: false: who is edited after the"
-            " plan is due as it was planned until the next plan, at the address that contacts shows by then."
-        )
-        yield (
-            "Its rows are the agency's affair: each id once; an index on the address of the table behind it;"
-            " a backup of tables in other schemas. contacts import works where contacts can be written to."
-        )
-
-
-def generate(
-    database: Database,
-    contacts: Annotated[
-        int, typer.Option(metavar="N", min=1, max=20_000_000, help="How many contacts, valid or not.")
-    ] = _DEMO_CONTACTS,
-    seed: Annotated[
-        int,
-        typer.Option(
-            metavar="N",
-            min=0,
-            help="The same number of contacts, seed, date and configuration give the same rows.",
-        ),
-    ] = _DEMO_SEED,
-    as_of: AsOf = None,
-    config: Config = None,
-) -> None:
-    """Fill an empty database with a sample organisation, whose history ends the day before ``as_of``."""
-    settings = load(config)
-    with _progress() as show:
-        rows = generate_sample(
-            database,
-            contacts,
-            seed,
-            as_of or today(),
-            settings,
-            on_progress=lambda done: show("generate", done, contacts),
-        )
-    said = ", ".join(f"{table}: {count:,}" for table, count in rows.items())
-    show_answer(Answer(rows, [said]), as_json=False, is_done=True)
 
 
 @command
@@ -195,7 +97,7 @@ def plan(
     url, settings, day = at.url, at.settings, as_of or today()
     if not (dry_run or allow_future):
         refuse_future(day, today())
-    with _progress() as show:
+    with progress() as show:
         if dry_run:
             run = preview_plan(url, settings, day, replica=replica, on_phase=show)
         else:
@@ -216,31 +118,6 @@ def plan(
     return Answer(as_object(run), _parts(run, is_dry_run=dry_run))
 
 
-def demo() -> None:
-    """Plan today for the sample organisation of ``config/organizations.yaml``, through Dagster."""
-    at = At(organization=_DEMO_ORGANIZATION)
-    path = Path(at.url.removeprefix("sqlite:///"))
-    if not path.exists():
-        out.print(f"Generating {_DEMO_CONTACTS:,} sample contacts in {path} ...")
-        generate_sample(at.url, _DEMO_CONTACTS, _DEMO_SEED, today(), at.settings)
-    # Dagster takes a second or two to load, which no other command needs
-    from email_scheduler.definitions import defs  # noqa: PLC0415
-    from email_scheduler.orchestration.demo import (  # noqa: PLC0415
-        lasting_instance,
-        materialize_today,
-    )
-
-    with _progress() as show, lasting_instance() as instance:
-        made = materialize_today(defs, instance, _DEMO_ORGANIZATION, on_asset=show)
-    held = current_hold(at.url, at.settings)
-    parts = [
-        plan_summary(made.plan, made.changes, warnings(made.plan, at.settings, held)),
-        f"The plan is in the table email_schedules of {path}.",
-        "make ui opens it in Dagster, at http://127.0.0.1:3000: the lineage graph, the checks, the charts.",
-    ]
-    show_answer(Answer(None, parts), as_json=False, is_done=True)
-
-
 def as_object(run: PlanRun) -> dict[str, Any]:
     """Return what ``plan --json`` prints."""
     valid, rows = len(run.plan.contacts), run.plan.counts.rows.most_frequent("status")
@@ -252,7 +129,7 @@ def as_object(run: PlanRun) -> dict[str, Any]:
         "changes": run.changes.totals,
         "campaign_changes": _effects(run.effects),
         "seconds": {phase: round(seconds, 3) for phase, seconds in run.seconds.items()},
-        "hold": hold_object(run.hold),
+        "hold": None if run.hold is None else asdict(run.hold),
         "loss": run.loss.document() if run.loss is not None and run.loss.is_too_much else None,
         "accepted_loss": None if run.accepted is None else asdict(run.accepted),
         "notes": run.notes.document(),
@@ -273,7 +150,7 @@ def _parts(run: PlanRun, *, is_dry_run: bool) -> Iterator[RenderableType]:
 
 
 @contextmanager
-def _progress() -> Iterator[Any]:
+def progress() -> Iterator[Any]:
     """Show on a terminal which phase is running and how far it is; elsewhere the log tells it."""
     columns = (
         SpinnerColumn(),

@@ -133,6 +133,11 @@ from email_scheduler.database.records import (
     waiting_plan,
 )
 from email_scheduler.database.relations import contacts_kind, is_table
+from email_scheduler.database.schema_version import (
+    missing_watch_triggers,
+    require_current_schema,
+    unwatched_contacts,
+)
 from email_scheduler.database.tables import (
     CONTACT_INDEX,
     FOREIGN_ROW_SQL,
@@ -155,13 +160,6 @@ from email_scheduler.database.tables import (
     email_tracking,
     metadata,
     tracking_clicks,
-)
-from email_scheduler.database.upgrade import (
-    SchemaChange,
-    initialise_database,
-    missing_watch_triggers,
-    require_current_schema,
-    unwatched_contacts,
 )
 
 __all__ = [
@@ -215,7 +213,6 @@ __all__ = [
     "Restored",
     "Row",
     "Run",
-    "SchemaChange",
     "SeenChanges",
     "Session",
     "Source",
@@ -260,7 +257,6 @@ __all__ = [
     "has_that_address",
     "hold_organization",
     "import_lines",
-    "initialise_database",
     "is_from_driver",
     "is_table",
     "last_date_sql",

@@ -7,8 +7,8 @@ from sqlalchemy import insert, select, update
 from email_scheduler.config import SchedulerConfig
 from email_scheduler.database.campaign_changes import current_user
 from email_scheduler.database.connections import Connection, connect, database_errors, timestamp, utc_now
+from email_scheduler.database.schema_version import require_current_schema
 from email_scheduler.database.tables import organization_holds
-from email_scheduler.database.upgrade import require_current_schema
 from email_scheduler.errors import UsageError
 
 _holds = organization_holds.c

@@ -8,15 +8,12 @@ from typing import Any, Final
 import alembic.command
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy.engine import Connection as EngineConnection
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from email_scheduler.config import SchedulerConfig
 from email_scheduler.database.connections import (
     POSTGRESQL,
-    Connection,
-    connect,
     database_errors,
     describe,
     display_url,
@@ -35,12 +32,12 @@ from email_scheduler.database.relations import (
     TABLE,
     VERSION_TABLE,
     Relations,
-    contacts_kind,
     is_table,
     shared_ids,
     unsuitable_partitions,
 )
 from email_scheduler.database.schema_snapshot import SchemaSnapshot, TableChange
+from email_scheduler.database.schema_version import VERSIONS, refuse, refuse_newer
 from email_scheduler.database.tables import contacts
 from email_scheduler.errors import DatabaseError
 
@@ -116,10 +113,10 @@ def initialise_database(url: str, config: SchedulerConfig | None = None) -> Sche
         with connection.begin():
             _let_nobody_else_in(connection, url)
             relations = Relations.of(partial(_run, connection), connection.dialect.name)
-            _refuse(url, relations.not_accepted)
+            refuse(url, relations.not_accepted)
             before = _migrated_to(connection)
-            _refuse_newer(url, before)
-            _refuse(url, _in_the_way(connection, relations, before))
+            refuse_newer(url, before)
+            refuse(url, _in_the_way(connection, relations, before))
             broken_before = _broken_references(connection)
             there = SchemaSnapshot.of(connection)
             alembic.command.upgrade(_alembic_config(connection), "head")
@@ -135,7 +132,7 @@ def initialise_database(url: str, config: SchedulerConfig | None = None) -> Sche
             is_now = SchemaSnapshot.of(connection)
             return SchemaChange(
                 before,
-                _head(),
+                VERSIONS[-1],
                 tuple(sorted(is_now.tables - there.tables - {VERSION_TABLE})) if there.tables else (),
                 tuple(there.changes_to(is_now)),
                 tuple(sorted(relations.columns.keys() - set(contacts.columns.keys()))),
@@ -143,56 +140,9 @@ def initialise_database(url: str, config: SchedulerConfig | None = None) -> Sche
             )
 
 
-def require_current_schema(url: str, config: SchedulerConfig | None = None) -> None:
-    """Raise a ``DatabaseError`` unless the database exists and has the schema of this package."""
-    with database_errors(url), connect(url, config or SchedulerConfig()) as connection:
-        version = schema_version(connection)
-        relations = Relations.of(connection.execute, connection.dialect.name)
-    _refuse_newer(url, version)
-    if version != _head():
-        shown = display_url(url)
-        state = "is not initialised" if version is None else f"has the older schema {version}"
-        raise DatabaseError(f"database {shown} {state}: run email-scheduler init-db --database {shown}")
-    _refuse(url, relations.not_accepted)
-
-
-def missing_watch_triggers(connection: Connection, config: SchedulerConfig) -> list[str]:
-    """Return the triggers on ``contacts`` that note edited contacts and are not there (section 16).
-
-    Whoever drops the table and makes it anew drops them as well.
-    """
-    if unwatched_contacts(connection, config) is not None:
-        return []
-    is_postgresql = connection.dialect.name == POSTGRESQL
-    triggers = triggers_0004_postgresql if is_postgresql else triggers_0004_sqlite
-    return sorted(triggers.WATCH.keys() - connection.trigger_names(contacts.name))
-
-
-def unwatched_contacts(connection: Connection, config: SchedulerConfig) -> str | None:
-    """Return why nobody notes edited contacts (section 16); None where triggers are to do so."""
-    if not config.features.watch_contacts:
-        return "features.watch_contacts is false"
-    kind = contacts_kind(connection)
-    return None if is_table(kind) else f"contacts is a {kind}"
-
-
-def schema_version(connection: Connection) -> str | None:
-    """Return the version of the schema that a database has; None if it was never initialised."""
-    if not connection.column_names(VERSION_TABLE):
-        return None
-    rows = connection.execute(f"SELECT version_num FROM {VERSION_TABLE}")  # noqa: S608
-    return str(rows[0][0]) if rows else None
-
-
 def _run(connection: EngineConnection, statement: str) -> Iterable[Sequence[Any]]:
     """Run a statement as it is: a percent sign is one."""
     return connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
-
-
-def _refuse(url: str, problems: Iterable[str]) -> None:
-    """Raise a ``DatabaseError`` if something is in the place of a table that cannot take it."""
-    if found := list(problems):
-        raise DatabaseError(f"database {display_url(url)}: {'; '.join(found)}")
 
 
 def _in_the_way(connection: EngineConnection, relations: Relations, before: str | None) -> Iterator[str]:
@@ -272,23 +222,12 @@ def _is_by_row(trigger: str) -> bool:
     return "FOR EACH ROW" in trigger
 
 
-def _alembic_config(connection: EngineConnection | None = None) -> Config:
+def _alembic_config(connection: EngineConnection) -> Config:
     attributes: dict[str, Any] = {"connection": connection, "version_table": VERSION_TABLE}
     config = Config(attributes=attributes)
     config.set_main_option("script_location", "email_scheduler.database:migrations")
     config.set_main_option("path_separator", "os")
     return config
-
-
-def _scripts() -> ScriptDirectory:
-    return ScriptDirectory.from_config(_alembic_config())
-
-
-def _head() -> str:
-    head = _scripts().get_current_head()
-    if head is None:
-        raise RuntimeError("the package has no migrations")
-    return head
 
 
 def _migrated_to(connection: EngineConnection) -> str | None:
@@ -304,15 +243,6 @@ def _let_nobody_else_in(connection: EngineConnection, url: str) -> None:
     encoding = connection.exec_driver_sql("SHOW server_encoding").scalar_one()
     if encoding != "UTF8":
         raise DatabaseError(f"database {display_url(url)}: its encoding is {encoding}; accepted is UTF8")
-
-
-def _refuse_newer(url: str, version: str | None) -> None:
-    known = {script.revision for script in _scripts().walk_revisions()}
-    if version is not None and version not in known:
-        raise DatabaseError(
-            f"database {display_url(url)} has the schema {version}, which a newer email-scheduler has made;"
-            f" this one knows schemas up to {_head()}"
-        )
 
 
 def _broken_references(connection: EngineConnection) -> set[tuple[str, int | None, str, int]]:

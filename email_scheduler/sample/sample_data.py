@@ -25,11 +25,11 @@ from email_scheduler.database import (
     database_errors,
     database_path,
     display_url,
-    initialise_database,
     is_table,
     metadata,
     without_logging,
 )
+from email_scheduler.database.upgrade import initialise_database
 from email_scheduler.errors import DatabaseError, UsageError
 from email_scheduler.planning import (
     CONTACTS_TABLE,

@@ -10,7 +10,8 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from email_scheduler.config.schema import SchedulerConfig
-from email_scheduler.database.upgrade import initialise_database, require_current_schema
+from email_scheduler.database.schema_version import require_current_schema
+from email_scheduler.database.upgrade import initialise_database
 from email_scheduler.errors import DatabaseError
 from email_scheduler.health.figures import read_health
 from email_scheduler.health.judgement import judge

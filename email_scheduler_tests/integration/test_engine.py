@@ -13,7 +13,8 @@ import sqlalchemy
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.database.connections.faults import database_errors, database_path, is_locked, retrying
 from email_scheduler.database.connections.opening import connect, open_engine
-from email_scheduler.database.upgrade import initialise_database, require_current_schema
+from email_scheduler.database.schema_version import require_current_schema
+from email_scheduler.database.upgrade import initialise_database
 from email_scheduler.errors import DatabaseError
 from email_scheduler_tests.databases import SqliteDatabase
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.schema import CreateIndex, CreateTable
@@ -15,7 +17,8 @@ from email_scheduler.database.connections import last_date_sql
 from email_scheduler.database.migrations import triggers_0003_sqlite, triggers_0004_sqlite
 from email_scheduler.database.migrations.adoption_sqlite import SqliteAdoption
 from email_scheduler.database.relations import VERSION_TABLE
-from email_scheduler.database.upgrade import initialise_database, require_current_schema
+from email_scheduler.database.schema_version import VERSIONS, require_current_schema
+from email_scheduler.database.upgrade import initialise_database
 from email_scheduler.errors import DatabaseError
 
 # What the older program left behind: no priority, a constraint that plans do not keep, sent rows that
@@ -102,6 +105,14 @@ def _normal(sql: str) -> str:
 def older(tmp_path: Path) -> Path:
     _database(tmp_path / "older.db", OLDER_DATABASE)
     return tmp_path / "older.db"
+
+
+def test_the_versions_are_those_of_the_migrations() -> None:
+    config = Config()
+    config.set_main_option("script_location", "email_scheduler.database:migrations")
+    config.set_main_option("path_separator", "os")
+    revisions = ScriptDirectory.from_config(config).walk_revisions()
+    assert [each.revision for each in revisions] == list(reversed(VERSIONS))
 
 
 def test_a_new_database_and_its_directory_are_created(tmp_path: Path) -> None:

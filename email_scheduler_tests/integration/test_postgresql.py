@@ -12,7 +12,8 @@ from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.database.connections.arrow import read_frame
 from email_scheduler.database.connections.faults import database_errors, is_locked, retrying
 from email_scheduler.database.connections.opening import connect
-from email_scheduler.database.upgrade import initialise_database, require_current_schema
+from email_scheduler.database.schema_version import require_current_schema
+from email_scheduler.database.upgrade import initialise_database
 from email_scheduler.errors import DatabaseError
 from email_scheduler.planning.frames import CONTACT_ISSUES, CONTACTS_TABLE
 from email_scheduler_tests.databases import PostgresqlDatabase

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from email_scheduler.database.relations import VERSION_TABLE
+from email_scheduler.database.schema_version import require_current_schema
 from email_scheduler.database.tables import metadata
-from email_scheduler.database.upgrade import initialise_database, require_current_schema
+from email_scheduler.database.upgrade import initialise_database
 from email_scheduler.errors import DatabaseError
 from email_scheduler_tests.command_line import run_command
 from email_scheduler_tests.databases import Database, PostgresqlDatabase, SqliteDatabase

@@ -45,8 +45,8 @@ from email_scheduler.database.connections import (
 )
 from email_scheduler.database.records import read_runs
 from email_scheduler.database.relations import VERSION_TABLE
+from email_scheduler.database.schema_version import schema_version
 from email_scheduler.database.tables import PRE_SCHEDULED_SQL
-from email_scheduler.database.upgrade import schema_version
 from email_scheduler.errors import BackupError, BackupUnavailableError
 
 __all__ = [

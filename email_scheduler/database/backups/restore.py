@@ -41,6 +41,7 @@ from email_scheduler.database.holds import hold, read_hold
 from email_scheduler.database.inputs import HISTORY_SQL
 from email_scheduler.database.lock import PlannerLock, planner_lock
 from email_scheduler.database.publishing.planned_rows import STORED_PLANNER_ROWS, with_event_date
+from email_scheduler.database.schema_version import require_current_schema
 from email_scheduler.database.tables import (
     PLANNER_ROW_SQL,
     PLANNER_TYPE_SQL,
@@ -49,7 +50,6 @@ from email_scheduler.database.tables import (
     email_schedules,
     metadata,
 )
-from email_scheduler.database.upgrade import require_current_schema
 from email_scheduler.errors import BackupError
 from email_scheduler.planning import (
     CONTACT_CAMPAIGNS_TABLE,
