@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 from pathlib import Path
 from textwrap import indent
 from typing import Any
@@ -88,8 +89,11 @@ def _read_text(path: Path) -> str:
         raise ConfigurationError(f"{path}: cannot be read: {getattr(error, 'strerror', error)}") from error
 
 
+@lru_cache(maxsize=16)
 def compose(text: str, path: Path) -> yaml.Node | None:
-    """Return the nodes of a YAML text; None if it holds nothing.
+    """Return the nodes of a YAML text, which nobody changes; None if it holds nothing.
+
+    A run reads the same files anew for each step, and composing them takes longer than all that comes after.
 
     Raises:
         ConfigurationError: It is not YAML.

@@ -1,12 +1,11 @@
-"""What every asset begins with: its partition, the settings of the organisation, a clock and a log.
+"""What every asset begins with: its partition, the organisation's settings, its frames, a clock and a log.
 
-The log is a story, a sentence for each phase. Of the errors of the package some pass if one waits, the others
-need a person.
+The log is a story, a sentence for each phase. Sentences of a short time are one message, since each message
+is an event that Dagster keeps.
 """
 
-import errno
-import traceback
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -16,11 +15,19 @@ import dagster as dg
 
 from email_scheduler.clock import PhaseTimer
 from email_scheduler.config import SchedulerConfig
-from email_scheduler.errors import DatabaseError, EmailSchedulerError, PlannerLockedError
-from email_scheduler.orchestration.asset_frames import Frames, plan_inputs
+from email_scheduler.orchestration.asset_frames import (
+    CAMPAIGNS,
+    CONTACTS,
+    EMAIL_HISTORY,
+    ENGAGEMENT,
+    Frames,
+    plan_inputs,
+)
+from email_scheduler.orchestration.failures import failures
+from email_scheduler.orchestration.io_managers import FramesIOManager
 from email_scheduler.orchestration.metadata import seconds_by_phase
 from email_scheduler.orchestration.partitions import Partition, SchedulerResource
-from email_scheduler.planning import PlanningBasis, planning_basis
+from email_scheduler.planning import PlanInputs, PlanningBasis, planning_basis
 
 # Phase to what it has done when it is over.
 _SENTENCES: Final = {
@@ -43,16 +50,8 @@ _SENTENCES: Final = {
     "read again": "Read the table again",
     "report": "Made the report",
 }
-# What does not pass by itself.
-_NEEDS_A_PERSON: Final = {
-    errno.ENOSPC: "make room there",
-    errno.EDQUOT: "make room there",
-    errno.EFBIG: "files of that size are not allowed there (ulimit -f)",
-    errno.EACCES: "give the user of Dagster the right to it",
-    errno.EPERM: "give the user of Dagster the right to it",
-    errno.EROFS: "make it writable",
-}
-_PACKAGE: Final = "email_scheduler/"
+# How long a sentence may wait for others, in seconds.
+_LONGEST_WAIT: Final = 5.0
 # Dagster 1.13 takes an annotation with a parameter for the type of one output, where an asset with checks has
 # several.
 if TYPE_CHECKING:
@@ -74,64 +73,6 @@ def sentence(phase: str, seconds: float, amount: str) -> str:
     return f"{_SENTENCES.get(phase, phase.capitalize())} in {seconds:.2f} s{result}."
 
 
-@contextmanager
-def failures() -> Iterator[None]:
-    """Let what may pass by itself be tried again, and end the run with one clear message for everything else.
-
-    A database that cannot be reached or written just now, and a planner that holds the database, are tried
-    again by the retry policy. A plan that breaks a rule, a plan that is older than the published one, and a
-    configuration or table that is not accepted, would fail in the same way every time.
-
-    What Dagster keeps of an error is what this package says of it: not what a driver said, whose message may
-    show rows and parameters, and of an error that nobody expected its type and place.
-    """
-    try:
-        yield
-    except EmailSchedulerError as error:
-        if _may_pass(error):
-            raise error from None
-        raise refusal(f"{type(error).__name__}: {error}") from None
-    except (dg.DagsterError, dg.Failure):
-        raise
-    except Exception as error:
-        raise dg.Failure(description=_place(error)) from None
-
-
-def _place(error: Exception) -> str:
-    from email_scheduler.database import error_text  # noqa: PLC0415 - see below
-
-    steps = [step for step in traceback.extract_tb(error.__traceback__) if _PACKAGE in step.filename]
-    places = [f"{step.filename[step.filename.rindex(_PACKAGE) :]}:{step.lineno}" for step in steps]
-    name, said = type(error).__name__, error_text(error)
-    return f"{name if said == name else f'{name}: {said}'}, at {' > '.join(places)}"
-
-
-def refusal(message: str) -> dg.Failure:
-    """Return the failure that is not tried again."""
-    return dg.Failure(description=message, allow_retries=False)
-
-
-def failure_of_disk(what: str, error: OSError) -> dg.Failure:
-    """Return the failure of a file that could not be read or written: what, why, where, and what to do."""
-    why = "; ".join(map(str, filter(None, (error.strerror or str(error), error.filename))))
-    remedy = _NEEDS_A_PERSON.get(error.errno or 0)
-    if remedy is None:
-        return dg.Failure(description=f"{what}: {why} (orchestration.storage_url)")
-    return refusal(
-        f"{what}: {why}; {remedy} (orchestration.storage_url) and launch the partition again."
-        " Nothing was published"
-    )
-
-
-def _may_pass(error: EmailSchedulerError) -> bool:
-    # the drivers take half a second to load, which importing the definitions must not
-    from email_scheduler.database import is_from_driver  # noqa: PLC0415
-
-    if isinstance(error, PlannerLockedError):
-        return True
-    return isinstance(error, DatabaseError) and is_from_driver(error.__cause__)
-
-
 @dataclass(frozen=True)
 class AssetRun:
     """One asset of one partition while it is made.
@@ -141,6 +82,7 @@ class AssetRun:
         url: The organisation's database.
         source: Where the inputs are read: the copy of the database if there is one.
         config: The organisation's configuration.
+        stored: Keeps the frames of all assets.
         timer: Takes the time of each phase.
     """
 
@@ -148,6 +90,7 @@ class AssetRun:
     url: str
     source: str
     config: SchedulerConfig
+    stored: FramesIOManager
     timer: PhaseTimer
 
     @property
@@ -155,10 +98,19 @@ class AssetRun:
         """The date that the plan is made for."""
         return self.partition.as_of
 
-    def basis(self, contacts: Frames, campaigns: Frames, email_history: Frames) -> PlanningBasis:
+    def frames(self, asset: str, *, is_last: bool = False) -> Frames:
+        """Return the value of an asset that this one depends on; as ``FramesIOManager.load``."""
+        return self.stored.load(asset, self.partition, is_last=is_last)
+
+    def inputs(self, *, with_engagement: bool = False) -> PlanInputs:
+        """Return the tables that the input assets hold; without engagement nobody clicked or answered."""
+        contacts, campaigns, history = map(self.frames, (CONTACTS, CAMPAIGNS, EMAIL_HISTORY))
+        engagement = self.frames(ENGAGEMENT) if with_engagement else None
+        return plan_inputs(self.as_of, contacts, campaigns, history, engagement)
+
+    def basis(self) -> PlanningBasis:
         """Return what the planning rules look at."""
-        inputs = plan_inputs(self.as_of, contacts, campaigns, email_history)
-        return planning_basis(inputs, contacts["valid_contacts"], self.config)
+        return planning_basis(self.inputs(), self.frames(CONTACTS)["valid_contacts"], self.config)
 
     def begin(self, phase: str, result: str = "") -> None:
         """End the phase before, which came to ``result``, and begin another one."""
@@ -178,15 +130,41 @@ class AssetRun:
         )
 
 
+class _Story:
+    """Sentences on their way into a log."""
+
+    def __init__(self, log: Callable[[str], None]) -> None:
+        self._log = log
+        self._sentences: list[str] = []
+        self._since = time.perf_counter()
+
+    def add(self, said: str) -> None:
+        """Tell a sentence, at the latest with the first one that comes after the longest wait."""
+        self._sentences.append(said)
+        if time.perf_counter() - self._since >= _LONGEST_WAIT:
+            self.tell()
+
+    def tell(self) -> None:
+        """Tell what has not been told."""
+        if self._sentences:
+            self._log(" ".join(self._sentences))
+        self._sentences, self._since = [], time.perf_counter()
+
+
 @contextmanager
 def planning_step(
-    context: dg.AssetExecutionContext, scheduler: SchedulerResource, phase: str
+    context: dg.AssetExecutionContext, scheduler: SchedulerResource, stored: FramesIOManager, phase: str
 ) -> Iterator[AssetRun]:
     """Begin an asset's work; errors of the package become failures that say whether to try again."""
     partition = Partition.of(context.partition_key)
     with failures():
         settings = scheduler.organization(partition.organization)
-        timer = PhaseTimer(log=context.log.info, in_words=sentence)
-        step = AssetRun(partition, settings.url, settings.replica or settings.url, settings.config, timer)
+        story = _Story(context.log.info)
+        timer = PhaseTimer(log=story.add, in_words=sentence)
+        source = settings.replica or settings.url
+        step = AssetRun(partition, settings.url, source, settings.config, stored, timer)
         step.timer.begin(phase)
-        yield step
+        try:
+            yield step
+        finally:
+            story.tell()

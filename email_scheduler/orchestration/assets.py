@@ -14,11 +14,16 @@ from pydantic import Field
 from email_scheduler.clock import new_run_id, today
 from email_scheduler.errors import EmailSchedulerError
 from email_scheduler.orchestration.asset_frames import (
+    ANNIVERSARY_SCHEDULES,
+    BALANCED_SCHEDULES,
+    CAMPAIGN_SCHEDULES,
+    CAMPAIGNS,
     CONTACTS,
-    Frames,
+    ENGAGEMENT,
+    EXCLUSION_WINDOWS,
+    FOLLOW_UPS,
     input_values,
     plan_frames,
-    plan_inputs,
     plan_of,
 )
 from email_scheduler.orchestration.asset_run import (
@@ -26,7 +31,6 @@ from email_scheduler.orchestration.asset_run import (
     FramesResult,
     PublishResult,
     planning_step,
-    refusal,
 )
 from email_scheduler.orchestration.checks import (
     BREAKS_RULES_TAG,
@@ -38,6 +42,8 @@ from email_scheduler.orchestration.checks import (
     check_published,
     rules_in_words,
 )
+from email_scheduler.orchestration.failures import refusal
+from email_scheduler.orchestration.io_managers import FramesIOManager
 from email_scheduler.orchestration.metadata import (
     ALTERATIONS,
     change_counts,
@@ -72,6 +78,7 @@ from email_scheduler.planning import (
     plan_follow_ups,
     validate_contacts,
 )
+from email_scheduler.proof import Proved
 from email_scheduler.proof.violations import RULES
 
 if TYPE_CHECKING:
@@ -180,7 +187,10 @@ class PublishConfig(AcceptingConfig):
 
 
 def organization_tables(
-    context: dg.AssetExecutionContext, scheduler: SchedulerResource, config: ReadConfig
+    context: dg.AssetExecutionContext,
+    scheduler: SchedulerResource,
+    io_manager: dg.ResourceParam[FramesIOManager],
+    config: ReadConfig,
 ) -> Iterator[FramesResult]:
     """All that a plan depends on, read from the organisation's database at one moment.
 
@@ -192,7 +202,7 @@ def organization_tables(
         require_current_schema,
     )
 
-    with planning_step(context, scheduler, "read") as step:
+    with planning_step(context, scheduler, io_manager, "read") as step:
         if step.as_of < today() and not config.read_past_partition:
             raise refusal(
                 f"the day of partition {step.partition} is over: its inputs are those read that day, and are"
@@ -222,17 +232,15 @@ def organization_tables(
 def exclusion_windows(
     context: dg.AssetExecutionContext,
     scheduler: SchedulerResource,
-    contacts: Frames,
-    campaigns: Frames,
-    email_history: Frames,
+    io_manager: dg.ResourceParam[FramesIOManager],
 ) -> FramesResult:
     """When each contact must not be written to in the 366 days ahead, and why.
 
     It shows the law at work, state by state. Planning itself asks the same rules about any day;
     balanced_schedules is checked against these stretches.
     """
-    with planning_step(context, scheduler, "look ahead") as step:
-        stretches = exclusion_stretches(step.basis(contacts, campaigns, email_history))
+    with planning_step(context, scheduler, io_manager, "look ahead") as step:
+        stretches = exclusion_stretches(step.basis())
         step.timer.amount = f"{len(stretches):,} stretches"
         frames = {"exclusion_stretches": stretches}
         return step.result(frames, row_counts(frames) | stretch_counts(stretches))
@@ -241,16 +249,14 @@ def exclusion_windows(
 def anniversary_schedules(
     context: dg.AssetExecutionContext,
     scheduler: SchedulerResource,
-    contacts: Frames,
-    campaigns: Frames,
-    email_history: Frames,
+    io_manager: dg.ResourceParam[FramesIOManager],
 ) -> FramesResult:
     """The anniversary and post-window emails that are due, and on which days each may go.
 
     An email that a window stops has its reason here and becomes a skipped row.
     """
-    with planning_step(context, scheduler, "anniversaries") as step:
-        schedules = plan_anniversaries(step.basis(contacts, campaigns, email_history))
+    with planning_step(context, scheduler, io_manager, "anniversaries") as step:
+        schedules = plan_anniversaries(step.basis())
         step.timer.amount = emails_in_words(schedules)
         frames = {"schedules": schedules}
         return step.result(frames, row_counts(frames) | schedule_counts(schedules))
@@ -259,17 +265,15 @@ def anniversary_schedules(
 def campaign_schedules(
     context: dg.AssetExecutionContext,
     scheduler: SchedulerResource,
-    contacts: Frames,
-    campaigns: Frames,
-    email_history: Frames,
+    io_manager: dg.ResourceParam[FramesIOManager],
 ) -> FramesResult:
     """The emails of all active campaigns, with the days on which each may go out.
 
     What was wrong with a target (no trigger date, an unreadable one) is among its contact issues.
     """
-    with planning_step(context, scheduler, "campaigns") as step:
-        basis = step.basis(contacts, campaigns, email_history)
-        inputs = plan_inputs(step.as_of, contacts, campaigns, email_history)
+    with planning_step(context, scheduler, io_manager, "campaigns") as step:
+        basis = step.basis()
+        inputs = step.inputs()
         schedules, issues = plan_campaigns(basis, inputs)
         step.timer.amount = emails_in_words(schedules)
         frames = {"schedules": schedules, "contact_issues": issues}
@@ -279,14 +283,12 @@ def campaign_schedules(
 def follow_ups(
     context: dg.AssetExecutionContext,
     scheduler: SchedulerResource,
-    contacts: Frames,
-    campaigns: Frames,
-    email_history: Frames,
-    engagement: Frames,
+    io_manager: dg.ResourceParam[FramesIOManager],
 ) -> FramesResult:
     """What follows the emails that were sent lately: one follow-up a contact, by what the contact did."""
-    with planning_step(context, scheduler, "follow up") as step:
-        basis = step.basis(contacts, campaigns, email_history)
+    with planning_step(context, scheduler, io_manager, "follow up") as step:
+        basis = step.basis()
+        engagement = step.frames(ENGAGEMENT)
         schedules, issues = plan_follow_ups(basis, engagement["clicks"], engagement["answers"])
         step.timer.amount = emails_in_words(schedules)
         frames = {"follow_ups": schedules, "contact_issues": issues}
@@ -296,15 +298,8 @@ def follow_ups(
 def balanced_schedules(
     context: dg.AssetExecutionContext,
     scheduler: SchedulerResource,
+    io_manager: dg.ResourceParam[FramesIOManager],
     config: AcceptingConfig,  # noqa: ARG001 - it is read together with that of publishing
-    contacts: Frames,
-    campaigns: Frames,
-    email_history: Frames,
-    engagement: Frames,
-    exclusion_windows: Frames,
-    anniversary_schedules: Frames,
-    campaign_schedules: Frames,
-    follow_ups: Frames,
 ) -> FramesResult:
     """The whole plan, ready to publish: every email with its day, within the cap and each contact's limits.
 
@@ -315,11 +310,15 @@ def balanced_schedules(
     from email_scheduler.database import planner_rows_in_background  # noqa: PLC0415
 
     with (
-        planning_step(context, scheduler, "put together") as step,
+        planning_step(context, scheduler, io_manager, "put together") as step,
         planner_rows_in_background(step.url, step.config) as existing,
     ):
-        inputs = plan_inputs(step.as_of, contacts, campaigns, email_history, engagement)
-        basis = step.basis(contacts, campaigns, email_history)
+        inputs, basis = step.inputs(with_engagement=True), step.basis()
+        contacts = step.frames(CONTACTS)
+        anniversary_schedules, campaign_schedules, follow_ups = (
+            step.frames(asset, is_last=True)
+            for asset in (ANNIVERSARY_SCHEDULES, CAMPAIGN_SCHEDULES, FOLLOW_UPS)
+        )
         stages = [anniversary_schedules["schedules"], campaign_schedules["schedules"]]
         issues = [each["contact_issues"] for each in (contacts, campaign_schedules, follow_ups)]
         plan = balance_plan(
@@ -331,8 +330,12 @@ def balanced_schedules(
             on_phase=step.timer.begin,
         )
         step.begin("prove", emails_in_words(plan.schedules))
-        results = check_plan(basis, inputs, plan, exclusion_windows["exclusion_stretches"])
-        if breaks_rules(results):
+        stretches = step.frames(EXCLUSION_WINDOWS, is_last=True)["exclusion_stretches"]
+        results = check_plan(basis, inputs, plan, stretches)
+        is_broken = breaks_rules(results)
+        proved = None if is_broken else Proved(inputs, plan.contacts, plan.schedules, step.config)
+        io_manager.note_proof(step.partition, proved)
+        if is_broken:
             # who starts runs by himself must not start this one again
             context.instance.add_run_tags(
                 context.run.run_id, {BREAKS_RULES_TAG: step.partition.as_of.isoformat()}
@@ -344,7 +347,7 @@ def balanced_schedules(
             plan,
             inputs,
             existing,
-            campaigns["campaign_changes"],
+            step.frames(CAMPAIGNS)["campaign_changes"],
             lambda as_of: report(step, context.log, as_of),
         )
         step.begin("draw", "it loses too much" if judged.metadata else "it may be published")
@@ -364,18 +367,15 @@ def balanced_schedules(
 def email_schedules(
     context: dg.AssetExecutionContext,
     scheduler: SchedulerResource,
+    io_manager: dg.ResourceParam[FramesIOManager],
     config: PublishConfig,
-    contacts: Frames,
-    campaigns: Frames,
-    email_history: Frames,
-    engagement: Frames,
-    balanced_schedules: Frames,
 ) -> PublishResult:
     """The published plan: the planned rows of the table email_schedules, from which the sending system takes.
 
-    The plan is proved once more before the table is touched, and only what differs is written. A plan that is
-    older than the published one, or for a date more than 7 days after today, is refused, and so is one that
-    loses too much as long as nobody has accepted that.
+    Only what differs is written. A plan is proved before the table is touched, unless balanced_schedules has
+    proved these very frames in the same run. A plan that is older than the published one, or for a date more
+    than 7 days after today, is refused, and so is one that loses too much as long as nobody has accepted
+    that.
     """
     from email_scheduler.database import (  # noqa: PLC0415
         SeenChanges,
@@ -388,10 +388,12 @@ def email_schedules(
         refuse_future,
     )
 
-    with planning_step(context, scheduler, "wait for the planner lock") as step:
+    with planning_step(context, scheduler, io_manager, "wait for the planner lock") as step:
         if not config.allow_future:
             refuse_future(step.as_of, today())
-        inputs = plan_inputs(step.as_of, contacts, campaigns, email_history, engagement)
+        inputs = step.inputs(with_engagement=True)
+        contacts, campaigns = step.frames(CONTACTS), step.frames(CAMPAIGNS)
+        balanced_schedules = step.frames(BALANCED_SCHEDULES, is_last=True)
         plan = plan_of(step.as_of, contacts, balanced_schedules)
         if balanced_schedules["plan_figures"]["rules_hash"].iloc[0] != step.config.rules_hash():
             raise refusal(
@@ -419,6 +421,7 @@ def email_schedules(
                 allow_older=config.allow_older,
                 accept_loss=accepted_loss(context),
                 planned_by=f"dagster run {context.run.run_id}",
+                proved=io_manager.proof(step.partition),
                 on_phase=step.timer.begin,
             )
         changes = result.schedules.changes

@@ -1,6 +1,6 @@
 """The lineage graph: which functions make which assets, and where the data comes from."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, Final
 
@@ -51,6 +51,29 @@ _SOURCES: Final = {
 }
 
 
+_OF_EVERY_STAGE: Final = (asset_frames.CONTACTS, asset_frames.CAMPAIGNS, asset_frames.EMAIL_HISTORY)
+# Asset to those whose frames it reads. They are no inputs of Dagster's: each of those is two events of a run.
+_DEPENDS_ON: Final[Mapping[str, tuple[str, ...]]] = {
+    asset_frames.EXCLUSION_WINDOWS: _OF_EVERY_STAGE,
+    asset_frames.ANNIVERSARY_SCHEDULES: _OF_EVERY_STAGE,
+    asset_frames.CAMPAIGN_SCHEDULES: _OF_EVERY_STAGE,
+    asset_frames.FOLLOW_UPS: (*_OF_EVERY_STAGE, asset_frames.ENGAGEMENT),
+    asset_frames.BALANCED_SCHEDULES: (
+        *_OF_EVERY_STAGE,
+        asset_frames.ENGAGEMENT,
+        asset_frames.EXCLUSION_WINDOWS,
+        asset_frames.ANNIVERSARY_SCHEDULES,
+        asset_frames.CAMPAIGN_SCHEDULES,
+        asset_frames.FOLLOW_UPS,
+    ),
+    asset_frames.EMAIL_SCHEDULES: (
+        *_OF_EVERY_STAGE,
+        asset_frames.ENGAGEMENT,
+        asset_frames.BALANCED_SCHEDULES,
+    ),
+}
+
+
 def table_key(table: str) -> dg.AssetKey:
     """Return the key of a table of the organisation's database."""
     return dg.AssetKey(["organization_database", table])
@@ -87,6 +110,7 @@ def build_assets(
         *(_planning_asset(function, partitions, shared) for function in planning),
         dg.asset(
             name=asset_frames.EMAIL_SCHEDULES,
+            deps=_DEPENDS_ON[asset_frames.EMAIL_SCHEDULES],
             group_name=_PUBLICATION,
             kinds={"sql", "table"},
             owners=_OWNERS,
@@ -148,6 +172,7 @@ def _planning_asset(
     name = function.__name__
     asset: dg.AssetsDefinition = dg.asset(
         name=name,
+        deps=_DEPENDS_ON[name],
         group_name=_PLANNING,
         kinds={"python", "parquet"},
         owners=_OWNERS,

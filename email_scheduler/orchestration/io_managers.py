@@ -11,6 +11,7 @@ import time
 import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -26,8 +27,10 @@ from email_scheduler.config import is_organization_name, shown
 from email_scheduler.errors import InputDataError
 from email_scheduler.files import make_private_directory, open_private
 from email_scheduler.orchestration.asset_frames import ASSET_FRAMES, Frames
-from email_scheduler.orchestration.asset_run import failure_of_disk, refusal
+from email_scheduler.orchestration.failures import failure_of_disk, refusal
+from email_scheduler.orchestration.partitions import Partition
 from email_scheduler.planning import DATE, FLAG, ID, NO_DATE, NO_NUMBER, NUMBER, TEXT, Frame
+from email_scheduler.proof import Proved
 
 _NOTHING: Final = {DATE: NO_DATE, NUMBER: NO_NUMBER}
 _TYPES: Final = {ID: pa.int64(), DATE: pa.date32(), NUMBER: pa.int32(), FLAG: pa.bool_()}
@@ -42,6 +45,7 @@ _FOOTER_CHECKSUM: Final = b"checksum of rows, columns and categories"
 _ARROW_SCHEMA: Final = b"ARROW:schema"
 _LOCAL_PROTOCOLS = {"", "file", "local"}
 _SECONDS = "seconds: IO manager"
+_Stamp = tuple[tuple[int, ...], ...] | None
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
@@ -158,43 +162,50 @@ def _words(types: dict[str, Any]) -> str:
     return ", ".join(f"{name} {kind}" for name, kind in types.items())
 
 
-class FramesIOManager(dg.UPathIOManager):
-    """Keeps values under ``base_path``: ``<asset>/<date>/<organization>/<frame>.parquet``.
+@dataclass
+class _Kept:
+    """What is in memory of one partition: frames by asset, with the stamp of their files, and their proof."""
+
+    partition: Partition
+    frames: dict[str, tuple[_Stamp, Frames]] = field(default_factory=dict)
+    proved: Proved | None = None
+
+
+class FramesIOManager(dg.IOManager):
+    """Keeps values under a directory or URL: ``<asset>/<date>/<organization>/<frame>.parquet``.
 
     On a local disk files and directories are the owner's alone, and a value that is written anew replaces
     the old one only when all of its frames are there. Whoever reads it, at whatever moment, gets all frames
     of one value or is told that there is none; so does whoever reads it after its writer was killed.
+
+    The frames of the partition that was written or read last stay in memory: steps of one process read no
+    file that they have written, as long as it is the same file. Nobody changes a frame that he was given.
     """
 
-    def make_safe_partition_path(self, base_path: UPath, partition: str) -> UPath:
-        """Return the directory of a partition: ``<date>/<organization>``, or as Dagster once wrote it.
+    def __init__(self, base_path: UPath) -> None:
+        self._base_path = base_path
+        self._kept: _Kept | None = None
+
+    def directory(self, asset: str, partition_key: str) -> UPath:
+        """Return the directory of a partition.
 
         Raises:
             Failure: It is no date and name of an organisation, and might lead anywhere.
         """
-        day, _, organization = partition.replace("|", "/").partition("/")
+        day, _, organization = partition_key.partition("|")
         if not (_DAY.fullmatch(day) and is_organization_name(organization)):
-            raise refusal(f"partition {shown(partition)}: accepted is a date and the name of an organisation")
-        return base_path / partition
+            raise refusal(
+                f"partition {shown(partition_key)}: accepted is a date and the name of an organisation"
+            )
+        return self._base_path / asset / day / organization
 
-    def load_input(self, context: dg.InputContext) -> Any:
-        """Return the value of an upstream asset.
+    def load_input(self, context: dg.InputContext) -> Frames:
+        """Return the value of an asset, to whoever asks Dagster for it.
 
         Raises:
-            Failure: It is not there, damaged or cannot be read; the message names asset and partition.
+            Failure: As ``load``.
         """
-        begin = time.perf_counter()
-        try:
-            value = super().load_input(context)
-        except FileNotFoundError as error:
-            raise refusal(
-                f"{_what(context)} is not there ({error}); materialise it first. The tables of a day that is"
-                " over can only be read as they are today (run configuration read_past_partition: true)"
-            ) from error
-        except OSError as error:
-            raise failure_of_disk(f"{_what(context)} cannot be read", error) from error
-        context.add_input_metadata({_SECONDS: round(time.perf_counter() - begin, 3)})
-        return value
+        return self.load(context.asset_key.path[-1], Partition.of(context.asset_partition_key))
 
     def handle_output(self, context: dg.OutputContext, obj: Frames) -> None:
         """Keep the value of an asset.
@@ -202,61 +213,117 @@ class FramesIOManager(dg.UPathIOManager):
         Raises:
             Failure: It cannot be written, for want of room for example; what was there before is still there.
         """
-        try:
-            super().handle_output(context, obj)
-        except OSError as error:
-            raise failure_of_disk(f"{_what(context)} cannot be written", error) from error
-
-    def dump_to_path(self, context: dg.OutputContext, obj: Frames, path: UPath) -> None:
-        """Write each frame of a value."""
-        contracts = _contracts(context)
-        if obj.keys() != contracts.keys():
-            raise InputDataError(f"{_what(context)}: frames {list(obj)}; expected are {list(contracts)}")
+        asset, partition = context.asset_key.path[-1], Partition.of(context.asset_partition_key)
         begin = time.perf_counter()
-        self.make_directory(path)
+        try:
+            self.write(asset, partition, obj)
+        except OSError as error:
+            raise failure_of_disk(f"{_what(asset, partition)} cannot be written", error) from error
+        context.add_output_metadata({_SECONDS: round(time.perf_counter() - begin, 3)})
+
+    def load(self, asset: str, partition: Partition, *, is_last: bool = False) -> Frames:
+        """Return the value of an asset.
+
+        Args:
+            asset: Its name.
+            partition: Its partition.
+            is_last: Nobody needs it any more in this process: it does not stay in memory.
+
+        Raises:
+            Failure: It is not there, damaged or cannot be read; the message names asset and partition.
+        """
+        path, kept = self.directory(asset, partition.key), self._of(partition)
+        try:
+            with _locked(path, fcntl.LOCK_SH):
+                stamp, (known, frames) = _stamp(path, asset), kept.frames.get(asset, (None, None))
+                if frames is None or stamp is None or known != stamp:
+                    frames = _read(path, asset, partition)
+        except FileNotFoundError as error:
+            raise refusal(
+                f"{_what(asset, partition)} is not there ({error}); materialise it first. The tables of a day"
+                " that is over can only be read as they are today (run configuration read_past_partition:"
+                " true)"
+            ) from error
+        except OSError as error:
+            raise failure_of_disk(f"{_what(asset, partition)} cannot be read", error) from error
+        kept.frames.pop(asset, None)
+        if stamp is not None and not is_last:
+            kept.frames[asset] = (stamp, frames)
+        return dict(frames)
+
+    def write(self, asset: str, partition: Partition, value: Frames) -> None:
+        """Write each frame of a value."""
+        contracts = ASSET_FRAMES[asset]
+        if value.keys() != contracts.keys():
+            raise InputDataError(
+                f"{_what(asset, partition)}: frames {list(value)}; expected are {list(contracts)}"
+            )
+        path, kept = self.directory(asset, partition.key), self._of(partition)
+        kept.frames.pop(asset, None)
+        _make_directory(path)
         with _locked(path, fcntl.LOCK_EX), ExitStack() as leftovers:
             for name, contract in contracts.items():
                 leftovers.callback(_remove_unfinished, path, name)
                 with _open_for_writing(_unfinished(path, name)) as file:
-                    write_frame(obj[name], contract, file)
+                    write_frame(value[name], contract, file)
             _finish(path, list(contracts))
-        context.add_output_metadata({_SECONDS: round(time.perf_counter() - begin, 3)})
+            stamp = _stamp(path, asset)
+        if stamp is not None:
+            kept.frames[asset] = (stamp, dict(value))
 
-    def load_from_path(self, context: dg.InputContext, path: UPath) -> Frames:
-        """Read each frame of a value."""
-        frames = {}
-        with _locked(path, fcntl.LOCK_SH):
-            for name, contract in _contracts(context).items():
-                place = path / f"{name}.parquet"
-                with place.open("rb") as file:
-                    try:
-                        frames[name] = read_frame(file, contract)
-                    except InputDataError as error:
-                        raise refusal(
-                            f"{_what(context)} is damaged: {place}: {error}; materialise it again"
-                        ) from error
-        return frames
+    def note_proof(self, partition: Partition, proved: Proved | None) -> None:
+        """Remember what was proved of frames of a partition; None: nothing."""
+        self._of(partition).proved = proved
 
-    def make_directory(self, path: UPath) -> None:
-        """Create a directory and those above it, as private ones."""
-        local = _local(path)
-        if local is None:
-            path.mkdir(parents=True, exist_ok=True)
-            return
-        make_private_directory(local)
+    def proof(self, partition: Partition) -> Proved | None:
+        """Return what was proved of frames of a partition in this process; None: nothing."""
+        return self._of(partition).proved
+
+    def _of(self, partition: Partition) -> _Kept:
+        if self._kept is None or self._kept.partition != partition:
+            self._kept = _Kept(partition)
+        return self._kept
 
 
 def frames_io_manager(storage_url: str) -> FramesIOManager:
     """Return the one that keeps values at a directory or URL."""
-    return FramesIOManager(base_path=UPath(storage_url))
+    return FramesIOManager(UPath(storage_url))
 
 
-def _contracts(context: dg.InputContext | dg.OutputContext) -> Any:
-    return ASSET_FRAMES[context.asset_key.path[-1]]
+def _what(asset: str, partition: Partition) -> str:
+    return f"asset {asset}, partition {partition}"
 
 
-def _what(context: dg.InputContext | dg.OutputContext) -> str:
-    return f"asset {context.asset_key.to_user_string()}, partition {context.asset_partition_key}"
+def _read(path: UPath, asset: str, partition: Partition) -> Frames:
+    frames = {}
+    for name, contract in ASSET_FRAMES[asset].items():
+        place = path / f"{name}.parquet"
+        with place.open("rb") as file:
+            try:
+                frames[name] = read_frame(file, contract)
+            except InputDataError as error:
+                raise refusal(
+                    f"{_what(asset, partition)} is damaged: {place}: {error}; materialise it again"
+                ) from error
+    return frames
+
+
+def _stamp(path: UPath, asset: str) -> _Stamp:
+    """Return what tells the files of a value from others; None where nothing does."""
+    directory = _local(path)
+    if directory is None:
+        return None
+    found = [(directory / f"{name}.parquet").stat() for name in ASSET_FRAMES[asset]]
+    return tuple((each.st_ino, each.st_size, each.st_mtime_ns, each.st_ctime_ns) for each in found)
+
+
+def _make_directory(path: UPath) -> None:
+    """Create a directory and those above it, as private ones."""
+    local = _local(path)
+    if local is None:
+        path.mkdir(parents=True, exist_ok=True)
+        return
+    make_private_directory(local)
 
 
 def _local(path: UPath) -> Path | None:

@@ -4,6 +4,8 @@ Nothing here is shared with the planner: what both read wrongly in the same way 
 configuration and the frames are all that they have in common.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 
@@ -44,7 +46,34 @@ from email_scheduler.proof.send_dates import (
 )
 from email_scheduler.proof.violations import RULES, Violations
 
-__all__ = ["RULES", "find_violations", "history_border"]
+__all__ = ["RULES", "Proved", "find_violations", "history_border"]
+
+
+@dataclass(frozen=True)
+class Proved:
+    """That ``find_violations`` has found nothing in these frames, which nobody changes from then on.
+
+    Attributes:
+        inputs: What the plan was made from.
+        contacts: The valid contacts.
+        schedules: The plan.
+        config: The organisation's configuration.
+    """
+
+    inputs: PlanInputs
+    contacts: pd.DataFrame
+    schedules: pd.DataFrame
+    config: SchedulerConfig
+
+    def covers(
+        self, inputs: PlanInputs, contacts: pd.DataFrame, schedules: pd.DataFrame, config: SchedulerConfig
+    ) -> bool:
+        """Tell whether these are the frames that were proved: the same ones in memory, not equal ones."""
+        is_same = self.contacts is contacts and self.schedules is schedules and self.config == config
+        return is_same and all(
+            ours is theirs if isinstance(ours, pd.DataFrame) else ours == theirs
+            for ours, theirs in zip(vars(self.inputs).values(), vars(inputs).values(), strict=True)
+        )
 
 
 def find_violations(

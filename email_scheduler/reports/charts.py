@@ -6,7 +6,7 @@ row for each state, a column for each kind of reason.
 
 import calendar
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
@@ -370,7 +370,8 @@ def calendar_pictures(figures: FiguresOfPlan, as_of: date) -> tuple[Picture, ...
 
     Drawing takes a second. A run draws once what it shows twice: the last ones are remembered.
     """
-    return _drawn(json.dumps(figures.document(), sort_keys=True), as_of)
+    # no picture shows the notes, which a plan has only when it is published
+    return _drawn(json.dumps(replace(figures, notes=None).document(), sort_keys=True), as_of)
 
 
 @lru_cache(maxsize=2)

@@ -175,7 +175,7 @@ def limited_run(made: Project, limit: int) -> "subprocess.CompletedProcess[str]"
         from email_scheduler.orchestration.io_managers import FramesIOManager
         # not a signal, but an error
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        write = FramesIOManager.dump_to_path
+        write = FramesIOManager.write
         def write_on_a_full_disk(*arguments, **named):
             resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, resource.RLIM_INFINITY))
             try:
@@ -183,7 +183,7 @@ def limited_run(made: Project, limit: int) -> "subprocess.CompletedProcess[str]"
             finally:
                 # SQLite's own files are another disk's
                 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-        FramesIOManager.dump_to_path = write_on_a_full_disk
+        FramesIOManager.write = write_on_a_full_disk
         definitions = build_definitions(Path({str(made.config)!r}))
         with dg.DagsterInstance.ephemeral() as instance:
             result = run_job(definitions, instance, {NORTH!r}, date.fromisoformat({today().isoformat()!r}))

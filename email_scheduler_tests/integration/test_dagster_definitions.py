@@ -7,7 +7,6 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from upath import UPath
 
 from email_scheduler.clock import today
 from email_scheduler.definitions import build_definitions
@@ -76,11 +75,11 @@ def test_importing_the_definitions_loads_nothing_that_only_a_run_needs() -> None
 
 @pytest.mark.parametrize(
     "key",
-    ["2026-11-23/../../x", "2026-11-23//etc", "../x/northwind", "2026-11-23/a/b", "2026-11-23/a\0", "x"],
+    ["2026-11-23|../../x", "2026-11-23|/etc", "../x|northwind", "2026-11-23|a/b", "2026-11-23|a\0", "x"],
 )
 def test_a_partition_that_is_none_leads_to_no_path(tmp_path: Path, key: str) -> None:
     with pytest.raises(dg.Failure) as refused:
-        frames_io_manager(str(tmp_path)).make_safe_partition_path(UPath(tmp_path), key)
+        frames_io_manager(str(tmp_path)).directory("contacts", key)
     assert "accepted is a date and the name of an organisation" in str(refused.value.description)
 
 

@@ -1,5 +1,6 @@
 """The whole graph, materialised for two organisations with real partitions, databases and files."""
 
+import importlib
 import re
 import shutil
 import sqlite3
@@ -20,11 +21,11 @@ from email_scheduler.campaigns.service import Campaigns
 from email_scheduler.clock import today
 from email_scheduler.database.upgrade import initialise_database
 from email_scheduler.definitions import build_definitions
-from email_scheduler.orchestration.asset_frames import ASSET_FRAMES
-from email_scheduler.orchestration.io_managers import read_frame, write_frame
+from email_scheduler.orchestration.asset_frames import ASSET_FRAMES, Frames
+from email_scheduler.orchestration.io_managers import FramesIOManager, read_frame, write_frame
 from email_scheduler.orchestration.partitions import Partition
 from email_scheduler.planning.columns.dates import to_day
-from email_scheduler.planning.frames import SCHEDULES
+from email_scheduler.planning.frames import EMAIL_SCHEDULES, SCHEDULES
 from email_scheduler.planning_run import plan_and_publish
 from email_scheduler.proof.violations import RULES
 from email_scheduler_tests.integration.dagster_organizations import (
@@ -39,6 +40,7 @@ from email_scheduler_tests.integration.dagster_organizations import (
     write_configuration,
 )
 
+PUBLISHING = "email_scheduler.database.publishing.publish"
 DOWNSTREAM = [
     name for name in ASSET_FRAMES if name not in {"contacts", "campaigns", "email_history", "engagement"}
 ]
@@ -251,6 +253,49 @@ def test_a_planted_violation_stops_the_run_before_the_table_is_touched(project: 
     alone = project.run("northwind", "email_schedules")
     assert "ComplianceError" in failure_messages(alone)
     assert not retries(alone)
+    assert table_rows(url) == before
+
+
+def test_a_plan_is_proved_once_in_a_run_and_again_where_its_frames_are_others(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proofs = []
+
+    def proving(where: str) -> None:
+        module = importlib.import_module(where)
+        real = module.find_violations
+        monkeypatch.setattr(
+            module, "find_violations", lambda *frames: (proofs.append(where), real(*frames))[1]
+        )
+
+    proving(PUBLISHING)
+    proving("email_scheduler.orchestration.checks")
+    result = project.run("northwind")
+    assert result.success, failure_messages(result)
+    assert proofs == ["email_scheduler.orchestration.checks"]
+
+    # frames that were read from files are not those that were proved
+    again = project.run("northwind", "email_schedules")
+    assert again.success, failure_messages(again)
+    assert proofs[1:] == [PUBLISHING]
+
+    # nor are those that somebody changes between the two steps of a run
+    url, _ = settings_of(project.config, "northwind")
+    before = table_rows(url)
+    file = project.file("balanced_schedules", "email_schedules")
+    handle_output = FramesIOManager.handle_output
+
+    def change(manager: FramesIOManager, context: dg.OutputContext, value: Frames) -> None:
+        handle_output(manager, context, value)
+        if context.asset_key.path[-1] == "balanced_schedules":
+            schedules = value["email_schedules"].assign(scheduled_send_date=np.int32(to_day(today())))
+            with file.open("wb") as opened:
+                write_frame(schedules, EMAIL_SCHEDULES, opened)
+
+    monkeypatch.setattr(FramesIOManager, "handle_output", change)
+    changed = project.run("northwind")
+    assert "ComplianceError" in failure_messages(changed)
+    assert proofs[2:] == ["email_scheduler.orchestration.checks", PUBLISHING]
     assert table_rows(url) == before
 
 

@@ -1,8 +1,10 @@
 """Charts of unusual plans: nothing planned, more types than colours, a cap far above the volume."""
 
 import struct
+from dataclasses import replace
 from datetime import date
 
+from email_scheduler.planning.data_notes import DataNotes
 from email_scheduler.planning.plan_figures import FiguresOfPlan
 from email_scheduler.reports.charts import calendar_pictures
 
@@ -56,6 +58,7 @@ def test_charts_have_room_for_many_types_states_and_a_distant_cap() -> None:
     first = calendar_pictures(figures, DAY)
     # what is asked for again is not drawn again
     assert calendar_pictures(figures, DAY) is first
+    assert calendar_pictures(replace(figures, notes=DataNotes(())), DAY) is first
     assert first[1].text == (
         "208 emails in the 30 days from 2028-02-29 on, by day and type; 110 on the first day,"
         " 110 on the fullest one"

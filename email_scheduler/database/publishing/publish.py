@@ -71,7 +71,7 @@ from email_scheduler.planning import (
     pack_alike,
     to_hex,
 )
-from email_scheduler.proof import find_violations
+from email_scheduler.proof import Proved, find_violations
 from email_scheduler.proof.violations import RULES
 
 MOST_DAYS_AHEAD: Final = 7
@@ -181,6 +181,7 @@ def publish_plan(
     allow_older: bool = False,
     accept_loss: AcceptedLoss | None = None,
     planned_by: str | None = None,
+    proved: Proved | None = None,
     on_phase: Callable[[str], None] = lambda _: None,
     on_progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> PublishResult:
@@ -205,6 +206,7 @@ def publish_plan(
         accept_loss: Who accepts that the plan loses too much, and why; None: it is refused if it does.
         planned_by: Who is on record for a configuration that counts from now on; None: the operating
             system's user.
+        proved: What was proved already; only a plan and inputs that are the same frames are not proved again.
         on_phase: Told the name of each phase as it begins: prove, compare, write.
         on_progress: Told how many of the contacts that something changes for are written, and how many
             there are.
@@ -226,10 +228,11 @@ def publish_plan(
         run = PublishRun(connection, config, plan, inputs, lock, timestamp(utc_now()))
         config_version_id = _start(run, planned_by)
         try:
-            on_phase("prove")
             if not allow_older:
                 _refuse_older(run)
-            refuse_violations(plan, inputs, config)
+            if proved is None or not proved.covers(inputs, plan.contacts, plan.schedules, config):
+                on_phase("prove")
+                refuse_violations(plan, inputs, config)
             on_phase("compare")
             comparison = compare_with_database(run, existing())
             seen = changes or SeenChanges.none()
