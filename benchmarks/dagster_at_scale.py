@@ -101,32 +101,29 @@ def _measure(command: list[str], environment: dict[str, str]) -> tuple[float, in
 
 def _print(contacts: int, command: tuple[float, int], job: tuple[float, int], frames: Path) -> None:
     table = Table(title=f"{contacts:,} contacts, sqlite, {os.cpu_count()} cores", title_justify="left")
-    for column in ("step", "seconds", "reading its inputs", "writing its value"):
+    for column in ("step", "seconds", "writing its value"):
         table.add_column(column, justify="left" if column == "step" else "right")
     with dg.DagsterInstance.get() as instance:
         (run,) = instance.get_runs()
         events = [entry.dagster_event for entry in instance.all_logs(run.run_id) if entry.dagster_event]
         steps = {stats.step_key: stats for stats in instance.get_run_step_stats(run.run_id)}
-    reading: dict[str | None, float] = {}
     writing: dict[str | None, float] = {}
     for event in events:
-        for kind, seconds in (("LOADED_INPUT", reading), ("HANDLED_OUTPUT", writing)):
-            if event.event_type_value == kind:
-                value = event.event_specific_data.metadata.get(IO_SECONDS)  # type: ignore[union-attr]
-                seconds[event.step_key] = seconds.get(event.step_key, 0.0) + float(
-                    value.value if value else 0
-                )
+        if event.event_type_value == "HANDLED_OUTPUT":
+            value = event.event_specific_data.metadata.get(IO_SECONDS)  # type: ignore[union-attr]
+            writing[event.step_key] = writing.get(event.step_key, 0.0) + float(value.value if value else 0)
     for name, stats in steps.items():
         taken = (stats.end_time or 0) - (stats.start_time or 0)
-        table.add_row(name, f"{taken:.1f}", f"{reading.get(name, 0):.1f}", f"{writing.get(name, 0):.1f}")
+        table.add_row(name, f"{taken:.1f}", f"{writing.get(name, 0):.1f}")
     table.add_section()
-    in_io = (f"{sum(reading.values()):.1f}", f"{sum(writing.values()):.1f}")
-    table.add_row("the job, its process included", f"{job[0]:.1f}", *in_io, style="bold")
-    table.add_row("email-scheduler plan", f"{command[0]:.1f}", "", "")
-    table.add_row("times as long", f"{job[0] / command[0]:.2f}", "", "", end_section=True)
-    table.add_row("peak memory of the job, MiB", f"{job[1] / 2**20:,.0f}", "", "")
+    in_io = f"{sum(writing.values()):.1f}"
+    table.add_row("the job, its process included", f"{job[0]:.1f}", in_io, style="bold")
+    table.add_row("email-scheduler plan", f"{command[0]:.1f}", "")
+    table.add_row("times as long", f"{job[0] / command[0]:.2f}", "", end_section=True)
+    table.add_row("peak memory of the job, MiB", f"{job[1] / 2**20:,.0f}", "")
+    table.add_row("peak memory of the command, MiB", f"{command[1] / 2**20:,.0f}", "")
     size = sum(file.stat().st_size for file in frames.rglob("*.parquet"))
-    table.add_row("Parquet of the partition, MiB", f"{size / 2**20:,.0f}", "", "")
+    table.add_row("Parquet of the partition, MiB", f"{size / 2**20:,.0f}", "")
     Console(width=110).print(table)
 
 
