@@ -43,9 +43,9 @@ from email_scheduler.errors import DatabaseError
 
 # The advisory lock of PostgreSQL under which a schema is changed; nobody else takes this number.
 _SCHEMA_LOCK: Final = 0x656D6C7363686D61
-# Whether the view of what is due reads what is called contacts now.
+# The view of what is due, if it reads what is called contacts now.
 _READS_CONTACTS: Final = """
-SELECT 1 FROM pg_rewrite AS rule
+SELECT pg_get_viewdef(due.oid) FROM pg_rewrite AS rule
 JOIN pg_class AS due ON due.oid = rule.ev_class AND due.relname = 'due_emails'
 JOIN pg_namespace AS schema ON schema.oid = due.relnamespace AND schema.nspname = current_schema()
 JOIN pg_depend AS dependency
@@ -120,7 +120,7 @@ def initialise_database(url: str, config: SchedulerConfig | None = None) -> Sche
             broken_before = _broken_references(connection)
             there = SchemaSnapshot.of(connection)
             alembic.command.upgrade(_alembic_config(connection), "head")
-            _read_contacts_again(connection, url)
+            _read_contacts_again(connection, url, relations.contacts)
             _watch_contacts(
                 connection, relations.contacts, (config or SchedulerConfig()).features.watch_contacts
             )
@@ -161,15 +161,17 @@ def _in_the_way(connection: EngineConnection, relations: Relations, before: str 
         )
 
 
-def _read_contacts_again(connection: EngineConnection, url: str) -> None:
-    """Make anew what reads ``contacts`` where it still reads what had that name before.
+def _read_contacts_again(connection: EngineConnection, url: str, kind: str) -> None:
+    """Make anew what reads ``contacts`` where it still reads what had that name before, or another kind.
 
     Whoever renames the table and puts a view in its place leaves the view ``due_emails`` with the table, and
     on SQLite triggers, too.
     """
-    view = schema_0004.due_emails_sql(connection.dialect.name)
+    has_key = kind == TABLE
+    view = schema_0004.due_emails_sql(connection.dialect.name, has_key)
     if connection.dialect.name == POSTGRESQL:
-        if not connection.exec_driver_sql(_READS_CONTACTS).first():
+        present = connection.exec_driver_sql(_READS_CONTACTS).scalar()
+        if present is None or (schema_0004.SAME_ID in present) == has_key:
             try:
                 with connection.begin_nested():
                     _run(connection, view)
@@ -182,12 +184,12 @@ def _read_contacts_again(connection: EngineConnection, url: str) -> None:
         return
     wanted = {DUE_EMAILS: view} | {each.split()[2]: each for each in triggers_0004_sqlite.TRIGGERS}
     rows = _run(connection, "SELECT name, type, sql FROM sqlite_master WHERE type IN ('trigger', 'view')")
-    present = {name: (kind, sql) for name, kind, sql in rows}
+    there = {name: (what, sql) for name, what, sql in rows}
     for name, statement in wanted.items():
-        kind, sql = present.get(name, ("", ""))
+        what, sql = there.get(name, ("", ""))
         if " ".join(sql.split()) != " ".join(statement.split()):
-            if kind:
-                _run(connection, f"DROP {kind} {name}")
+            if what:
+                _run(connection, f"DROP {what} {name}")
             _run(connection, statement)
 
 

@@ -114,8 +114,13 @@ class Frame:
         Raises:
             InputDataError: Two rows have the same key.
         """
-        if self.key and frame.duplicated(list(self.key)).any():
-            raise InputDataError(f"frame {self.name}: two rows have the same {', '.join(self.key)}")
+        shared = frame.duplicated(list(self.key)) if self.key else None
+        if shared is not None and shared.any():
+            first = ", ".join(str(value) for value in frame.loc[shared, list(self.key)].iloc[0])
+            raise InputDataError(
+                f"frame {self.name}: two rows have the same {', '.join(self.key)}, such as {first};"
+                " accepted is each once"
+            )
         return frame
 
 

@@ -120,6 +120,10 @@ STILL_IN_FORCE: Final = _counts_unless(
         "postgresql": f"{{day}} COLLATE \"C\" < to_char(({_UTC}) - INTERVAL '6 hours', 'YYYY-MM-DD')",
     },
 )
+# the server's own words of the view have the alias, too
+SAME_ID: Final = "same_id"
+ONE_ROW_EACH: Final = f"""
+  AND (SELECT count(*) FROM contacts AS {SAME_ID} WHERE {SAME_ID}.id = schedule.contact_id) = 1"""
 _ASCII_SQLITE: Final = f"char({', '.join(map(str, range(1, 128)))})"
 
 
@@ -144,8 +148,14 @@ def plain_key_sql(expression: str, dialect_name: str) -> str:
 
 
 # ruff: noqa: S608 - put together from names and expressions of this module
-def due_emails_sql(dialect_name: str) -> str:
-    """Return the statement that makes the view ``due_emails``; on PostgreSQL its owner and rights stay."""
+def due_emails_sql(dialect_name: str, has_key: bool = True) -> str:
+    """Return the statement that makes the view ``due_emails``; on PostgreSQL its owner and rights stay.
+
+    Args:
+        dialect_name: The database.
+        has_key: Whether a key keeps the ids of ``contacts`` apart; otherwise nothing is due of an id that
+            more than one row has, since nobody knows whose it is.
+    """
     is_postgresql = dialect_name == "postgresql"
     in_force, is_active = _IN_FORCE[dialect_name], IS_ACTIVE[dialect_name]
     names = [column.name for column in first_metadata.tables["email_schedules"].columns]
@@ -190,7 +200,7 @@ WHERE schedule.status = 'pre-scheduled'
     JOIN campaign_types AS type ON type.name = instance.campaign_type
     WHERE instance.id = schedule.campaign_instance_id
       AND {is_active.format("instance.active")}
-      AND {is_active.format("type.active")})){DUE_EMAILS_CONDITION}"""
+      AND {is_active.format("type.active")})){DUE_EMAILS_CONDITION}{"" if has_key else ONE_ROW_EACH}"""
 
 
 def _unknown_sql(dialect_name: str) -> str:
