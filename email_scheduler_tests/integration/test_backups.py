@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import re
 import sqlite3
 import stat
@@ -13,7 +14,13 @@ import pytest
 
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.database.backups import copies
-from email_scheduler.database.backups.backup_files import Backup, backup_directory, finished_backups, prune
+from email_scheduler.database.backups.backup_files import (
+    Backup,
+    all_backups,
+    backup_directory,
+    finished_backups,
+    prune,
+)
 from email_scheduler.database.backups.make_backup import (
     PLANNER_TABLES,
     backup_before_publishing,
@@ -350,3 +357,25 @@ def test_a_damaged_backup_goes_when_it_is_too_old(planned: Database) -> None:
     assert damaged.file(directory).exists()
     prune(directory, 7, now=later)
     assert {file.name.split(".")[0] for file in directory.iterdir()} == {sound.name}
+
+
+@pytest.mark.parametrize("what", ["loop", "leads nowhere", "directory"])
+def test_what_is_no_file_in_the_directory_of_backups_stops_no_other_and_goes_in_time(
+    what: str, planned: Database
+) -> None:
+    sound, directory = create_backup(planned.url, CONFIG), backup_directory(planned.url, CONFIG)
+    names = ["20200101-000000-000.json", "20200101-000000-000.sqlite.zst", "notes"]
+    for name in names:
+        file = directory / name
+        if what == "directory":
+            file.mkdir()
+        else:
+            file.symlink_to(file if what == "loop" else directory / "nowhere")
+    _, damaged = all_backups(directory)
+    assert [each.name for each in damaged] == ["20200101-000000-000"]
+    create_backup(planned.url, CONFIG)
+    later = datetime.now(UTC) + timedelta(days=8)
+    prune(directory, 9, now=later)
+    assert all(os.path.lexists(directory / name) for name in names)
+    assert prune(directory, 7, now=later) == [sound.name]
+    assert [os.path.lexists(directory / name) for name in names] == [False, False, True]

@@ -194,25 +194,28 @@ def prune(directory: Path, keep_days: int, now: datetime | None = None) -> list[
         known = {f"{each.name}{suffix}" for each in backups for suffix in (".json", SUFFIXES[each.kind])}
         for each in damaged:
             files = [directory / f"{each.name}{suffix}" for suffix in (".json", *SUFFIXES.values())]
-            made = max(_modified(file) for file in files if file.exists())
-            if moment - made > timedelta(days=keep_days):
-                for file in files:
-                    file.unlink(missing_ok=True)
+            # what is there may be a link that leads nowhere
+            there = [file for file in files if os.path.lexists(file)]
+            if there and moment - max(map(_modified, there)) > timedelta(days=keep_days):
+                for file in there:
+                    _remove(file)
             known |= {file.name for file in files}
         for file in directory.iterdir() if directory.is_dir() else ():
-            age = moment - _modified(file)
             is_ours = file.name.endswith((".part", *SUFFIXES.values()))
-            if not is_ours or file.name in known or age <= _UNFINISHED:
-                continue
-            if file.is_dir():
-                shutil.rmtree(file)
-            else:
-                file.unlink(missing_ok=True)
+            if is_ours and file.name not in known and moment - _modified(file) > _UNFINISHED:
+                _remove(file)
     return [backup.name for backup in old]
 
 
 def _modified(file: Path) -> datetime:
-    return datetime.fromtimestamp(file.stat().st_mtime, UTC)
+    return datetime.fromtimestamp(file.lstat().st_mtime, UTC)
+
+
+def _remove(file: Path) -> None:
+    if file.is_dir() and not file.is_symlink():
+        shutil.rmtree(file)
+    else:
+        file.unlink(missing_ok=True)
 
 
 def make_private(directory: Path) -> None:
