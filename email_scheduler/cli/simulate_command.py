@@ -21,6 +21,7 @@ from email_scheduler.cli.shared import (
 )
 from email_scheduler.clock import today
 from email_scheduler.database import read_inputs, require_current_schema
+from email_scheduler.errors import UsageError
 from email_scheduler.reports.terminal import line, table, unbroken
 from email_scheduler.simulation import LATE, Reactions, SimulationFigures, figures_of, write_counts
 from email_scheduler.simulation import simulate as live_through
@@ -86,6 +87,8 @@ def simulate(
     """Plan every day, send what is due, let contacts react; all in memory, the database is only read."""
     reactions = Reactions(click_rate, answer_rate, condition_rate, seed)
     page, counts = at.output(html, force=force), at.output(csv, force=force)
+    if page is not None and counts is not None and page.path.resolve() == counts.path.resolve():
+        raise UsageError(f"--html and --csv are both {csv}; accepted is a file of its own for each")
     url, settings = at.url, at.settings
     require_current_schema(url, settings)
     with err.status("read") as status:

@@ -116,5 +116,8 @@ def release_organization(
 def _reason(text: str) -> str:
     reason = " ".join(text.split())
     if not reason or len(reason) > _LONGEST_REASON or not reason.isprintable():
-        raise UsageError(f"reason {text!r}; accepted is a text of at most {_LONGEST_REASON} characters")
+        raise UsageError(
+            f"reason {text!r}; accepted is a text of at most {_LONGEST_REASON} characters, all of which can"
+            " be printed"
+        )
     return reason

@@ -55,6 +55,6 @@ def test_a_second_hold_names_the_first_and_a_release_needs_one(database: Campaig
 
 @pytest.mark.parametrize("reason", ["", "  \n ", "x" * 1001, "bell\a"])
 def test_a_hold_needs_a_reason_that_people_can_read(database: CampaignDatabase, reason: str) -> None:
-    with pytest.raises(UsageError, match="accepted is a text"):
+    with pytest.raises(UsageError, match="at most 1000 characters, all of which can be printed"):
         hold_organization(database.url, reason)
     assert current_hold(database.url) is None
