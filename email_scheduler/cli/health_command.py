@@ -128,8 +128,10 @@ def _parts(found: Health) -> Iterator[RenderableType]:
 
 def _rows(figures: HealthFigures) -> list[tuple[str, str]]:
     plan, sender, ahead, database = figures.plan, figures.sender, figures.ahead, figures.database
-    rows = [("last plan", "none" if plan is None else f"{plan.as_of_date}, {plan.age_hours} hours ago")]
+    rows = [("last plan", "none")]
     if plan is not None:
+        age = "at a time that is not known" if plan.age_hours is None else f"{plan.age_hours} hours ago"
+        rows = [("last plan", f"{plan.as_of_date}, {age}")]
         rows += [
             ("waits for a person", "no plan" if plan.waiting is None else "a plan that loses too much"),
             ("runs failed since", f"{plan.failed_since:,}"),

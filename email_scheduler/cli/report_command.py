@@ -62,8 +62,9 @@ def _parts(found: Report) -> Iterator[RenderableType]:
     if found.not_kept:
         parts = ", ".join(found.not_kept)
         yield line(f"Published by an earlier version, which did not keep: {parts}.", style="yellow")
+    version = "not kept" if run.config_version is None else run.config_version
     yield (
-        f"run {run.run_id}, configuration version {run.config_version};"
+        f"run {run.run_id}, configuration version {version};"
         f" {run.planned:,} emails planned, {run.skipped:,} skipped;"
         f" {run.contacts:,} contacts, {run.invalid_contacts:,} of them not valid"
     )

@@ -96,7 +96,9 @@ def deciding_rule(facts: Facts, position: int, occurrence: Occurrence) -> Rule |
     reason = occurrence.reason or ""
     if " in " in reason:
         return _window_rule(facts, position, occurrence, reason)
-    setting = ADJUSTMENTS[reason].setting if reason in ADJUSTMENTS else SKIP_REASONS[reason].setting
+    word = ADJUSTMENTS.get(reason) or SKIP_REASONS.get(reason)
+    # another program may have written any other word
+    setting = None if word is None else word.setting
     instance = facts.basis.instances.get(occurrence.campaign_instance_id or 0)
     if setting is None or (setting.is_of_campaign and instance is None):
         return None
@@ -178,7 +180,9 @@ def may_be_next(
     """Return when the contact may get an email that is skipped, or the one that makes up for it."""
     if " in " in (occurrence.reason or ""):
         return _after_window(facts, contact_id, occurrence, rows)
-    reason = SKIP_REASONS[occurrence.reason or ""]
+    reason = SKIP_REASONS.get(occurrence.reason or "")
+    if reason is None:
+        return NextDate(None, "Nobody can say: it is not known what the reason means.")
     if interval is None or not reason.needs_everybody:
         return NextDate(None, _NEVER + reason.what_helps)
     return _within_interval(facts, contact_id, occurrence, interval, rows)

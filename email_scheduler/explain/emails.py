@@ -239,10 +239,16 @@ def _told(plan_row: PlanRow) -> tuple[str, str | None, Word]:
     row = plan_row.row
     if plan_row.status is None:
         return NOT_KEPT, None, Word("", "There was a row for it.", 13)
+    # another program may have written anything
+    unknown = Word("", "Nobody has said what this means.", 13)
     if plan_row.status != PRE_SCHEDULED:
-        return SKIPPED, row.skip_reason, skip_meaning(row.skip_reason or "")
+        try:
+            return SKIPPED, row.skip_reason, skip_meaning(row.skip_reason or "")
+        except KeyError:
+            return SKIPPED, row.skip_reason, unknown
     outcome = PLANNED if plan_row.taken_as is None else TAKEN
-    return outcome, row.adjustment, ADJUSTMENTS[row.adjustment] if row.adjustment else ON_IDEAL_DATE
+    meaning = ADJUSTMENTS.get(row.adjustment, unknown) if row.adjustment else ON_IDEAL_DATE
+    return outcome, row.adjustment, meaning
 
 
 def _fits(plan_row: PlanRow, interval: dict[str, Any]) -> bool:
@@ -251,11 +257,11 @@ def _fits(plan_row: PlanRow, interval: dict[str, Any]) -> bool:
     if row.ideal_send_date != interval["ideal_send_date"]:
         return False
     if plan_row.status == PRE_SCHEDULED:
-        first, last = interval["first_date"], interval["last_date"]
-        if interval["skip_reason"] is not None or not first <= row.scheduled_send_date <= last:
+        first, last, day = interval["first_date"], interval["last_date"], row.scheduled_send_date
+        if interval["skip_reason"] is not None or day is None or not first <= day <= last:
             return False
         is_smoothed = row.adjustment == SMOOTHED
-        return not is_smoothed or row.scheduled_send_date == interval["base_date"]
+        return not is_smoothed or day == interval["base_date"]
     if interval["skip_reason"] is not None:
         return bool(interval["skip_reason"] == row.skip_reason)
     return needs_everybody(row.skip_reason or "")

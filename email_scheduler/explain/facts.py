@@ -176,7 +176,9 @@ class Facts:
 
     @cached_property
     def _history(self) -> dict[int, list[dict[str, Any]]]:
-        return by_contact(self.basis.history)
+        history = self.basis.history
+        # other programs' rows may name no type
+        return by_contact(history.assign(email_type=history["email_type"].astype("object").fillna("")))
 
     @cached_property
     def planned(self) -> list[int]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Final
 
 from email_scheduler.clock import TIME_ZONE
 from email_scheduler.explain.explanation import (
@@ -31,6 +31,9 @@ NOT_BOUND = (
     " false."
 )
 
+# of rows that other programs have written
+_NO_DAY: Final = "no day"
+
 
 def title_of(one: Occurrence) -> str:
     """Return what an occurrence is, in short: type, campaign, event date."""
@@ -47,9 +50,9 @@ def outcome_of(one: Occurrence) -> str:
     """Return what becomes of an occurrence, in short."""
     row = one.plan_row.row if one.plan_row else None
     if one.outcome == PLANNED and row is not None:
-        return f"goes out on {row.scheduled_send_date}"
+        return f"goes out on {row.scheduled_send_date or _NO_DAY}"
     if one.outcome == TAKEN and one.plan_row is not None and row is not None:
-        return f"taken by the sending system: {one.plan_row.taken_as}, {row.send_date}"
+        return f"taken by the sending system: {one.plan_row.taken_as}, {row.send_date or _NO_DAY}"
     return {
         SKIPPED: "skipped",
         TAKEN: "taken by the sending system before",
@@ -112,20 +115,21 @@ def rule_lines(rule: Rule) -> Iterator[Line]:
 def row_line(plan_row: PlanRow) -> str:
     """Return a row as it is published."""
     row = plan_row.row
+    day = row.scheduled_send_date or _NO_DAY
     said = ", ".join(filter(None, (row.status, row.skip_reason, row.adjustment)))
     if plan_row.status is None:
-        return f"{row.id}, as it is now: {row.scheduled_send_date}, {said}, run {row.run_id or 'unknown'}"
+        return f"{row.id}, as it is now: {day}, {said}, run {row.run_id or 'unknown'}"
     said = ", ".join(filter(None, (plan_row.status, row.skip_reason, row.adjustment)))
     if plan_row.taken_as is not None:
         said += f"; now {plan_row.taken_as}"
     if row.archived_at is not None:
-        said += f"; left the plan for {row.archived_as_of}"
-    return f"{row.id}: {row.scheduled_send_date}, {said}, run {row.run_id or 'unknown'}"
+        said += f"; left the plan for {row.archived_as_of or _NO_DAY}"
+    return f"{row.id}: {day}, {said}, run {row.run_id or 'unknown'}"
 
 
 def email_line(email: Email) -> str:
     """Return an email in short."""
-    return f"{email.send_date} {email.email_type} ({email.status}, row {email.id})"
+    return f"{email.send_date or _NO_DAY} {email.email_type} ({email.status}, row {email.id})"
 
 
 def window_lines(window: WindowInterval) -> Iterator[Line]:

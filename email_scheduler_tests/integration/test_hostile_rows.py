@@ -1,6 +1,7 @@
 """Whatever other programs have stored in any column of any table: every command comes to an end in words."""
 
 import os
+import re
 
 import psycopg
 from hypothesis import HealthCheck, Phase, given, settings
@@ -36,6 +37,38 @@ def test_every_command_comes_to_an_end_whatever_is_stored(agency: Organisation) 
         assert not failed, "\n".join(failed)
 
     check()
+
+
+def test_what_a_row_of_a_contact_does_not_say_is_told_as_that(agency: Organisation) -> None:
+    # the sender's too, some of which stand in the calendar of the contact
+    values = {"email_type": (None, "[/x]"), "skip_reason": (None, "because", "x in y")}
+    values |= {"adjustment": (None, "because"), "scheduled_send_date": (None,), "ideal_send_date": (None,)}
+    agency.run(written("plan", *tokens_of("plan", agency.database)))
+    for column, each in values.items():
+        rows = agency.database.rows("SELECT * FROM email_schedules")
+        for value in each:
+            agency.database.write(f"UPDATE email_schedules SET {column} = ?", (value,))
+            for contact in ("1", "3", "7"):
+                call = ["explain", "--contact", contact, "--as-of", DAY, "--database", agency.database.url]
+                outcome = agency.run(call)
+                assert outcome.code == 0, (column, value, outcome)
+                assert not re.search(r"\b(None|nan)\b(?! within a year)", outcome.out), (
+                    column,
+                    value,
+                    outcome,
+                )
+            for row in rows:
+                agency.database.write(
+                    f"UPDATE email_schedules SET {column} = ? WHERE id = ?", (row[column], row["id"])
+                )
+
+
+def test_a_run_of_which_no_time_and_no_configuration_are_kept_says_so(agency: Organisation) -> None:
+    agency.run(written("plan", *tokens_of("plan", agency.database)))
+    agency.database.write("UPDATE scheduler_checkpoints SET completed_at = NULL, config_version_id = NULL")
+    at = ("--database", agency.database.url)
+    assert f"{DAY}, at a time that is not known" in agency.run(["health", *at]).out
+    assert "configuration version not kept" in agency.run(["report", "--as-of", DAY, *at]).out
 
 
 def test_a_record_of_a_run_that_cannot_be_read_hides_nothing_else(agency: Organisation) -> None:
