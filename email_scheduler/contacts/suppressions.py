@@ -145,7 +145,7 @@ def suppress_one(
     if not are_valid(pa.array([address], pa.large_string()))[0].as_py():
         raise UsageError(f"--email: {NOT_AN_ADDRESS}")
     rows = [(1, address.strip(), reason, None if until is None else until.isoformat())]
-    require_current_schema(url, config)
+    require_current_schema(url, config, is_urgent=True)
     with connected(url, config) as connection:
         return _suppress(connection, rows, BadLines(), [], dry_run=dry_run)
 
@@ -198,7 +198,7 @@ def suppress_file(
 
         return read
 
-    require_current_schema(url, config)
+    require_current_schema(url, config, is_urgent=True)
     with open_csv(path) as lines, connected(url, config, is_bulky=True) as connection:
         rows = read_lines(lines, str(path), bad_lines, reader_of)
         return _suppress(

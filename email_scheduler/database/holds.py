@@ -86,7 +86,7 @@ def hold_organization(
         DatabaseError: The database cannot be used.
     """
     settings, text = config or SchedulerConfig(), _reason(reason)
-    require_current_schema(url, settings)
+    require_current_schema(url, settings, is_urgent=True)
     with database_errors(url), connect(url, settings) as connection, connection.transaction():
         present = read_hold(connection)
         if present is not None:

@@ -22,8 +22,16 @@ _MIGRATIONS: Final = Path(__file__).parent / "migrations" / "versions"
 VERSIONS: Final = tuple(sorted(each.name[1:5] for each in _MIGRATIONS.glob("v????_*.py")))
 
 
-def require_current_schema(url: str, config: SchedulerConfig | None = None) -> None:
-    """Raise a ``DatabaseError`` unless the database exists and has the schema of this package."""
+def require_current_schema(
+    url: str, config: SchedulerConfig | None = None, *, is_urgent: bool = False
+) -> None:
+    """Raise a ``DatabaseError`` unless the database exists and has the schema of this package.
+
+    Args:
+        url: The database.
+        config: Where the settings of the connection come from; None: the defaults.
+        is_urgent: Do not look whether ``contacts`` can be planned from: for what stops emails.
+    """
     with database_errors(url), connect(url, config or SchedulerConfig()) as connection:
         version = schema_version(connection)
         relations = Relations.of(connection.execute, connection.dialect.name)
@@ -32,7 +40,8 @@ def require_current_schema(url: str, config: SchedulerConfig | None = None) -> N
         shown = display_url(url)
         state = "is not initialised" if version is None else f"has the older schema {version}"
         raise DatabaseError(f"database {shown} {state}: run email-scheduler init-db --database {shown}")
-    refuse(url, relations.not_accepted)
+    if not is_urgent:
+        refuse(url, relations.not_accepted)
 
 
 def schema_version(connection: Connection) -> str | None:

@@ -182,6 +182,12 @@ def test_columns_that_a_view_lacks_are_named_by_every_command(
         assert outcome.code == 2
         assert said in outcome.err
         assert outcome.err.count("\n") == 1
+    # what stops emails works all the same
+    urgent = ("suppress", "--email", "c1@example.com", "--reason", "asked")
+    assert command(*urgent, "--database", database.url).code == 0
+    assert command("hold", "--database", database.url, "--reason", "a column is gone").code == 0
+    assert database.query("SELECT address FROM suppressed_addresses") == [("c1@example.com",)]
+    assert database.query("SELECT count(*) FROM organization_holds") == [(1,)]
 
 
 def test_columns_of_types_that_cannot_be_read_are_named(bare_postgresql: PostgresqlDatabase) -> None:
