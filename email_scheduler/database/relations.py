@@ -62,6 +62,11 @@ FROM pg_partitioned_table JOIN pg_class ON pg_class.oid = partrelid {_IN_SCHEMA}
 CROSS JOIN unnest(CAST(partattrs AS int2[])) AS key (number)
 LEFT JOIN pg_attribute ON attrelid = partrelid AND attnum = key.number AND attnum > 0
 WHERE relname IN ({_NAMES_SQL}) ORDER BY 1, 2"""
+# a server lets no foreign key lead to a view
+_REFERENCES_SQL: Final = f"""
+SELECT DISTINCT referring.name FROM sqlite_master AS referring
+JOIN pragma_foreign_key_list(referring.name) AS reference ON lower(reference."table") = 'contacts'
+WHERE referring.type = 'table' AND lower(referring.name) IN ({_NAMES_SQL}) ORDER BY 1"""
 _READ: Final = tuple(CONTACTS_TABLE.columns)
 
 
@@ -115,6 +120,18 @@ def shared_ids(run: Run) -> int:
         " AS shared"
     )
     return int(count)
+
+
+def references_to_a_view(run: Run) -> Iterator[str]:
+    """Yield the tables of SQLite with a foreign key to ``contacts``, which is a view, a sentence each.
+
+    SQLite takes no row for them, whatever it holds.
+    """
+    for (name,) in run(_REFERENCES_SQL):
+        yield (
+            f"{name} has a foreign key to contacts, which is a view, so that no row can be written there;"
+            " accepted is a table without it"
+        )
 
 
 def unsuitable_partitions(run: Run) -> Iterator[str]:

@@ -31,8 +31,10 @@ from email_scheduler.database.relations import (
     PARTITIONED,
     TABLE,
     VERSION_TABLE,
+    VIEW,
     Relations,
     is_table,
+    references_to_a_view,
     shared_ids,
     unsuitable_partitions,
 )
@@ -154,6 +156,8 @@ def _in_the_way(connection: EngineConnection, relations: Relations, before: str 
                 yield f"{name} is there, and belongs to another program; accepted is a database without it"
     if before is None and connection.dialect.name == POSTGRESQL:
         yield from unsuitable_partitions(run)
+    if relations.contacts == VIEW and connection.dialect.name != POSTGRESQL:
+        yield from references_to_a_view(run)
     if relations.contacts != TABLE and (count := shared_ids(run)):
         yield (
             f"contacts is a {relations.contacts} in which {count:,} ids are those of more than one row;"

@@ -224,6 +224,20 @@ def test_ids_of_a_view_that_more_than_one_row_has_are_refused_and_none_is_record
     assert "two rows have the same id, such as 1; accepted is each once" in failed.err
 
 
+def test_a_foreign_key_to_a_view_is_refused_since_no_row_could_be_written(
+    sqlite_database: SqliteDatabase,
+) -> None:
+    columns = "contact_id INTEGER PRIMARY KEY{}, reason TEXT, suppressed_at TEXT"
+    make = "DROP TABLE contact_suppressions; CREATE TABLE contact_suppressions ({})"
+    # as it is where the table is renamed in the way that leaves what refers to its name
+    sqlite_database.run(make.format(columns.format(" REFERENCES Contacts(id)")))
+    sqlite_database.run(f"PRAGMA legacy_alter_table = ON; {SHAPES['view']}")
+    with pytest.raises(DatabaseError, match="contact_suppressions has a foreign key to contacts, which is a"):
+        initialise_database(sqlite_database.url)
+    sqlite_database.run(make.format(columns.format("")))
+    assert initialise_database(sqlite_database.url).contacts == "view"
+
+
 @pytest.mark.parametrize(("name", "kind"), [("sqlite", "view"), *ON_POSTGRESQL[:3]])
 def test_edits_are_not_noted_and_health_says_so(
     request: pytest.FixtureRequest, bare: Callable[[str], Database], command: Command, name: str, kind: str
