@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import re
+import shutil
 import sqlite3
 import stat
 from collections.abc import Callable
@@ -29,7 +30,9 @@ from email_scheduler.database.backups.make_backup import (
     unpacked,
     verify_backup,
 )
+from email_scheduler.database.backups.restore import restore_backup
 from email_scheduler.database.connections.opening import connect
+from email_scheduler.database.tables import email_schedules
 from email_scheduler.errors import BackupError, BackupUnavailableError
 from email_scheduler.planning_run import plan_and_publish, preview_plan
 from email_scheduler_tests.databases import (
@@ -94,6 +97,56 @@ def test_only_a_backup_of_the_whole_database_holds_contacts(
         names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
         connection.close()
     assert ("contacts" in names) is holds_contacts
+
+
+# A column that email_schedules may have besides; the file may be of any program.
+COLUMNS_OF_OTHERS = {
+    "no default": "other",
+    "a word": "other BOOLEAN DEFAULT TRUE",
+    "a number": "other INTEGER DEFAULT -1.5",
+    "a text": "other VARCHAR(20) DEFAULT 'it''s'",
+    "a text in double quotation marks": 'other TEXT DEFAULT "a ""b"" c"',
+    "brackets": "other INTEGER DEFAULT (-3.5e-1)",
+    "bytes": "other BLOB DEFAULT x'00ff'",
+    "odd words for a type": 'other "odd ""type"" (1), of" DEFAULT 1',
+    "a collation": "other TEXT COLLATE NOCASE DEFAULT 'x'",
+    "computed": "other AS (id * 2)",
+    "a condition": "other INTEGER NOT NULL DEFAULT 5 CHECK (other > 4)",
+}
+
+
+@on_sqlite
+@pytest.mark.parametrize("column", COLUMNS_OF_OTHERS.values(), ids=COLUMNS_OF_OTHERS)
+def test_every_value_is_in_the_backup_as_it_is(planned: Database, column: str, tmp_path: Path) -> None:
+    odd = ("x'00ff'", "'1.0'", "1.5", "'text'", "9223372036854775807", "-0.0", "1e300", "'nul' || char(0)")
+    for number, value in enumerate(odd):
+        planned.write(
+            "INSERT INTO email_schedules (contact_id, email_type, status, priority, event_year, metadata)"
+            f" VALUES (1, 'letter', 'sent', {value}, {value}, {value})"
+        )
+        planned.write(f"INSERT INTO contact_issues VALUES ({value}, 'field', {number}, 'run')")
+    planned.write("DELETE FROM email_schedules WHERE id IN (2, 3)")
+    # the rows that are there are not written anew: they end before it
+    planned.write(f"ALTER TABLE email_schedules ADD COLUMN {column}")
+    planned.write("INSERT INTO email_schedules (contact_id, status) VALUES (2, 'sent')")
+    backup, directory = create_backup(planned.url, CONFIG), backup_directory(planned.url, CONFIG)
+    copy = SqliteDatabase(tmp_path / "copy.db")
+    with unpacked(directory, backup) as content:
+        shutil.copyfile(content, copy.path)
+    for table in PLANNER_TABLES:
+        names = [name for (name,) in copy.query(f"SELECT name FROM pragma_table_info('{table}')")]
+        stored = planned.query(f"SELECT name FROM pragma_table_info('{table}')")
+        assert names == [name for (name,) in stored]
+        values = ", ".join(f'typeof("{name}"), quote("{name}")' for name in names)
+        rows = f"SELECT {values} FROM {table} ORDER BY rowid"
+        assert copy.query(rows) == planned.query(rows), table
+    known = ", ".join(f"typeof({each.name}), quote({each.name})" for each in email_schedules.columns)
+    rows = f"SELECT {known} FROM email_schedules ORDER BY id"
+    before = planned.query(rows)
+    planned.write("DELETE FROM email_schedules WHERE status = 'pre-scheduled'")
+    restored = restore_backup(planned.url, CONFIG, directory, backup, restored_by="a test")
+    assert restored.returned > 0
+    assert planned.query(rows) == before
 
 
 def test_only_the_owner_may_read_backups(planned: Database) -> None:

@@ -232,7 +232,8 @@ def unpacked(directory: Path, backup: Backup) -> Iterator[Path]:
         content = Path(place) / "content"
         unpack(file, content)
         if backup.kind == SQLITE:
-            rows = check_sqlite(content, list(backup.rows))
+            has_indexes = backup.scope == WHOLE_DATABASE
+            rows = check_sqlite(content, list(backup.rows), has_indexes=has_indexes)
             if rows != backup.rows:
                 raise BackupError(f"backup {file}: it holds other numbers of rows than when it was made")
         else:
