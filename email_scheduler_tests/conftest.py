@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -20,8 +21,28 @@ from email_scheduler_tests.databases import (
 )
 
 REQUIRE_ALL = "EMAIL_SCHEDULER_REQUIRE_ALL"
-# Directories of tests that take long: browsers, daemons, faults.
-_THOROUGH_DIRECTORIES = {"e2e", "faults"}
+# Directories and modules of tests that take long: browsers, daemons, faults, years, long repetitions.
+_THOROUGH = {
+    "e2e",
+    "faults",
+    "test_a_year_of_edits.py",
+    "test_dagster_graph.py",
+    "test_dagster_schedule.py",
+    "test_ends_of_the_calendar.py",
+    "test_hostile_arguments.py",
+    "test_hostile_configuration.py",
+    "test_hostile_dagster.py",
+    "test_hostile_rows.py",
+    "test_hostile_texts.py",
+    "test_privacy.py",
+    "test_restore.py",
+    "test_simulated_years.py",
+    "test_tutorial.py",
+    "test_upkeep.py",
+    "test_waiting_plans.py",
+}
+# Of random organisations, make test takes one in so many.
+_SEEDS_FOR_ONE = 6
 
 # A test that is slow on a busy machine is no wrong one.
 settings.register_profile("email_scheduler", deadline=None)
@@ -31,19 +52,22 @@ settings.load_profile("email_scheduler")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what ``make test`` leaves to ``make test-all``, besides tests that say so themselves.
 
-    The second database, browsers, and faults.
+    The second database, what ``_THOROUGH`` names, and most of the seeds.
     """
     for item in items:
-        if _THOROUGH_DIRECTORIES.intersection(item.path.parts) or _is_on_postgresql(item):
+        is_slow = _THOROUGH.intersection(item.path.parts) or _is_on_postgresql(item)
+        if is_slow or _parameters(item).get("seed", 0) % _SEEDS_FOR_ONE:
             item.add_marker(pytest.mark.thorough)
 
 
 def _is_on_postgresql(item: pytest.Item) -> bool:
     fixtures = getattr(item, "fixturenames", ())
+    return any("postgresql" in name for name in fixtures) or "postgresql" in _parameters(item).values()
+
+
+def _parameters(item: pytest.Item) -> dict[str, Any]:
     call = getattr(item, "callspec", None)
-    return any("postgresql" in name for name in fixtures) or (
-        call is not None and "postgresql" in call.params.values()
-    )
+    return {} if call is None else call.params
 
 
 def _must_not_skip(report: pytest.TestReport | pytest.CollectReport) -> None:

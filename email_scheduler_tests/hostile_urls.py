@@ -11,6 +11,7 @@ HOSTILE_URLS = (
     f"{SERVER}u:{SECRET}@h1:5432,h2:5432/db",
     f"{SERVER}u:{SECRET}@127.0.0.1:99999/db",
     f"{SERVER}u:{SECRET}@127.0.0.1:0/db",
+    f"https://hooks.example/{SECRET}",
     f"{SERVER}u:{SECRET}@127.0.0.1:{'9' * 5000}/db",
     f"{SERVER}u:{SECRET}@127.0.0.1:\u0665/db",
     f"{SERVER}u:{SECRET}@127.0.0.1/db?port=99999",

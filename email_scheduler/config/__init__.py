@@ -14,7 +14,7 @@ from email_scheduler.config.campaign_settings import (
     of_states,
     values_of,
 )
-from email_scheduler.config.database_urls import display_url, url_problem
+from email_scheduler.config.database_urls import display_url, url_problem, without_parameters
 from email_scheduler.config.loader import (
     NOT_THERE,
     ORGANIZATIONS_FILE,
@@ -109,4 +109,5 @@ __all__ = [
     "url_problem",
     "values_of",
     "with_value",
+    "without_parameters",
 ]

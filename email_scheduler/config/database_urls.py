@@ -70,8 +70,8 @@ def _server_problem(text: str) -> str | None:
 def display_url(url: str) -> str:
     """Return a database URL as it may be shown: without its password, wherever it stands.
 
-    Of parameters those are shown that say which database is meant; of a URL that does not read cleanly, the
-    scheme; a text that is no URL, only if it can be a path.
+    Of parameters those are shown that say which database is meant; of a URL that does not read cleanly, or
+    is of another kind, the scheme; a text that is no URL, only if it can be a path.
     """
     found = _URL.fullmatch(url)
     if found is None:
@@ -79,7 +79,8 @@ def display_url(url: str) -> str:
     scheme, rest = found["scheme"], found["rest"]
     if url.isprintable() and scheme in SQLITE_SCHEMES and rest[:1] in {"", "/"}:
         return f"{scheme}://{rest.partition('?')[0]}"
-    server = _SERVER.fullmatch(rest) if url.isprintable() else None
+    is_server = scheme == POSTGRESQL_SCHEME and url.isprintable()
+    server = _SERVER.fullmatch(rest) if is_server else None
     if server is None or not _is_host(server) or not all(map(_are_ports, _ports(server))):
         return f"{scheme}://..."
     login = "" if server["login"] is None else f"{server['user']}{':***' if server['password'] else ''}@"
@@ -91,6 +92,19 @@ def display_url(url: str) -> str:
         if key in _SHOWN_PARAMETERS and _SHOWN_VALUE.fullmatch(value)
     )
     return f"{scheme}://{login}{server['host']}{port}{name}{'?' if parameters else ''}{parameters}"
+
+
+def without_parameters(text: str, url: str) -> str:
+    """Return a message about a database without the values of parameters of its URL that are not shown.
+
+    Args:
+        text: What a server or its client says: it repeats a value in quotation marks.
+        url: The database.
+    """
+    for key, value in parse_qsl(url.partition("?")[2]):
+        if value and not (key in _SHOWN_PARAMETERS and _SHOWN_VALUE.fullmatch(value)):
+            text = text.replace(f'"{value}"', _NOT_SHOWN)
+    return text
 
 
 def _is_host(server: re.Match[str]) -> bool:

@@ -15,6 +15,7 @@ from email_scheduler.config.organizations import Organization, shared_databases
 from email_scheduler.database.connections.faults import (
     SQLITE,
     backend_of,
+    database_errors,
     database_path,
     existing_database,
     is_unreachable,
@@ -181,3 +182,15 @@ def test_a_port_of_the_environment_that_is_none_is_told_at_once(monkeypatch: pyt
     with pytest.raises(psycopg.OperationalError, match="port"):
         retrying(CONFIG)(look)
     assert time.monotonic() - began < 2
+
+
+def test_a_value_that_the_servers_own_library_repeats_is_not_shown() -> None:
+    url = f"{SERVER}u@127.0.0.1/db?keepalives={SECRET}"
+    assert url_problem(url) is None
+    with (
+        pytest.raises(DatabaseError, match=r'\(not shown\) for connection option "keepalives"') as found,
+        database_errors(url),
+        connect(url, SchedulerConfig()),
+    ):
+        pass
+    assert SECRET not in str(found.value)

@@ -23,7 +23,7 @@ from tenacity import (
     wait_random,
 )
 
-from email_scheduler.config import SchedulerConfig, display_url, url_problem
+from email_scheduler.config import SchedulerConfig, display_url, url_problem, without_parameters
 from email_scheduler.errors import DatabaseError, EmailSchedulerError
 
 SQLITE: Final = "sqlite"
@@ -167,7 +167,9 @@ def database_errors(url: str) -> Iterator[None]:
     try:
         yield
     except DRIVER_ERRORS as error:
-        raise DatabaseError(f"database {display_url(url)}: {describe(error)}") from error
+        raise DatabaseError(
+            f"database {display_url(url)}: {without_parameters(describe(error), url)}"
+        ) from error
 
 
 def describe(error: BaseException) -> str:
