@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from contextlib import ExitStack
 
 import pytest
 from sqlalchemy import (
@@ -22,9 +23,12 @@ from sqlalchemy import (
 )
 
 from email_scheduler.config.schema import SchedulerConfig
+from email_scheduler.database.connections import opening, read_frame_by_ranges
 from email_scheduler.database.connections.column_types import ID, JSON
-from email_scheduler.database.connections.opening import connect
+from email_scheduler.database.connections.opening import connect, connect_side_by_side
+from email_scheduler.database.connections.sqlite import SqliteConnection
 from email_scheduler.database.tables import campaign_types, contact_campaigns, contacts
+from email_scheduler.planning.frames import CONTACTS_TABLE
 from email_scheduler_tests.databases import Database, SqliteDatabase
 
 CONFIG = SchedulerConfig()
@@ -157,7 +161,10 @@ def test_staging_keeps_nobody_from_writing(connection, database: Database) -> No
         connection.append_rows(stage, [{"line": 1}])
         script = f"""
 from email_scheduler.config.schema import SchedulerConfig
-from email_scheduler.database.connections.opening import connect
+from email_scheduler.database.connections import opening, read_frame_by_ranges
+from email_scheduler.database.connections.opening import connect, connect_side_by_side
+from email_scheduler.database.connections.sqlite import SqliteConnection
+from email_scheduler.planning.frames import CONTACTS_TABLE
 with connect({database.url!r}, SchedulerConfig()) as connection, connection.transaction():
     connection.execute("INSERT INTO contacts (id) VALUES (7)")
 """
@@ -188,6 +195,58 @@ def test_a_text_may_come_after_thousands_of_rows_without_one(connection) -> None
         5000,
         "late",
     )
+
+
+def test_connections_side_by_side_read_one_moment(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening, "THREADS", 4)
+    database.insert("contacts", *({"id": number} for number in range(1, 11)))
+    with (
+        connect_side_by_side(database.url, CONFIG, lambda _: True) as connections,
+        # not over another copy of SQLite, which does not know that the file is in use
+        connect(database.url, CONFIG) as writer,
+    ):
+        assert len(connections) == 4
+        with writer.transaction():
+            writer.execute("INSERT INTO contacts (id) VALUES (11)")
+        assert [each.execute("SELECT count(*) FROM contacts") for each in connections] == [[(10,)]] * 4
+        rows = read_frame_by_ranges(connections, CONTACTS_TABLE, "contacts", "contacts WHERE {}".format)
+    assert rows["id"].tolist() == list(range(1, 11))
+
+
+def test_a_file_that_is_written_to_all_the_time_is_read_over_one_connection(
+    sqlite_database: SqliteDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening, "THREADS", 2)
+    numbers = iter(range(1, 1_000))
+    end_reading = SqliteConnection.end_reading
+    with connect(sqlite_database.url, CONFIG) as writer:
+
+        def write_meanwhile(connection: SqliteConnection) -> None:
+            end_reading(connection)
+            with writer.transaction():
+                writer.execute(f"INSERT INTO contacts (id) VALUES ({next(numbers)})")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(SqliteConnection, "end_reading", write_meanwhile)
+            with connect_side_by_side(sqlite_database.url, CONFIG, lambda _: True) as connections:
+                assert len(connections) == 1
+                ((there,),) = connections[0].execute("SELECT count(*) FROM contacts")
+    assert 20 <= there <= 100
+
+
+@pytest.mark.parametrize(
+    "ids", [[], [None], [7], [None, 1, 2, None, 3], [-(2**63), 0, 2**63 - 1], ["b", "a", None], [1, "2", 10]]
+)
+def test_each_row_is_in_one_range_whatever_its_id(sqlite_database: SqliteDatabase, ids: list[object]) -> None:
+    sqlite_database.run("CREATE TABLE things (id, email, zip_code, state, birth_date)")
+    sqlite_database.run("ALTER TABLE things ADD effective_date; ALTER TABLE things ADD phone_number")
+    sqlite_database.insert("things", *({"id": each, "email": str(n)} for n, each in enumerate(ids)))
+    with ExitStack() as stack:
+        connections = [stack.enter_context(connect(sqlite_database.url, CONFIG)) for _ in range(3)]
+        rows = read_frame_by_ranges(connections, CONTACTS_TABLE, "things", "things WHERE {}".format)
+    assert sorted(rows["email"].astype("str")) == [str(number) for number in range(len(ids))]
 
 
 def test_statements_of_sqlalchemy_do_not_load_the_other_copy_of_sqlite(
