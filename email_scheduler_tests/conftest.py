@@ -39,6 +39,7 @@ _THOROUGH = {
     "test_hostile_dagster.py",
     "test_hostile_rows.py",
     "test_hostile_texts.py",
+    "test_no_correction_sends_twice.py",
     "test_privacy.py",
     "test_proof_of_the_oracles_plans.py",
     "test_restore.py",

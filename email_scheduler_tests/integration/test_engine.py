@@ -86,7 +86,7 @@ def _write(connection, *statements: str) -> None:
         ("sqlite+aiosqlite:///org.db", "not supported; accepted is sqlite:///PATH"),
         (
             "postgresql://me:secret@host/org",
-            r"postgresql://me:\*\*\*@host/org: not supported; accepted is sqlite",
+            r"postgresql://\.\.\.: not supported; accepted is sqlite",
         ),
     ],
 )
