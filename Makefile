@@ -80,7 +80,7 @@ test-thorough: setup
 # No test depends on the day or the hour. On Debian: apt-get install faketime
 test-moments: setup
 	for moment in '2028-02-29 12:00:00' '2026-12-31 23:30:00' '2027-07-01 19:00:00'; do \
-		TZ=America/Chicago FAKETIME_DONT_FAKE_MONOTONIC=1 faketime "$$moment" $(BIN)/pytest -n 2 -m 'not thorough' \
+		TZ=America/Chicago FAKETIME_DONT_FAKE_MONOTONIC=1 faketime "$$moment" $(BIN)/pytest -n 3 --dist worksteal -m 'not thorough' \
 			email_scheduler_tests/unit email_scheduler_tests/golden email_scheduler_tests/property || exit 1; \
 	done
 
