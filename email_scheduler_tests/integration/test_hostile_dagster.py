@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -12,30 +13,34 @@ from email_scheduler.clock import today
 from email_scheduler.definitions import build_definitions
 from email_scheduler.orchestration.partitions import SchedulerResource
 from email_scheduler.proof.violations import RULES
-from email_scheduler_tests.databases import SqliteDatabase, replace_rows
+from email_scheduler_tests.databases import Database, replace_rows
 from email_scheduler_tests.integration.dagster_organizations import (
     ORGANIZATIONS,
     QUIET,
     failure_messages,
     generate_organizations,
     run_job,
-    settings_of,
     write_configuration,
 )
 from email_scheduler_tests.integration.spoilt_rows import TABLES, spoilt
 
 NORTH, SOUTH = ORGANIZATIONS
+NORTH_VARIABLE = "NORTH_DATABASE_URL"
 # What an error is called that is raised on purpose.
 OURS = ("InputDataError: ", "LossError: ", "StalePlanError: ", "DatabaseError: ")
 
 
 def test_rows_of_one_organisation_end_no_run_but_its_own_and_that_in_words(
-    tmp_path: Path,
+    tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = write_configuration(tmp_path, orchestration='  daily_plan_time: "00:00"\n')
+    organizations = config / "organizations.yaml"
+    own = f"database: sqlite:///{tmp_path / NORTH}.db"
+    assert own in organizations.read_text()
+    organizations.write_text(organizations.read_text().replace(own, f"database_env: {NORTH_VARIABLE}"))
+    monkeypatch.setenv(NORTH_VARIABLE, database.url)
     generate_organizations(config)
-    north = SqliteDatabase(Path(settings_of(config, NORTH)[0].removeprefix("sqlite:///")))
-    rows = {name: north.rows(f"SELECT * FROM {name} LIMIT 60") for name in TABLES}
+    rows = {name: database.rows(f"SELECT * FROM {name} LIMIT 60") for name in TABLES}
     definitions = build_definitions(config)
     jobs = [job.name for job in definitions.jobs or []]
     assert len(jobs) > 2
@@ -50,7 +55,7 @@ def test_rows_of_one_organisation_end_no_run_but_its_own_and_that_in_words(
     )
     @given(st.integers(0, 2**32))
     def check(seed: int) -> None:
-        replace_rows(north, spoilt(rows, seed), are_taken=False)
+        replace_rows(database, spoilt(rows, seed), are_taken=False)
         with dg.DagsterInstance.ephemeral() as instance:
             planned = run_job(definitions, instance, NORTH, today())
             said = failure_messages(planned)
