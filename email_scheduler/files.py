@@ -93,10 +93,14 @@ class Output:
         Raises:
             UsageError: It may not, or there is no directory for it.
         """
+        self._refuse_name()
         with self._errors():
             try:
                 descriptor = os.open(self.path, _TO_READ)
             except FileNotFoundError:
+                if self.path.is_symlink():
+                    text = "it is a link that leads nowhere; accepted is another file"
+                    raise UsageError(f"{self.path}: {text}") from None
                 if os.access(self.path.parent, os.W_OK):
                     return
                 accepted = "accepted is a file in a directory that is there"
@@ -112,12 +116,22 @@ class Output:
         Raises:
             UsageError: It may not be written, or cannot be.
         """
+        self._refuse_name()
         with self._errors():
             try:
                 descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
             except FileExistsError:
                 descriptor = self._replaced()
         return os.fdopen(descriptor, "w", encoding="utf-8", newline="")
+
+    def _refuse_name(self) -> None:
+        """Refuse a name that SQLite uses for its own file beside one that is there, and would read."""
+        for suffix in _BESIDE:
+            own = self.path.parent / self.path.name.removesuffix(suffix)
+            if self.path.name.endswith(suffix) and own.is_file():
+                raise UsageError(
+                    f"{self.path}: a program would take it for a part of {own.name}; accepted is another name"
+                )
 
     def _replaced(self) -> int:
         """Open the file that is there, empty; a terminal and another program are not emptied."""

@@ -15,6 +15,8 @@ from email_scheduler.cli import app
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.database.backups.backup_files import backup_directory
 from email_scheduler.database.backups.make_backup import create_backup
+from email_scheduler.errors import UsageError
+from email_scheduler.files import Output
 from email_scheduler.planning_run import plan_and_publish
 from email_scheduler_tests.command_line import Outcome, run_command
 from email_scheduler_tests.databases import SqliteDatabase
@@ -176,3 +178,22 @@ def test_a_log_goes_into_a_regular_file_that_is_nothing_else(
     Path("scheduler.yaml").write_text("logging: {file: new/run.log}\n")
     assert run_command(monkeypatch, capsys, *arguments).code == 0
     assert Path("new/run.log").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("suffix", ["-journal", "-wal", "-shm"])
+def test_no_output_has_a_name_that_sqlite_uses_beside_a_file(tmp_path: Path, suffix: str) -> None:
+    (tmp_path / "org.db").touch()
+    output = Output(tmp_path / f"org.db{suffix}")
+    for refuse in (output.refuse, output.open):
+        with pytest.raises(UsageError, match=r"a part of org\.db; accepted is another name"):
+            refuse()
+    assert not output.path.exists()
+    Output(tmp_path / f"other{suffix}").open().close()
+    Output(tmp_path / suffix).open().close()
+
+
+def test_a_link_that_leads_nowhere_is_refused_before_any_work(tmp_path: Path) -> None:
+    link = tmp_path / "page.html"
+    link.symlink_to(tmp_path / "gone.html")
+    with pytest.raises(UsageError, match="it is a link that leads nowhere; accepted is another file"):
+        Output(link).refuse()
