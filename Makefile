@@ -105,7 +105,6 @@ docs-site: setup
 
 reference: setup
 	$(BIN)/python -m email_scheduler_tests.reference
-	$(BIN)/python -m email_scheduler_tests.zip_table
 
 # Needs Chromium; on Debian: apt-get install chromium
 screenshots: setup
@@ -117,5 +116,4 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m email_scheduler_tests.reference --check
-	$(BIN)/python -m email_scheduler_tests.zip_table --check
 	$(BIN)/dagster definitions validate --workspace workspace.yaml --log-level warning

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pyarrow as pa
 
 from email_scheduler.config.schema import SchedulerConfig
+from email_scheduler.database.connections.arrow import id_ranges
 from email_scheduler.database.connections.connection import Cell, Connection
 from email_scheduler.database.connections.faults import SQLITE, backend_of
 from email_scheduler.database.connections.opening import connect, connect_side_by_side
@@ -57,19 +58,14 @@ def _read(
     connections: Sequence[Connection], columns: Mapping[str, str], table_name: str, condition: str
 ) -> None:
     """Read a range of ids over each of the connections, at the same time."""
-    ((least, greatest),) = connections[0].execute(f"SELECT min(id), max(id) FROM {table_name}")  # noqa: S608
-    ends = [
-        least + (greatest + 1 - least) * number // len(connections) for number in range(len(connections) + 1)
-    ]
     cells = {name: Cell(name, kind) for name, kind in columns.items()}
 
-    def read_range(number: int) -> None:
-        part = f"id >= {ends[number]} AND id < {ends[number + 1]}"
-        for _ in connections[number].read(cells, f"{table_name} WHERE {condition} AND {part}"):
+    def read_range(connection: Connection, ids: str) -> None:
+        for _ in connection.read(cells, f"{table_name} WHERE {condition} AND {ids}"):
             pass
 
     with ThreadPoolExecutor(len(connections)) as threads:
-        list(threads.map(read_range, range(len(connections))))
+        list(threads.map(read_range, connections, id_ranges(connections[0], table_name, len(connections))))
 
 
 def _write(connection: Connection, url: str, rows: list[pa.RecordBatch], seconds: dict[str, float]) -> None:

@@ -2,6 +2,10 @@
 
 from typing import Final
 
+from hypothesis import HealthCheck, Phase, settings
+
+from email_scheduler_tests.strategies import few_examples
+
 # By what they try. An argument of a command holds no NUL; SQL, files and JSON may.
 MARKUP: Final = (
     "[/x]",
@@ -45,3 +49,9 @@ ARGUMENTS: Final = (
     *(*SQL, *HTML, *FORMULAS, *PATHS, *TEMPLATES),
 )
 STORED: Final = (*ARGUMENTS, *NUL)
+
+
+def hostile_examples(count: int) -> settings:
+    """Return that hypothesis tries so many values, each of which takes long: it looks for no simpler ones."""
+    checks = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    return few_examples(count, phases=[Phase.generate], suppress_health_check=checks)

@@ -1,8 +1,9 @@
 """The tables of docs/configuration.md and docs/commands.md, made from the models and from the commands.
 
-Run as ``python -m email_scheduler_tests.reference`` it renews them; with ``--check`` it fails where one is
-not current. A table stands between ``<!-- reference: NAMES -->`` and ``<!-- end -->``; what is around it is
-written by hand. Each key of the configuration and each command has one place.
+Run as ``python -m email_scheduler_tests.reference`` it renews them, and the table of ZIPs (``zip_table.py``);
+with ``--check`` it fails where one is not current. A table stands between ``<!-- reference: NAMES -->`` and
+``<!-- end -->``; what is around it is written by hand. Each key of the configuration and each command has one
+place.
 """
 
 import re
@@ -25,6 +26,7 @@ from email_scheduler.cli.shared import Answer, AtBy, command
 from email_scheduler.config.organizations import OrganizationsFile
 from email_scheduler.config.schema import SchedulerConfig
 from email_scheduler.config.setting_types import HIDDEN_NOT_ACCEPTED, NOT_ACCEPTED, WithoutEffect
+from email_scheduler_tests import zip_table
 
 DOCS = Path(__file__).parents[1] / "docs"
 _PLACE = re.compile(r"<!-- reference: (.+?) -->\n.*?<!-- end -->", re.DOTALL)
@@ -287,13 +289,15 @@ DOCUMENTS = {"configuration.md": renewed_configuration, "commands.md": renewed_c
 
 
 def main() -> None:
-    """Renew the tables, or say which document is not current."""
-    for name, renewed in DOCUMENTS.items():
-        file = DOCS / name
+    """Renew the tables, or say which file is not current."""
+    files = {DOCS / name: renewed for name, renewed in DOCUMENTS.items()} | {
+        zip_table.FILE: zip_table.renewed
+    }
+    for file, renewed in files.items():
         text = file.read_text(encoding="utf-8")
         current = renewed(text)
         if current != text and "--check" in sys.argv:
-            sys.exit(f"docs/{name} is not current: make reference")
+            sys.exit(f"{file.parent.name}/{file.name} is not current: make reference")
         file.write_text(current, encoding="utf-8")
 
 

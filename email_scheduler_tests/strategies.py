@@ -1,8 +1,11 @@
 """Random organisations and configurations, for hypothesis and for plain loops over seeds."""
 
+import os
 import random
 from datetime import date, timedelta
+from typing import Any
 
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from email_scheduler.config.schema import Contacts
@@ -27,6 +30,15 @@ AWKWARD_DAYS = (
     date(2028, 2, 29),
     date(2028, 3, 1),
 )
+
+
+def few_examples(count: int, **more: Any) -> settings:
+    """Return that hypothesis tries so many examples, the same in every run, unless somebody asks for others.
+
+    ``EMAIL_SCHEDULER_EXAMPLES`` says how many others.
+    """
+    asked = os.environ.get("EMAIL_SCHEDULER_EXAMPLES")
+    return settings(max_examples=int(asked or count), derandomize=asked is None, database=None, **more)
 
 
 def random_case(seed: int) -> Case:

@@ -1,10 +1,8 @@
 """The table of ZIPs in ``email_scheduler/registry/zip_codes.py``, made from the package ``zipcodes``.
 
-Run as ``python -m email_scheduler_tests.zip_table`` it renews the table; with ``--check`` it fails where the
-table is not that of the package.
+``reference.py`` renews it with the tables of the documentation.
 """
 
-import sys
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
@@ -47,16 +45,3 @@ def _lines(begin: str, ranges: Iterable[str]) -> Iterator[str]:
             line = begin
         line = f"{line} {each}"
     yield line
-
-
-def main() -> None:
-    """Renew the table, or say that it is not current."""
-    text = FILE.read_text(encoding="utf-8")
-    current = renewed(text)
-    if current != text and "--check" in sys.argv:
-        sys.exit(f"{FILE.name} is not current: make reference")
-    FILE.write_text(current, encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()

@@ -14,10 +14,13 @@ No table has a foreign key to ``contacts`` or to ``email_schedules``:
   who claims a row by its id from claiming another contact's row.
 """
 
+from typing import Any
+
 from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    ColumnElement,
     ForeignKey,
     Index,
     Integer,
@@ -259,6 +262,18 @@ email_schedules = Table(
     sqlite_autoincrement=True,
 )
 
+
+def _index_some(name: str, condition: str, *expressions: ColumnElement[Any]) -> None:
+    """Index the rows of ``email_schedules`` that meet a condition."""
+    Index(
+        name,
+        *expressions,
+        _table=email_schedules,
+        sqlite_where=text(condition),
+        postgresql_where=text(condition),
+    )
+
+
 _IS_ANNIVERSARY_OR_CAMPAIGN = text("ideal_send_date IS NOT NULL AND initial_email_id IS NULL")
 _IS_FOLLOW_UP = text("ideal_send_date IS NOT NULL AND initial_email_id IS NOT NULL")
 Index(
@@ -286,46 +301,20 @@ Index(CONTACT_INDEX, email_schedules.c.contact_id)
 # The sender's rows by their last date: those that can matter to a plan are the latest ones. The type is there
 # so that the table need not be looked at.
 SENDER_ROWS_INDEX = "ix_email_schedules_sender_last_date"
-Index(
-    SENDER_ROWS_INDEX,
-    LastDate(),
-    email_schedules.c.email_type,
-    sqlite_where=text(SENDER_ROW_SQL),
-    postgresql_where=text(SENDER_ROW_SQL),
-)
+_index_some(SENDER_ROWS_INDEX, SENDER_ROW_SQL, LastDate(), email_schedules.c.email_type)
 # Of campaigns, those of some instances, whatever their dates.
 _IS_CAMPAIGN_ROW_SQL = f"{SENDER_ROW_SQL} AND campaign_instance_id IS NOT NULL"
 SENDER_CAMPAIGN_ROWS_INDEX = "ix_email_schedules_sender_campaign_instance_id"
-Index(
-    SENDER_CAMPAIGN_ROWS_INDEX,
-    email_schedules.c.campaign_instance_id,
-    sqlite_where=text(_IS_CAMPAIGN_ROW_SQL),
-    postgresql_where=text(_IS_CAMPAIGN_ROW_SQL),
-)
+_index_some(SENDER_CAMPAIGN_ROWS_INDEX, _IS_CAMPAIGN_ROW_SQL, email_schedules.c.campaign_instance_id)
 # Of follow-ups, those of some initial emails.
 _IS_FOLLOW_UP_ROW_SQL = f"{SENDER_ROW_SQL} AND initial_email_id IS NOT NULL"
 SENDER_FOLLOW_UPS_INDEX = "ix_email_schedules_sender_initial_email_id"
-Index(
-    SENDER_FOLLOW_UPS_INDEX,
-    email_schedules.c.initial_email_id,
-    sqlite_where=text(_IS_FOLLOW_UP_ROW_SQL),
-    postgresql_where=text(_IS_FOLLOW_UP_ROW_SQL),
-)
+_index_some(SENDER_FOLLOW_UPS_INDEX, _IS_FOLLOW_UP_ROW_SQL, email_schedules.c.initial_email_id)
 # Rows that other programs are about to send; as a rule there are none.
 FOREIGN_ROWS_INDEX = "ix_email_schedules_foreign"
-Index(
-    FOREIGN_ROWS_INDEX,
-    email_schedules.c.id,
-    sqlite_where=text(FOREIGN_ROW_SQL),
-    postgresql_where=text(FOREIGN_ROW_SQL),
-)
+_index_some(FOREIGN_ROWS_INDEX, FOREIGN_ROW_SQL, email_schedules.c.id)
 # What is due on a day.
-Index(
-    "ix_email_schedules_due_date",
-    email_schedules.c.scheduled_send_date,
-    sqlite_where=text(PRE_SCHEDULED_SQL),
-    postgresql_where=text(PRE_SCHEDULED_SQL),
-)
+_index_some("ix_email_schedules_due_date", PRE_SCHEDULED_SQL, email_schedules.c.scheduled_send_date)
 
 email_schedules_archive = Table(
     "email_schedules_archive",

@@ -4,13 +4,12 @@ The commands and their options are those of the command line itself, so that a n
 """
 
 import json
-import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from email_scheduler.config.schema import SchedulerConfig
@@ -18,7 +17,7 @@ from email_scheduler.database.backups.make_backup import create_backup
 from email_scheduler.database.holds import hold_organization
 from email_scheduler_tests.databases import Database
 from email_scheduler_tests.hostile_urls import HOSTILE_URLS
-from email_scheduler_tests.hostile_values import ARGUMENTS
+from email_scheduler_tests.hostile_values import ARGUMENTS, hostile_examples
 from email_scheduler_tests.integration.every_command import CALLS, Organisation, tokens_of, written
 from email_scheduler_tests.recording.recorder import all_commands
 from email_scheduler_tests.reference import commands
@@ -29,14 +28,7 @@ RECORDED = {"--by", "--reason"}
 MAY_RECORD_NOTHING = {"plan", "contacts import", "import-history"}
 # A backup that is damaged or not there, and a plan that is refused, are no wrong argument.
 MAY_FAIL = {"backup verify": {1}, "backup restore": {1}, "health": {1}}
-some = settings(
-    max_examples=int(os.environ.get("EMAIL_SCHEDULER_EXAMPLES", "1")),
-    deadline=None,
-    derandomize="EMAIL_SCHEDULER_EXAMPLES" not in os.environ,
-    database=None,
-    phases=[Phase.generate],
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+some = hostile_examples(1)
 
 
 def places_of(name: str) -> Iterator[tuple[str, int | None]]:

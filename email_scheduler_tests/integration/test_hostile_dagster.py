@@ -1,12 +1,11 @@
 """Whatever is stored of one organisation: its runs end in our words, and the others go on."""
 
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from email_scheduler.clock import today
@@ -14,6 +13,7 @@ from email_scheduler.definitions import build_definitions
 from email_scheduler.orchestration.partitions import SchedulerResource
 from email_scheduler.proof.violations import RULES
 from email_scheduler_tests.databases import Database, replace_rows
+from email_scheduler_tests.hostile_values import hostile_examples
 from email_scheduler_tests.integration.dagster_organizations import (
     ORGANIZATIONS,
     QUIET,
@@ -45,14 +45,7 @@ def test_rows_of_one_organisation_end_no_run_but_its_own_and_that_in_words(
     jobs = [job.name for job in definitions.jobs or []]
     assert len(jobs) > 2
 
-    @settings(
-        max_examples=int(os.environ.get("EMAIL_SCHEDULER_EXAMPLES", "2")),
-        deadline=None,
-        derandomize="EMAIL_SCHEDULER_EXAMPLES" not in os.environ,
-        database=None,
-        phases=[Phase.generate],
-        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-    )
+    @hostile_examples(2)
     @given(st.integers(0, 2**32))
     def check(seed: int) -> None:
         replace_rows(database, spoilt(rows, seed), are_taken=False)

@@ -1,6 +1,5 @@
 """Whatever stands where a configuration has a name, a key or a value: refused in words, or it is one."""
 
-import os
 import random
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import dagster as dg
 import pytest
 import yaml
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from email_scheduler.config.loader import load_config, load_organizations, organization_config
@@ -16,21 +15,14 @@ from email_scheduler.definitions import build_definitions
 from email_scheduler.errors import ConfigurationError
 from email_scheduler.visible import visible
 from email_scheduler_tests.hostile_urls import HOSTILE_URLS, SECRET
-from email_scheduler_tests.hostile_values import STORED
+from email_scheduler_tests.hostile_values import STORED, hostile_examples
 from email_scheduler_tests.reference import configuration_keys
 
 # what YAML can hold; a file is text in UTF-8
 TEXTS = [each for each in STORED if not any("\ud800" <= letter <= "\udfff" for letter in each)]
 OTHERS = [None, True, -1, 2**70, 1.5, float("nan"), float("inf"), [], {}, [[]], {"": ""}]
 KEYS = sorted(key.name for key in configuration_keys() if not key.model and key.name != "organizations")
-some = settings(
-    max_examples=int(os.environ.get("EMAIL_SCHEDULER_EXAMPLES", "4")),
-    deadline=None,
-    derandomize="EMAIL_SCHEDULER_EXAMPLES" not in os.environ,
-    database=None,
-    phases=[Phase.generate],
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+some = hostile_examples(4)
 
 
 def written(path: Path, document: Any) -> Path:

@@ -3,7 +3,6 @@
 Days, windows and intervals are counted by the oracle or here, not by the planner.
 """
 
-import os
 import random
 from collections import Counter, defaultdict
 from dataclasses import fields, replace
@@ -11,7 +10,7 @@ from datetime import date, timedelta
 from typing import NamedTuple
 
 import pandas as pd
-from hypothesis import given, settings
+from hypothesis import given
 
 from email_scheduler.planning.frames import CONTACTS_TABLE, EMAIL_SCHEDULES, PlanInputs
 from email_scheduler.planning.plan import Plan, make_plan
@@ -23,16 +22,10 @@ from email_scheduler_tests.oracle.emails import Email
 from email_scheduler_tests.oracle.interval import is_closed
 from email_scheduler_tests.oracle.sweep import fixed_emails
 from email_scheduler_tests.oracle.windows import Windows
-from email_scheduler_tests.strategies import Case, cases
+from email_scheduler_tests.strategies import Case, cases, few_examples
 
 EPOCH = date(1970, 1, 1)
-# the same cases in every run, unless somebody looks for others
-few = settings(
-    max_examples=int(os.environ.get("EMAIL_SCHEDULER_EXAMPLES", "20")),
-    deadline=None,
-    derandomize="EMAIL_SCHEDULER_EXAMPLES" not in os.environ,
-    database=None,
-)
+few = few_examples(20)
 
 
 class Placed(NamedTuple):

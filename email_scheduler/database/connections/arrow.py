@@ -80,7 +80,7 @@ def read_frame_by_ranges(
         sql: As in ``read_frame``.
         distinct: As in ``read_frame``.
     """
-    conditions = _ranges(connections[0], table_name, len(connections))
+    conditions = id_ranges(connections[0], table_name, len(connections))
     parts = side_by_side(
         lambda each: read_frame(each[0], frame, source(each[1]), sql=sql, distinct=distinct),
         zip(connections, conditions, strict=False),
@@ -88,7 +88,7 @@ def read_frame_by_ranges(
     return append_rows(parts) if len(parts) > 1 else parts[0]
 
 
-def _ranges(connection: Connection, table_name: str, count: int) -> list[str]:
+def id_ranges(connection: Connection, table_name: str, count: int) -> list[str]:
     """Return conditions on ``id`` of which each row of a table meets one, ascending; one if that is all."""
     if count == 1:
         return ["TRUE"]
@@ -101,7 +101,7 @@ def _ranges(connection: Connection, table_name: str, count: int) -> list[str]:
     above = [f"id > {end}" for end in ends]
     return [
         f"({below[0]} OR id IS NULL)",
-        *(f"{low} AND {high}" for low, high in zip(above, below[1:], strict=False)),
+        *(f"{low} AND {high}" for low, high in zip(above[:-1], below[1:], strict=True)),
         above[-1],
     ]
 
